@@ -1,0 +1,1 @@
+"""Real Kafka and real InfluxDB on this machine, without Docker."""

@@ -1,0 +1,1 @@
+"""What the chain promises on real parts."""

@@ -1,0 +1,1 @@
+"""Tower: one consumer process per partition, from Kafka to InfluxDB."""
