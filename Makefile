@@ -22,6 +22,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -om1 '^uv==[0-9.]*' requirements.lock)"
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@mkdir -p -m 0700 var
 	@touch $@
 
 check: $(INSTALLED) ## format, lint, types and unit tests, under 30 seconds

@@ -1,0 +1,68 @@
+"""`python -m workers` and `tower`: run a worker."""
+
+import logging
+import os
+import signal
+import sys
+import time
+
+import click
+
+from workers import log
+from workers.errors import SettingsError
+from workers.settings import Settings, load
+
+#: Exit codes, which supervisor.conf knows too.
+OK = 0  # stopped as asked
+CRASHED = 1  # an error nobody foresaw; supervisord starts it again
+MISCONFIGURED = 78  # an option has to be changed first (EX_CONFIG of sysexits.h); not started again
+
+#: Seconds before a crashed worker exits: supervisord starts it again at once, and without this a crash at
+#: start would spin.
+CRASH_PAUSE_S = 1.0
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Tower moves every record of a Kafka topic into InfluxDB.
+
+    Settings come from the environment and from the file TOWER_CONFIG names; the README lists them.
+    """
+
+
+@main.command()
+def run() -> None:
+    """Run one worker until SIGTERM; supervisord runs one per partition.
+
+    Exit codes: 0 stopped as asked, 1 crashed, 78 an option has to be changed.
+    """
+    try:
+        settings = load(os.environ)
+        log.configure(settings.log_level)
+        _run(settings)
+    except SettingsError as error:
+        click.echo(f"tower: {error}", err=True)
+        sys.exit(MISCONFIGURED)
+    except Exception:
+        logging.getLogger("tower").exception("worker crashed; it is started again in a moment")
+        time.sleep(CRASH_PAUSE_S)
+        # Not sys.exit: the client's threads may be what broke, and must not keep the process.
+        os._exit(CRASHED)
+    sys.exit(OK)
+
+
+def _run(settings: Settings) -> None:
+    # Imported here so that a wrong option is told without loading the Kafka client.
+    from workers.loop import Loop  # noqa: PLC0415
+    from workers.state import State  # noqa: PLC0415
+
+    number = settings.worker or 0
+    state = State(settings.run_dir / f"worker-{number}.json", number)
+    loop = Loop(settings, state)
+    signal.signal(signal.SIGTERM, loop.stop)
+    signal.signal(signal.SIGINT, loop.stop)
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()

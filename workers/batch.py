@@ -1,0 +1,63 @@
+"""The batch in hand: lines that are not yet written, and the offsets they reach up to."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from workers.types import DeadLetter, Origin, Partition, partition_of
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything between the last commit and the next.
+
+    Attributes:
+        lines: Line protocol, one record each.
+        origins: Where each line came from, in the same order.
+        dead_letters: Records that are no lines.
+        ends: For each partition the offset after the last message in this batch: what a commit says once
+            all of it is stored.
+        records: For each partition the number of records in this batch, lines and dead letters.
+        size: Bytes of the lines, with a newline each.
+        born: Monotonic seconds at which the first message came in, None while empty.
+    """
+
+    lines: list[bytes] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    ends: dict[Partition, int] = field(default_factory=dict)
+    records: Counter[Partition] = field(default_factory=Counter)
+    size: int = 0
+    born: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.ends)
+
+    def is_due(self, now: float, lines: int, size: int, age_s: float) -> bool:
+        """True where the batch is full, by lines or bytes, or old enough to be written."""
+        if self.born is None:
+            return False
+        full = len(self.lines) >= lines or self.size >= size or len(self.dead_letters) >= lines
+        return full or now - self.born >= age_s
+
+    def drop(self, partitions: set[Partition]) -> None:
+        """Forget all records of some partitions: uncommitted, they are read again by the next owner."""
+        if not partitions & self.ends.keys():
+            return
+        kept = [
+            (line, origin)
+            for line, origin in zip(self.lines, self.origins, strict=True)
+            if partition_of(origin.message) not in partitions
+        ]
+        self.lines = [line for line, _ in kept]
+        self.origins = [origin for _, origin in kept]
+        self.dead_letters = [
+            letter for letter in self.dead_letters if partition_of(letter.origin.message) not in partitions
+        ]
+        self.size = sum(map(len, self.lines)) + len(self.lines)
+        for partition in partitions:
+            self.ends.pop(partition, None)
+            self.records.pop(partition, None)
+
+    def dead_by_partition(self) -> Counter[Partition]:
+        """Number of dead letters by partition."""
+        return Counter(partition_of(letter.origin.message) for letter in self.dead_letters)

@@ -1,0 +1,280 @@
+"""This worker's member of the consumer group: the one room that consumes and commits."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from workers.errors import SettingsError
+from workers.kafka import consumer_properties, is_incremental, settings_error
+from workers.log import Repeats
+from workers.settings import Settings
+from workers.types import Message, Partition, partition_of
+
+#: Seconds that one question to the group's coordinator, or one seek, may take.
+ASK_S = 5.0
+
+ADVICE = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; create it, the worker waits",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read the topic; allow it, the worker waits",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "this user may not use the group; allow it, the worker waits",
+    KafkaError._ALL_BROKERS_DOWN: "no broker answers; check TOWER_KAFKA_BOOTSTRAP_SERVERS and that the "  # noqa: SLF001
+    "names the brokers advertise resolve here",
+    KafkaError._RESOLVE: "a broker's name does not resolve here; add it to /etc/hosts or DNS",  # noqa: SLF001
+    KafkaError._AUTHENTICATION: "check the TOWER_KAFKA_SASL_ and TOWER_KAFKA_SSL_ options",  # noqa: SLF001
+}
+
+
+class GroupConsumer:
+    """Consumes the topic as one member of the group, and commits what it is told to.
+
+    Partitions come and go inside `consume` and `wait` only.
+
+    Args:
+        settings: Topic and Kafka properties.
+        revoked: Called before partitions are given up, with True where they are lost already, so that
+            nothing may be committed for them.
+
+    Attributes:
+        owned: Partitions assigned to this worker now.
+        stopped: Owned partitions that are not read, with the reason.
+        committed: Last offset the group acknowledged, by partition.
+        rebalances: Assignments so far.
+        commit_failures: Commits that Kafka refused: their records are read again, never skipped.
+
+    Raises:
+        SettingsError: librdkafka refuses a property.
+    """
+
+    def __init__(self, settings: Settings, revoked: Callable[[set[Partition], bool], None]) -> None:
+        self.owned: set[Partition] = set()
+        self.stopped: dict[Partition, str] = {}
+        self.committed: dict[Partition, int] = {}
+        self.rebalances = self.commit_failures = 0
+        self._revoked = revoked
+        self._room = settings.identity_partitions
+        self._log = logging.getLogger("tower.consumer")
+        self._repeats = Repeats(self._log)
+        self._paused = self._rebalanced = False
+        self._position: dict[Partition, int] = {}
+        made = consumer_properties(settings)
+        self._incremental = is_incremental(made)
+        made |= {"on_commit": self._on_commit, "error_cb": self._on_error}
+        made["logger"] = logging.getLogger("tower.kafka")
+        try:
+            self._consumer: Any = Consumer(made)
+        except KafkaException as error:
+            raise settings_error(error) from None
+        self._consumer.subscribe(
+            [settings.topic],
+            on_assign=self._on_assign,
+            on_revoke=lambda _, partitions: self._on_gone(partitions, lost=False),
+            on_lost=lambda _, partitions: self._on_gone(partitions, lost=True),
+        )
+
+    def consume(self, most: int, timeout_s: float) -> list[Message]:
+        """Up to `most` messages of owned partitions, in order within each.
+
+        Args:
+            most: Number of messages at which it returns at once.
+            timeout_s: Seconds after which it returns what there is.
+        """
+        self._rebalanced = False
+        messages = self._consumer.consume(most, timeout_s)
+        if any(message.error() is not None for message in messages):
+            for message in messages:
+                if message.error() is not None:
+                    self._event(message)
+            messages = [message for message in messages if message.error() is None]
+        if self._rebalanced and messages:
+            # What was fetched under the old assignment may stand before what belongs to the new one, and
+            # committing the last offset would cover a gap. Start over from the known positions.
+            self._rewind()
+            return []
+        if messages and len(self.owned) == 1:
+            self._position[partition_of(messages[-1])] = messages[-1].offset() + 1
+        else:
+            for message in messages:
+                self._position[partition_of(message)] = message.offset() + 1
+        return list(messages)
+
+    def wait(self, timeout_s: float) -> None:
+        """Keep the membership without consuming: partitions are paused until `resume`."""
+        if not self._paused:
+            self._paused = True
+            self._consumer.pause(_offsets(self.owned))
+        message = self._consumer.poll(timeout_s)
+        if message is None:
+            return
+        if message.error() is not None:
+            self._event(message)
+        else:
+            # It was on its way when the pause began: it is handed out again later.
+            self._seek(partition_of(message), message.offset())
+
+    def resume(self) -> None:
+        """End the pause that `wait` began."""
+        if self._paused:
+            self._paused = False
+            self._consumer.resume(_offsets(self.owned - self.stopped.keys()))
+
+    def commit(self, ends: Mapping[Partition, int], blocking: bool = False) -> None:
+        """Commit offsets of owned partitions.
+
+        A failure is counted and logged, and is no harm: the records are read again and overwrite their
+        own points.
+
+        Args:
+            ends: For each partition the offset after the last record that is safe.
+            blocking: Wait for the answer; else it is taken at a later `consume` or `wait`.
+        """
+        offsets = [
+            TopicPartition(each.topic, each.number, end) for each, end in ends.items() if each in self.owned
+        ]
+        if not offsets:
+            return
+        try:
+            done = self._consumer.commit(offsets=offsets, asynchronous=not blocking)
+        except KafkaException as error:
+            self._on_commit(error.args[0], offsets)
+        else:
+            if blocking:
+                self._on_commit(None, done)
+
+    def position(self, partition: Partition) -> int | None:
+        """Offset after the last message handed out, None before the first."""
+        return self._position.get(partition)
+
+    def lag(self, partition: Partition) -> int | None:
+        """Messages from the committed offset to the end of the partition, None while unknown."""
+        safe = self.committed.get(partition)
+        where = TopicPartition(partition.topic, partition.number)
+        try:
+            _, end = self._consumer.get_watermark_offsets(where, cached=True)
+        except KafkaException:
+            return None
+        return max(0, end - safe) if safe is not None and end >= 0 else None
+
+    def close(self) -> None:
+        """Leave the group; a static member's partitions wait for it until its session ends."""
+        self._consumer.close()
+
+    def _on_assign(self, _: Any, partitions: list[TopicPartition]) -> None:
+        came = {Partition(each.topic, each.partition) for each in partitions}
+        highest = max((each.number for each in came), default=0)
+        if highest >= self._room:
+            raise SettingsError(
+                "TOWER_IDENTITY_PARTITIONS",
+                f"is {self._room} and there is a partition {highest}: points of two partitions could "
+                "overwrite each other; set it above the highest partition's number",
+            )
+        self._rebalanced = True
+        self.rebalances += 1
+        self.owned |= came
+        (self._consumer.incremental_assign if self._incremental else self._consumer.assign)(partitions)
+        if self._paused:
+            # Kafka's client forgets a pause at a rebalance; without this an outage would fill the memory.
+            self._consumer.pause(partitions)
+        self._log.info("assigned %s", _names(came))
+
+    def _on_gone(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
+        gone = {Partition(each.topic, each.partition) for each in partitions} & self.owned
+        self._rebalanced = True
+        self._log.log(
+            logging.WARNING if lost else logging.INFO,
+            "%s %s",
+            "lost" if lost else "giving up",
+            _names(gone),
+        )
+        self._revoked(gone, lost)
+        self.owned -= gone
+        for kept in (self._position, self.committed, self.stopped):
+            for each in gone:
+                kept.pop(each, None)
+
+    def _on_commit(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
+        for each in partitions:
+            failure = error or each.error
+            if failure is None:
+                self.committed[Partition(each.topic, each.partition)] = each.offset
+            elif failure.code() != KafkaError._NO_OFFSET:  # noqa: SLF001
+                self.commit_failures += 1
+                self._repeats.warning(
+                    "commit", "commit failed, its records will be read again: %s", failure.str()
+                )
+
+    def _on_error(self, error: KafkaError) -> None:
+        advice = ADVICE.get(error.code(), "the worker goes on trying")
+        self._repeats.warning(f"kafka {error.code()}", "Kafka: %s; %s", error.str(), advice)
+        if error.fatal():
+            raise KafkaException(error)
+
+    def _event(self, message: Any) -> None:
+        """What the client reports in place of a message."""
+        error = message.error()
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            self._start_or_stop(Partition(message.topic(), message.partition()), error)
+        else:
+            self._on_error(error)
+
+    def _start_or_stop(self, partition: Partition, error: KafkaError) -> None:
+        """A partition without a usable offset: begin a new one, stop at one that no longer exists."""
+        if partition not in self.owned:
+            return
+        offset = self._ask(partition)
+        if offset is None:
+            self._log.info("%s has no committed offset: reading it from its beginning", partition)
+            self._seek(partition, OFFSET_BEGINNING)
+            return
+        self.stopped[partition] = f"offset {offset} no longer exists in Kafka"
+        self._consumer.pause(_offsets({partition}))
+        self._log.error(
+            "%s is stopped: its committed offset %d no longer exists (%s), so records were deleted before "
+            "they were stored. Stop the pool, choose where to go on with "
+            "`python -m workers replay --partition %d --from earliest`, and start it again",
+            partition,
+            offset,
+            error.str(),
+            partition.number,
+        )
+
+    def _ask(self, partition: Partition) -> int | None:
+        """The group's committed offset, None where it has none.
+
+        Raises:
+            KafkaException: The coordinator did not answer within `ASK_S`.
+        """
+        (found,) = self._consumer.committed(_offsets({partition}), timeout=ASK_S)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return int(found.offset) if found.offset >= 0 else None
+
+    def _rewind(self) -> None:
+        for partition in self.owned - self.stopped.keys():
+            position = self._position.get(partition)
+            if position is None:
+                position = self._ask(partition)
+            self._seek(partition, OFFSET_BEGINNING if position is None else position)
+
+    def _seek(self, partition: Partition, offset: int) -> None:
+        """Go on from an offset; a partition just assigned takes a moment until it can."""
+        deadline = time.monotonic() + ASK_S
+        while partition in self.owned:
+            try:
+                self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+
+def _offsets(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(each.topic, each.number) for each in partitions]
+
+
+def _names(partitions: Iterable[Partition]) -> str:
+    return ", ".join(map(str, sorted(partitions))) or "no partition"

@@ -1,0 +1,122 @@
+"""Records that will not become points, kept in a topic of their own, with the reason."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from workers.kafka import producer_properties, settings_error
+from workers.log import Repeats, printable
+from workers.retry import Backoff
+from workers.settings import Settings
+from workers.types import DeadLetter
+
+#: Seconds between two looks at the delivery reports.
+REPORT_S = 0.05
+
+
+class DeadLetters:
+    """Produces dead letters and knows which of them Kafka has confirmed.
+
+    Args:
+        settings: The topic and the way to the brokers.
+        wait: Waits so many seconds for a reason, keeping the group membership.
+
+    Attributes:
+        reasons: Number of confirmed dead letters by reason.
+    """
+
+    def __init__(self, settings: Settings, wait: Callable[[float, str], None]) -> None:
+        self.reasons: Counter[str] = Counter()
+        self._settings = settings
+        self._wait = wait
+        self._repeats = Repeats(logging.getLogger("tower.deadletters"))
+        # Made at the first dead letter: most workers never need its memory and threads.
+        self._producer: Producer | None = None
+
+    def keep(self, letters: Sequence[DeadLetter]) -> None:
+        """Return once Kafka has confirmed every one of `letters`; wait as long as that takes.
+
+        Raises:
+            DrainExpired: From `wait`, when the time to finish in is over.
+        """
+        backoff = Backoff(self._settings.retry_max_s)
+        open_ = list(letters)
+        while open_:
+            failures: list[tuple[DeadLetter, str]] = []
+            confirmed: list[DeadLetter] = []
+            self._produce(open_, confirmed, failures)
+            self.reasons.update(letter.reason for letter in confirmed)
+            open_ = [letter for letter, _ in failures]
+            if failures:
+                text = (
+                    f"dead letters cannot be kept in {self._settings.dead_letter_topic}: {failures[0][1]}"
+                )
+                self._repeats.error(
+                    "keep", "%s; the partition waits. Check that the topic exists, may be written "
+                    "to, and takes messages of this size", text
+                )  # fmt: skip
+                self._wait(max(backoff.next(), REPORT_S), text)
+
+    def _produce(
+        self,
+        letters: Sequence[DeadLetter],
+        confirmed: list[DeadLetter],
+        failures: list[tuple[DeadLetter, str]],
+    ) -> None:
+        """Send all of `letters` and sort them by what their delivery reports say."""
+        if self._producer is None:
+            self._producer = self._connect()
+
+        def report(letter: DeadLetter) -> Callable[[KafkaError | None, Any], None]:
+            def done(error: KafkaError | None, _: Any) -> None:
+                if error is None:
+                    confirmed.append(letter)
+                else:
+                    failures.append((letter, error.str()))
+
+            return done
+
+        for letter in letters:
+            try:
+                self._producer.produce(
+                    self._settings.dead_letter_topic,
+                    value=letter.origin.value,
+                    headers=headers(letter),
+                    on_delivery=report(letter),
+                )
+            except BufferError:
+                failures.append((letter, "the producer's queue is full"))
+            except KafkaException as error:
+                failures.append((letter, error.args[0].str()))
+        while len(confirmed) + len(failures) < len(letters):
+            self._producer.poll(REPORT_S)
+            self._wait(0, "waiting for the dead letters' delivery reports")
+
+    def _connect(self) -> Producer:
+        made = producer_properties(self._settings)
+        made["logger"] = logging.getLogger("tower.kafka")
+        made["error_cb"] = lambda error: self._repeats.warning(
+            f"kafka {error.code()}", "Kafka, for dead letters: %s", error.str()
+        )
+        try:
+            return Producer(made)
+        except KafkaException as error:
+            raise settings_error(error) from None
+
+
+def headers(letter: DeadLetter) -> dict[str, str | bytes | None]:
+    """What a dead letter tells about itself: why, and where it stood."""
+    message = letter.origin.message
+    kind, milliseconds = message.timestamp()
+    return {
+        "tower.reason": str(letter.reason),
+        "tower.error": printable(letter.detail),
+        "tower.topic": message.topic(),
+        "tower.partition": str(message.partition()),
+        "tower.offset": str(message.offset()),
+        "tower.index": str(letter.origin.element),
+        "tower.timestamp": str(milliseconds) if kind else "",
+    }

@@ -1,0 +1,99 @@
+"""Kafka's client as Tower configures it: defaults, the user's properties, and what a promise rests on."""
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from workers.errors import SettingsError
+from workers.secret import Secret
+from workers.settings import FIXED_KAFKA, KAFKA_PREFIX, Settings
+
+#: Unless a setting says otherwise; each comment tells librdkafka's default and why it does not serve.
+COMMON: Mapping[str, str | int] = {
+    # 10,000 ms: a broker that is back is found within a second.
+    "reconnect.backoff.max.ms": 1_000,
+    # 300,000 ms: a moved leader is otherwise learnt of by errors alone.
+    "topic.metadata.refresh.interval.ms": 30_000,
+    # false: a connection that a firewall dropped silently would be noticed by a time-out only.
+    "socket.keepalive.enable": "true",
+    # rdkafka: the brokers' logs and quotas should name the program.
+    "client.id": "tower",
+}
+CONSUMER: Mapping[str, str | int] = {
+    # 65,536 KiB: a worker would hold that much prefetched through an outage.
+    "queued.max.messages.kbytes": 8_192,
+    # 1,000 ms: with a small queue the fetcher would sleep most of the time at full speed.
+    "fetch.queue.backoff.ms": 20,
+    # 500 ms: a partition whose leader has moved is fetched from the new one sooner.
+    "fetch.error.backoff.ms": 100,
+}
+#: For the classic protocol only: KIP-848 refuses it at construction, the broker decides there.
+CLASSIC: Mapping[str, str | int] = {
+    # 45,000 ms: a worker that is gone for good gives its partitions up after 10 s.
+    "session.timeout.ms": 10_000,
+}
+PRODUCER: Mapping[str, str | int] = {
+    # false: a retried dead letter would otherwise stand twice.
+    "enable.idempotence": "true",
+    # 300,000 ms: the worker tries again itself, and says so.
+    "message.timeout.ms": 30_000,
+    # 1,000,000 bytes: a dead letter is a whole record and its headers.
+    "message.max.bytes": 20_000_000,
+    # 100,000 messages: a flood of poison must not hold more than one batch and its bytes.
+    "queue.buffering.max.messages": 200_000,
+    "compression.type": "lz4",
+}
+
+#: A dead-letter producer gets what concerns the way to the brokers; the rest is the consumer's.
+SHARED = (
+    "bootstrap.servers",
+    "security.",
+    "ssl.",
+    "sasl.",
+    "socket.",
+    "broker.",
+    "client.",
+    "reconnect.",
+)
+
+
+def _given(settings: Settings) -> dict[str, Any]:
+    return {
+        key: value.reveal() if isinstance(value, Secret) else value for key, value in settings.kafka.items()
+    }
+
+
+def consumer_properties(settings: Settings) -> dict[str, Any]:
+    """Librdkafka properties of the group's member."""
+    given = _given(settings)
+    classic = str(given.get("group.protocol", "classic")).lower() == "classic"
+    made = {**COMMON, **CONSUMER, **(CLASSIC if classic else {}), **given, **FIXED_KAFKA}
+    if classic and settings.worker is not None:
+        # Static membership: a worker that is killed and started again finds its partition waiting, and no
+        # other worker is disturbed. Under KIP-848 a killed static member would be locked out for 45 s.
+        host = socket.gethostname()
+        made.setdefault("group.instance.id", f"{settings.group}-{host}-{settings.worker}")
+    return made
+
+
+def is_incremental(made: Mapping[str, Any]) -> bool:
+    """True where partitions come and go one by one: KIP-848, or the cooperative assignor."""
+    if str(made.get("group.protocol", "classic")).lower() == "consumer":
+        return True
+    return "cooperative" in str(made.get("partition.assignment.strategy", ""))
+
+
+def producer_properties(settings: Settings) -> dict[str, Any]:
+    """Librdkafka properties of the dead letters' producer: the same brokers, by the same way."""
+    given = {key: value for key, value in _given(settings).items() if key.startswith(SHARED)}
+    return {**COMMON, **PRODUCER, **given}
+
+
+def settings_error(error: KafkaException) -> SettingsError:
+    """Librdkafka's complaint about a property, in the name of the option that set it."""
+    text = str(error.args[0].str())
+    words = [word.strip("\"'`.,:;") for word in text.split()]
+    key = next((word for word in words if "." in word and word.islower()), "")
+    return SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), f"Kafka's client says: {text}")

@@ -1,0 +1,274 @@
+"""The path of one record, from consume to commit."""
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+from workers.batch import Batch
+from workers.consumer import GroupConsumer
+from workers.deadletters import DeadLetters
+from workers.delivery import Delivery
+from workers.encoder import Encoder
+from workers.errors import DrainExpired
+from workers.log import Repeats
+from workers.settings import Settings
+from workers.state import State
+from workers.translator import Translator
+from workers.types import Partition
+from workers.writer import Writer
+
+#: Seconds of trouble after which partitions are paused: a pause throws away what is prefetched, so a short
+#: one costs more than it saves.
+PATIENCE_S = 1.0
+
+#: Seconds a `consume` or `wait` may block: how late a signal may be noticed.
+SLICE_S = 0.25
+
+#: Seconds that leaving the group may take.
+LEAVE_S = 5.0
+
+#: Seconds between two commits of the same offsets where the last one failed.
+RECOMMIT_S = 1.0
+
+
+class Loop:
+    """One worker: consumes, writes, and commits what is written.
+
+    Args:
+        settings: All of them.
+        state: The worker's account.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, settings: Settings, state: State, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._log = logging.getLogger("tower.loop")
+        self._batch = Batch()
+        self._ends: dict[Partition, int] = {}
+        self._stopping = self._expired = self._delivering = False
+        self._deadline: float | None = None
+        self._trouble_since: float | None = None
+        self._committed_at = clock()
+        self._failures = 0
+        self._encoder = Encoder(settings)
+        self._translator = Translator(settings, self._encoder)
+        self._writer = Writer(settings)
+        self._delivery = Delivery(settings, self._writer, self.wait, self._reread, Repeats(self._log))
+        self._dead_letters = DeadLetters(settings, self.wait)
+        self._consumer = GroupConsumer(settings, self._revoked)
+
+    def run(self) -> None:
+        """Move records until `stop` is called, then finish the batch in hand within the drain budget."""
+        self._state.enter("running")
+        try:
+            while not self._stopping:
+                # 1. consume
+                messages = self._consumer.consume(self._room(), self._patience())
+                # 2. decode, 3. encode, 4. batch
+                self._take(messages)
+                if self._is_due():
+                    self._flush()
+                else:
+                    self._keep_fresh()
+                self._report()
+            self._flush()
+        except DrainExpired:
+            self._abandon(set(self._batch.ends))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        self._close()
+
+    def _flush(self) -> None:
+        """Write the batch in hand; then, and only then, commit it."""
+        batch = self._batch
+        self._delivering = True
+        try:
+            # 5. write: returns when each line has its 204 or is among the dead letters
+            self._delivery.deliver(batch, self._write_timeout())
+            self._dead_letters.keep(batch.dead_letters)
+        finally:
+            self._delivering = False
+        # 6. commit: a partition that was taken away meanwhile is no longer in the batch
+        self._consumer.commit(batch.ends, blocking=self._stopping or self._deadline is not None)
+        self._settle(batch)
+        self._batch = Batch()
+        self._over()
+
+    def _take(self, messages: list[Any]) -> None:
+        if not messages:
+            return
+        batch = self._batch
+        before = batch.records.copy()
+        if batch.born is None:
+            batch.born = self._clock()
+        self._translator.translate(messages, batch)
+        self._state.consumed.update(batch.records - before)
+
+    def _settle(self, batch: Batch) -> None:
+        """Enter a batch that is safe in the account."""
+        dead = batch.dead_by_partition()
+        self._state.dead_lettered.update(dead)
+        self._state.written.update(batch.records - dead)
+        self._ends |= batch.ends
+        self._committed_at = self._clock()
+
+    def _is_due(self) -> bool:
+        settings = self._settings
+        return self._batch.is_due(
+            self._clock(), settings.batch_lines, settings.batch_bytes, settings.batch_age_ms / 1000
+        )
+
+    def _room(self) -> int:
+        """Messages that still fit in the batch, by lines, or by bytes where records are large."""
+        settings, batch = self._settings, self._batch
+        room = settings.batch_lines - len(batch.lines)
+        if batch.lines:
+            mean = batch.size / len(batch.lines)
+            room = min(room, int((settings.batch_bytes - batch.size) / mean) + 1)
+        return max(1, room)
+
+    def _patience(self) -> float:
+        """Seconds until the batch in hand is old enough, or a slice where there is none."""
+        if self._batch.born is None:
+            return SLICE_S
+        age_s = self._settings.batch_age_ms / 1000
+        return max(0.0, min(SLICE_S, self._batch.born + age_s - self._clock()))
+
+    def _keep_fresh(self) -> None:
+        """Commit again while idle: what failed, soon; and now and then all, for lag monitors."""
+        failed = self._consumer.commit_failures != self._failures
+        if self._clock() - self._committed_at > (RECOMMIT_S if failed else self._settings.commit_idle_s):
+            self._failures = self._consumer.commit_failures
+            self._committed_at = self._clock()
+            self._consumer.commit(self._ends)
+
+    def wait(self, seconds: float, why: str) -> None:
+        """Wait for InfluxDB or the dead letters to come back, as a member of the group.
+
+        Raises:
+            DrainExpired: The budget of a stop or a revocation is used up.
+        """
+        now = self._clock()
+        self._trouble_since = self._trouble_since or now
+        until = now + seconds
+        if self._deadline is not None:
+            until = min(until, self._deadline)
+        while True:
+            now = self._clock()
+            if self._expired or (self._deadline is not None and now >= self._deadline):
+                raise DrainExpired(why)
+            left = min(SLICE_S, max(0.0, until - now))
+            if now - self._trouble_since > PATIENCE_S and self._deadline is None:
+                self._state.enter("stopping" if self._stopping else "waiting", why)
+                self._consumer.wait(left)
+            else:
+                time.sleep(left)
+            self._report()
+            if self._clock() >= until:
+                return
+
+    def _over(self) -> None:
+        """The trouble, if there was one, is over."""
+        if self._trouble_since is not None:
+            self._trouble_since = None
+            if self._state.name == "waiting":
+                self._log.info("going on after: %s", self._state.why)
+                self._state.enter("running")
+            self._consumer.resume()
+
+    def _write_timeout(self) -> float:
+        timeout = self._settings.influxdb_timeout_s
+        if self._deadline is None:
+            return timeout
+        return max(0.1, min(timeout, self._deadline - self._clock()))
+
+    def _reread(self) -> bool:
+        return self._settings.influxdb_token.reread() or self._settings.influxdb_password.reread()
+
+    def _revoked(self, partitions: set[Partition], lost: bool) -> None:
+        """Finish what is in hand before partitions go, within the drain budget; drop it where that fails.
+
+        Lost partitions belong to another worker already: nothing may be committed for them.
+        """
+        if not (lost or self._delivering or self._stopping) and partitions & self._batch.ends.keys():
+            self._deadline = self._clock() + self._settings.drain_s
+            try:
+                self._flush()
+            except DrainExpired as error:
+                self._log.warning("not finished in %g s: %s", self._settings.drain_s, error)
+            finally:
+                self._deadline = None
+        self._abandon(partitions)
+        for each in partitions:
+            self._ends.pop(each, None)
+
+    def _abandon(self, partitions: set[Partition]) -> None:
+        """Drop records in hand, uncommitted: whoever owns the partition next reads them again."""
+        for each in partitions & self._batch.ends.keys():
+            self._state.abandoned[each] += self._batch.records[each]
+        self._batch.drop(partitions)
+
+    def stop(self, *_: int | FrameType | None) -> None:
+        """Finish the batch in hand within the drain budget; a second call drops it at once."""
+        if self._stopping:
+            self._expire()
+        self._stopping = True
+        self._state.enter("stopping")
+        signal.signal(signal.SIGALRM, self._expire)
+        signal.setitimer(signal.ITIMER_REAL, self._settings.drain_s)
+
+    def _expire(self, *_: int | FrameType | None) -> NoReturn:
+        self._expired = True
+        raise DrainExpired("the time to finish in is over")
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._state.enter("stopped")
+        self._report(force=True)
+        self._log.info("shutdown report: %s", json.dumps(self._content()))
+        # The client's close can hang while brokers are away, and a C call hears no signal. All that matters
+        # is done by now, so a timer may end the process.
+        leaving = threading.Timer(LEAVE_S, os._exit, (0,))
+        leaving.daemon = True
+        leaving.start()
+        self._consumer.close()
+        leaving.cancel()
+
+    def _report(self, force: bool = False) -> None:
+        self._state.write(self._content, self._clock(), force)
+
+    def _content(self) -> dict[str, Any]:
+        consumer, delivery = self._consumer, self._delivery
+        known = consumer.owned | self._state.consumed.keys()
+        return {
+            "partitions": self._state.account(
+                self._batch.records,
+                consumer.committed,
+                {each: consumer.position(each) for each in known},
+                {each: consumer.lag(each) for each in consumer.owned},
+            ),
+            "owned": sorted(each.number for each in consumer.owned),
+            "stopped": {str(each.number): why for each, why in consumer.stopped.items()},
+            "counters": {
+                "writes": delivery.writes,
+                "lines": delivery.lines,
+                "retries": delivery.retries,
+                "refusals": delivery.refusals,
+                "sent_bytes": self._writer.sent_bytes,
+                "rebalances": consumer.rebalances,
+                "commit_failures": consumer.commit_failures,
+                "values_left_out": self._encoder.left_out,
+                "times_not_believed": self._encoder.disbelieved,
+            },
+            "dead_letter_reasons": dict(self._dead_letters.reasons),
+        }

@@ -1,0 +1,61 @@
+"""Secrets that no repr, log line or traceback shows."""
+
+from pathlib import Path
+
+
+class Secret:
+    """A token or password, from the environment or from a file.
+
+    Formatting it gives `***`. One that comes from a file can be read again, so that a rotated token is
+    taken up without a restart.
+
+    Args:
+        value: The secret itself, None where it comes from a file.
+        file: The file it is read from; surrounding white space is not part of it.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is empty.
+    """
+
+    __slots__ = ("_file", "_value")
+
+    def __init__(self, value: str | None = None, file: Path | None = None) -> None:
+        self._file = file
+        self._value = value or ""
+        if file is not None:
+            self._value = self._read(file)
+
+    @staticmethod
+    def _read(file: Path) -> str:
+        text = file.read_text(encoding="utf-8").strip()
+        if not text:
+            raise ValueError(f"{file} is empty")
+        return text
+
+    def reveal(self) -> str:
+        """The secret as text, for the one place that sends it."""
+        return self._value
+
+    def reread(self) -> bool:
+        """Read the file again; True where the secret has changed.
+
+        A file that is missing or empty for a moment (a rotation in progress) changes nothing.
+        """
+        if self._file is None:
+            return False
+        try:
+            fresh = self._read(self._file)
+        except (OSError, ValueError):
+            return False
+        changed = fresh != self._value
+        self._value = fresh
+        return changed
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self._value)

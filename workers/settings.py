@@ -1,0 +1,301 @@
+"""Every setting of a worker, read once: environment first, then the file `TOWER_CONFIG` names."""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from workers.errors import SettingsError
+from workers.secret import Secret
+
+PREFIX = "TOWER_"
+KAFKA_PREFIX = "TOWER_KAFKA_"
+
+#: Variables with the prefix that are read by supervisord or the launcher, not by a worker.
+OTHER_VARIABLES = frozenset({"TOWER_CONFIG", "TOWER_WORKERS"})
+
+#: Kafka properties a promise rests on, with the only value each may have.
+FIXED_KAFKA = {
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "auto.offset.reset": "error",
+}
+
+#: Defaults of the lab; any other librdkafka property is passed through under the same rule.
+KAFKA_DEFAULTS = {
+    "bootstrap.servers": "localhost:9090,localhost:9091,localhost:9092",
+    "group.id": "tower",
+}
+
+
+def _text(raw: str) -> str:
+    if not raw:
+        raise ValueError("must not be empty")
+    return raw
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        try:
+            number = int(raw)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, not {raw!r}")
+        return number
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(raw: str) -> float:
+        try:
+            number = float(raw)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise ValueError(f"must be seconds from {low:g} to {high:g}, not {raw!r}")
+        return number
+
+    return parse
+
+
+def _choice(*values: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw not in values:
+            raise ValueError(f"must be one of {', '.join(values)}, not {raw!r}")
+        return raw
+
+    return parse
+
+
+def _names(raw: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in raw.split(",") if name.strip())
+
+
+def _tags(raw: str) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for pair in _names(raw):
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"must read name=value,name=value, not {raw!r}")
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+def _url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        # The address may hold a password, so it is not repeated here.
+        raise ValueError("must be an address like http://localhost:8086")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user or password; use TOWER_INFLUXDB_USER and _PASSWORD")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a port that is no number from 0 to 65535") from None
+    return raw.rstrip("/")
+
+
+def _option(default: str | None, parse: Callable[[str], Any], text: str, lab: str = "") -> Any:
+    """One setting: its default as it would be written, its parser, its line in the table.
+
+    `lab` names the variable of the lab's own set-up that serves when Tower's is absent.
+    """
+    return field(metadata={"default": default, "parse": parse, "text": text, "lab": lab})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one worker needs to know. `load` makes one; a frozen one is passed to every room."""
+
+    topic: str = _option("resource", _text, "topic the records are read from")
+    dead_letter_topic: str = _option("resource.dlq", _text, "topic for what cannot be stored")
+    worker: int | None = _option(
+        None, _whole(0, 9999), "number of this worker, set by supervisord; gives static membership"
+    )
+    influxdb_url: str = _option("http://localhost:8086", _url, "where InfluxDB listens")
+    influxdb_api: str = _option(
+        "v2",
+        _choice("v2", "v1"),
+        "v2: /api/v2/write with a token; v1: /write with user and password",
+    )
+    influxdb_org: str = _option("GIST", _text, "organisation (v2)")
+    influxdb_bucket: str = _option("Labs", _text, "bucket (v2)")
+    influxdb_token: Secret = _option(
+        None, Secret, "token that may write to the bucket (v2)", lab="INFLUXDB_ADMIN_TOKEN"
+    )
+    influxdb_database: str = _option("Labs", _text, "database (v1)")
+    influxdb_retention_policy: str = _option("autogen", _text, "retention policy (v1)")
+    influxdb_user: str = _option("", str, "user (v1)", lab="INFLUXDB_V1_USER")
+    influxdb_password: Secret = _option(None, Secret, "password (v1)", lab="INFLUXDB_V1_PASSWORD")
+    influxdb_timeout_s: float = _option("30", _seconds(0.1, 300), "longest wait for one write")
+    batch_lines: int = _option("5000", _whole(1, 100_000), "a batch is full at so many lines")
+    batch_bytes: int = _option(
+        "4000000", _whole(1_000, 100_000_000), "or at so many bytes before compression"
+    )
+    batch_age_ms: int = _option("100", _whole(1, 60_000), "and is written at this age at the latest")
+    format: str = _option(
+        "auto",
+        _choice("auto", "json", "msgpack", "text"),
+        "format of the records; auto looks at each",
+    )
+    measurement: str = _option("labs", _text, "measurement of every point")
+    tags: tuple[tuple[str, str], ...] = _option("host=Labs,region=GIST", _tags, "tags every point gets")
+    tag_fields: tuple[str, ...] = _option("ip,deviceId", _names, "fields of a record that are tags")
+    number_fields: tuple[str, ...] = _option(
+        "memory,tx,rx,CPU_Usage,tx_dropped,rx_dropped,rxError,txError,disk",
+        _names,
+        "fields that hold numbers even when sent as text; what is no number there is left out",
+    )
+    time_fields: tuple[str, ...] = _option(
+        "timestamp,time", _names, "fields that hold the record's time; the first that does is taken"
+    )
+    time_window_s: int = _option(
+        "86400",
+        _whole(1, 10**9),
+        "a record's time further than this from Kafka's is not believed, Kafka's is used",
+    )
+    identity_partitions: int = _option(
+        "16",
+        _whole(1, 4096),
+        "partition numbers the last digits of a point's time have room for; never change it later",
+    )
+    max_record_bytes: int = _option("1000000", _whole(100, 10**8), "largest record")
+    max_depth: int = _option("8", _whole(1, 100), "deepest nesting of a record")
+    max_fields: int = _option("256", _whole(1, 10_000), "most fields of a record")
+    max_key_bytes: int = _option("256", _whole(1, 60_000), "longest name of a field")
+    max_tag_bytes: int = _option("256", _whole(1, 60_000), "longest value of a tag")
+    max_text_bytes: int = _option("65536", _whole(1, 1_000_000), "longest value of a string field")
+    retry_max_s: float = _option("1.5", _seconds(0.1, 600), "longest pause between two tries")
+    retry_after_max_s: float = _option(
+        "60", _seconds(0, 3600), "longest Retry-After of the server that is obeyed"
+    )
+    probe_s: float = _option("5", _seconds(0.1, 3600), "pause between tries after 401, 403 and 404")
+    drain_s: float = _option(
+        "10", _seconds(0.1, 600), "time to finish in on SIGTERM or when a partition is taken away"
+    )
+    commit_idle_s: float = _option(
+        "30", _seconds(1, 3600), "commit again after so long without records, for lag monitors"
+    )
+    run_dir: Path = _option("var", Path, "folder of the worker's state file")
+    log_level: str = _option(
+        "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "least level that is logged"
+    )
+    kafka: Mapping[str, str | Secret] = field(metadata={})
+
+    @property
+    def group(self) -> str:
+        """The consumer group all workers are members of."""
+        return str(self.kafka["group.id"])
+
+
+def options() -> list[dataclasses.Field[Any]]:
+    """All settings but the Kafka properties, in the order of the README's table."""
+    return [each for each in dataclasses.fields(Settings) if each.metadata]
+
+
+def variable(option: dataclasses.Field[Any]) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + option.name.upper()
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read and check every setting.
+
+    Args:
+        environ: The environment, names to values.
+
+    Returns:
+        The settings, all valid.
+
+    Raises:
+        SettingsError: An option is unknown, malformed or missing; its text names the option.
+    """
+    given = {**_from_file(environ.get("TOWER_CONFIG")), **environ}
+    _refuse_unknown(given)
+    values = {each.name: _value(each, given) for each in options()}
+    settings = Settings(kafka=_kafka(given), **values)
+    if settings.influxdb_api == "v2" and not settings.influxdb_token:
+        raise SettingsError("TOWER_INFLUXDB_TOKEN", "is missing; set it, or TOWER_INFLUXDB_TOKEN_FILE")
+    if settings.influxdb_api == "v1" and not (settings.influxdb_user and settings.influxdb_password):
+        missing = "PASSWORD" if settings.influxdb_user else "USER"
+        raise SettingsError(f"TOWER_INFLUXDB_{missing}", "is missing; TOWER_INFLUXDB_API=v1 needs it")
+    return settings
+
+
+def _value(option: dataclasses.Field[Any], given: Mapping[str, str]) -> Any:
+    name, parse = variable(option), option.metadata["parse"]
+    if parse is Secret:
+        return _secret(name, option.metadata["lab"], given)
+    raw = given.get(name, given.get(option.metadata["lab"], option.metadata["default"]))
+    if raw is None:
+        return None
+    try:
+        return parse(raw)
+    except ValueError as error:
+        raise SettingsError(name, str(error)) from None
+
+
+def _secret(name: str, lab: str, given: Mapping[str, str]) -> Secret:
+    file = given.get(f"{name}_FILE")
+    if file and given.get(name):
+        raise SettingsError(name, f"is set twice; keep either it or {name}_FILE")
+    if not file:
+        return Secret(given.get(name) or given.get(lab))
+    try:
+        return Secret(file=Path(file))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{name}_FILE", f"cannot be read: {error}") from None
+
+
+def _kafka(given: Mapping[str, str]) -> dict[str, str | Secret]:
+    """Properties by the one rule: TOWER_KAFKA_SSL_CA_LOCATION is `ssl.ca.location`."""
+    properties: dict[str, str | Secret] = dict(KAFKA_DEFAULTS)
+    for name in sorted(given):
+        if not name.startswith(KAFKA_PREFIX):
+            continue
+        stem = name.removesuffix("_FILE")
+        secret = "PASSWORD" in stem or "SECRET" in stem
+        key = (stem if secret else name).removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
+        if key in FIXED_KAFKA and given[name].lower() != FIXED_KAFKA[key]:
+            raise SettingsError(
+                name,
+                f"must stay {FIXED_KAFKA[key]}: Tower commits only what InfluxDB has acknowledged",
+            )
+        properties[key] = _secret(stem, "", given) if secret else given[name]
+    return properties
+
+
+def _from_file(path: str | None) -> dict[str, str]:
+    """The settings file as if its keys stood in the environment: `topic` is TOWER_TOPIC."""
+    if not path:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError("TOWER_CONFIG", f"cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError("TOWER_CONFIG", f"{path} is no TOML: {error}") from None
+    flat = {}
+    for key, value in content.items():
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        for inner, each in pairs:
+            name = f"{key}.{inner}".strip(".").upper().replace(".", "_")
+            flat[PREFIX + name] = ",".join(map(str, each)) if isinstance(each, list) else str(each)
+    return flat
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    known = {variable(each) for each in options()} | OTHER_VARIABLES
+    known |= {f"{variable(each)}_FILE" for each in options() if each.metadata["parse"] is Secret}
+    for name in sorted(given):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(KAFKA_PREFIX):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else "; the README lists all of them"
+            raise SettingsError(name, f"is no option of Tower{hint}")

@@ -1,0 +1,94 @@
+"""A record's own time: what it says, in which unit, how precisely."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from workers.decoder import Nanoseconds
+
+SECOND = 10**9
+MILLISECOND = 10**6
+
+
+class Moment(NamedTuple):
+    """A time as precise as its source.
+
+    Args:
+        ns: Nanoseconds since the epoch, a multiple of `tick`.
+        tick: Precision in nanoseconds: `SECOND` or `MILLISECOND`. A finer source is cut to the
+            millisecond, since the digits below belong to the point's identity.
+    """
+
+    ns: int
+    tick: int
+
+
+def from_milliseconds(milliseconds: int) -> Moment:
+    """Kafka's own timestamp of a message as a moment."""
+    return Moment(milliseconds * MILLISECOND, MILLISECOND)
+
+
+def parse(value: Any) -> Moment | None:
+    """The moment a record names, None where the value is no time.
+
+    Numbers are seconds, milliseconds, microseconds or nanoseconds since the epoch, told apart by size:
+    a value below 10^11 is in seconds (until the year 5138), each further factor of 1,000 one unit
+    finer. Text is such a number or ISO 8601, taken as UTC where it names no zone.
+    """
+    if isinstance(value, Nanoseconds):
+        return Moment(int(value) // MILLISECOND * MILLISECOND, MILLISECOND)
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return _from_whole(value)
+    if isinstance(value, float):
+        return _from_float(value)
+    if isinstance(value, str):
+        return _from_text(value.strip())
+    if isinstance(value, datetime):
+        return _from_datetime(value)
+    return None
+
+
+def _from_whole(number: int) -> Moment | None:
+    if number <= 0 or number >= 10**20:
+        return None
+    if number < 10**11:
+        return Moment(number * SECOND, SECOND)
+    unit = MILLISECOND if number < 10**14 else 1_000 if number < 10**17 else 1
+    return Moment(number * unit // MILLISECOND * MILLISECOND, MILLISECOND)
+
+
+def _from_float(number: float) -> Moment | None:
+    if not math.isfinite(number) or number <= 0:
+        return None
+    if number >= 10**11 or number.is_integer():
+        return _from_whole(int(number))
+    # A double carries seconds of this century to about 0.2 us: round before the cut, so that
+    # 1700000000.123 does not become .122.
+    microseconds = round(number * 10**6)
+    return Moment(microseconds // 1_000 * MILLISECOND, MILLISECOND)
+
+
+def _from_text(text: str) -> Moment | None:
+    if text.isdecimal() and text.isascii() and len(text) <= 20:
+        return _from_whole(int(text))
+    try:
+        return _from_float(float(text))
+    except ValueError:
+        pass
+    try:
+        return _from_datetime(datetime.fromisoformat(text), precise="." in text or "," in text)
+    except ValueError:
+        return None
+
+
+def _from_datetime(value: datetime, precise: bool = True) -> Moment | None:
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    seconds = int((value - datetime.fromtimestamp(0, UTC)).total_seconds() // 1)
+    if seconds <= 0:
+        return None
+    if not precise:
+        return Moment(seconds * SECOND, SECOND)
+    return Moment(seconds * SECOND + value.microsecond // 1_000 * MILLISECOND, MILLISECOND)

@@ -1,0 +1,84 @@
+"""The words the rooms share."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+#: Kafka's own value for a message without a timestamp (`TIMESTAMP_NOT_AVAILABLE` has type 0).
+NO_TIMESTAMP = 0
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.number}]"
+
+
+class Message(Protocol):
+    """What Tower reads from a Kafka message (a `confluent_kafka.Message` has it)."""
+
+    def topic(self) -> str:
+        """Name of the topic."""
+
+    def partition(self) -> int:
+        """Number of the partition."""
+
+    def offset(self) -> int:
+        """Offset in the partition."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Type (0: none) and milliseconds since the epoch."""
+
+    def value(self) -> bytes | None:
+        """The record's bytes, None for a tombstone."""
+
+    def error(self) -> Any:
+        """None for a record, else the event the client reports in its place."""
+
+
+def partition_of(message: Message) -> Partition:
+    """The partition a message came from."""
+    return Partition(message.topic(), message.partition())
+
+
+class Origin(NamedTuple):
+    """Where a line came from: enough to dead-letter it later."""
+
+    message: Message
+    #: Place in the message: 0, unless the message is an array of records.
+    element: int
+    #: Bytes of this record alone: an element of an array, else the message's whole value.
+    value: bytes | None
+
+
+class Reason(StrEnum):
+    """Why a record became a dead letter: the closed list behind `tower.reason`."""
+
+    EMPTY = "empty"  # null value, no bytes, or an array without elements
+    JSON = "json"  # begins like JSON and is none
+    MSGPACK = "msgpack"  # begins like msgpack and is none
+    TEXT = "text"  # none of the known formats, or not UTF-8
+    NOT_A_RECORD = "not_a_record"  # decodes to something that is no object
+    NO_FIELDS = "no_fields"  # nothing is left to store
+    NO_TIME = "no_time"  # neither the record nor Kafka tells a time
+    TOO_LARGE = "too_large"  # more bytes than TOWER_MAX_RECORD_BYTES
+    TOO_DEEP = "too_deep"  # nested deeper than TOWER_MAX_DEPTH
+    TOO_MANY_FIELDS = "too_many_fields"  # more than TOWER_MAX_FIELDS
+    TOO_MANY_RECORDS = "too_many_records"  # past the 1,024th of one message
+    KEY_TOO_LONG = "key_too_long"  # a field's name over TOWER_MAX_KEY_BYTES
+    TAG_TOO_LONG = "tag_too_long"  # a tag's value over TOWER_MAX_TAG_BYTES
+    TEXT_TOO_LONG = "text_too_long"  # a string field over TOWER_MAX_TEXT_BYTES
+    REFUSED = "refused"  # InfluxDB answered 400 or 422 for this line alone
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that will not become a point, and why."""
+
+    origin: Origin
+    reason: str
+    detail: str
