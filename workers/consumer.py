@@ -16,6 +16,9 @@ from workers.types import Message, Partition, partition_of
 #: Seconds that one question to the group's coordinator, or one seek, may take.
 ASK_S = 5.0
 
+#: Seconds within which a coordinator that moves must have answered: far below max.poll.interval.ms.
+COORDINATOR_S = 60.0
+
 ADVICE = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; create it, the worker waits",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read the topic; allow it, the worker waits",
@@ -173,7 +176,15 @@ class GroupConsumer:
         self._rebalanced = True
         self.rebalances += 1
         self.owned |= came
-        (self._consumer.incremental_assign if self._incremental else self._consumer.assign)(partitions)
+        starts = self._ask(partitions)
+        # auto.offset.reset stays "error": a group without an offset begins at the beginning because it is
+        # told to here, so that an offset that is gone can never be mistaken for one that never was.
+        for each in starts:
+            if each.offset < 0:
+                each.offset = OFFSET_BEGINNING
+            else:
+                self._position[Partition(each.topic, each.partition)] = each.offset
+        (self._consumer.incremental_assign if self._incremental else self._consumer.assign)(starts)
         if self._paused:
             # Kafka's client forgets a pause at a rebalance; without this an outage would fill the memory.
             self._consumer.pause(partitions)
@@ -215,48 +226,52 @@ class GroupConsumer:
         """What the client reports in place of a message."""
         error = message.error()
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            self._start_or_stop(Partition(message.topic(), message.partition()), error)
+            self._stop(Partition(message.topic(), message.partition()), error)
         else:
             self._on_error(error)
 
-    def _start_or_stop(self, partition: Partition, error: KafkaError) -> None:
-        """A partition without a usable offset: begin a new one, stop at one that no longer exists."""
+    def _stop(self, partition: Partition, error: KafkaError) -> None:
+        """Stop reading a partition whose offset no longer exists: a jump would lose what lies between."""
         if partition not in self.owned:
             return
-        offset = self._ask(partition)
-        if offset is None:
-            self._log.info("%s has no committed offset: reading it from its beginning", partition)
-            self._seek(partition, OFFSET_BEGINNING)
-            return
-        self.stopped[partition] = f"offset {offset} no longer exists in Kafka"
+        position = self._position.get(partition, "at the beginning")
+        self.stopped[partition] = f"offset {position} no longer exists in Kafka"
         self._consumer.pause(_offsets({partition}))
         self._log.error(
-            "%s is stopped: its committed offset %d no longer exists (%s), so records were deleted before "
-            "they were stored. Stop the pool, choose where to go on with "
-            "`python -m workers replay --partition %d --from earliest`, and start it again",
+            "%s is stopped: offset %s no longer exists in Kafka (%s), so records may have gone before they "
+            "were stored. Stop the pool, choose where to go on with `python -m workers replay "
+            "--partition %d --from earliest`, and start it again",
             partition,
-            offset,
+            position,
             error.str(),
             partition.number,
         )
 
-    def _ask(self, partition: Partition) -> int | None:
-        """The group's committed offset, None where it has none.
+    def _ask(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """The group's committed offsets, negative where it has none.
 
         Raises:
-            KafkaException: The coordinator did not answer within `ASK_S`.
+            KafkaException: The coordinator did not answer within `COORDINATOR_S`.
         """
-        (found,) = self._consumer.committed(_offsets({partition}), timeout=ASK_S)
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return int(found.offset) if found.offset >= 0 else None
+        deadline = time.monotonic() + COORDINATOR_S
+        while True:
+            try:
+                found: list[TopicPartition] = self._consumer.committed(partitions, timeout=ASK_S)
+                failure = next((each.error for each in found if each.error is not None), None)
+                if failure is None:
+                    return found
+                raise KafkaException(failure)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise
+                self._repeats.warning(
+                    "ask", "Kafka: the committed offsets are not told yet: %s", error.args[0].str()
+                )
+                time.sleep(0.1)
 
     def _rewind(self) -> None:
         for partition in self.owned - self.stopped.keys():
-            position = self._position.get(partition)
-            if position is None:
-                position = self._ask(partition)
-            self._seek(partition, OFFSET_BEGINNING if position is None else position)
+            self._seek(partition, self._position.get(partition, OFFSET_BEGINNING))
 
     def _seek(self, partition: Partition, offset: int) -> None:
         """Go on from an offset; a partition just assigned takes a moment until it can."""

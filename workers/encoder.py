@@ -41,7 +41,7 @@ class Encoder:
         self._window_ns = settings.time_window_s * times.SECOND
         self._numbers = frozenset(settings.number_fields)
         self._measurement = escape.measurement(settings.measurement)
-        self._constant = {key: escape.name(value) for key, value in settings.tags}
+        self._constant = {key: escape.tag(value) for key, value in settings.tags}
         self._heads: dict[tuple[str | None, ...], str] = {}
         self._names: dict[str, str] = {}
 
@@ -208,7 +208,7 @@ class Encoder:
             both = dict(self._constant)
             for key, value in zip(self._settings.tag_fields, tags, strict=True):
                 if value is not None:
-                    both[key] = escape.name(value)
+                    both[key] = escape.tag(value)
             pairs = (f",{escape.name(key)}={both[key]}" for key in sorted(both))
             if len(self._heads) >= CACHED:
                 self._heads.clear()

@@ -1,30 +1,32 @@
 """Text that stays one tag, one field or one measurement, whatever a sender writes.
 
 Rules of line protocol as influxd reads it: in names and tag values a backslash escapes comma, equals
-sign and space; in string fields it escapes the quote and itself. A backslash at the end of a name or tag
-value would escape the separator behind it and cannot be escaped itself, so it becomes a slash. Control
-characters end a line or confuse readers, so in names and tag values they become `_`.
+sign and space; in string fields it escapes the quote and itself. A backslash in a name would escape
+the escape behind it, and one at the end of a tag's value the separator; neither can be escaped, so they
+become a slash. Control characters end a line or confuse readers: in names and tag values they become `_`.
 """
 
 _CONTROL = dict.fromkeys((*range(32), 127), "_")
-_NAME = str.maketrans({**_CONTROL, ",": "\\,", "=": "\\=", " ": "\\ "})
-_MEASUREMENT = str.maketrans({**_CONTROL, ",": "\\,", " ": "\\ "})
+_NAME = str.maketrans({**_CONTROL, ",": "\\,", "=": "\\=", " ": "\\ ", "\\": "/"})
+_TAG = str.maketrans({**_CONTROL, ",": "\\,", "=": "\\=", " ": "\\ "})
+_MEASUREMENT = str.maketrans({**_CONTROL, ",": "\\,", " ": "\\ ", "\\": "/"})
 _STRING = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
-def _without_last_backslash(text: str) -> str:
-    stripped = text.rstrip("\\")
-    return stripped + "/" * (len(text) - len(stripped))
-
-
 def name(text: str) -> str:
-    """A tag's name, a tag's value or a field's name."""
-    return _without_last_backslash(text).translate(_NAME)
+    """The name of a tag or field."""
+    return text.translate(_NAME)
+
+
+def tag(text: str) -> str:
+    """The value of a tag."""
+    stripped = text.rstrip("\\")
+    return (stripped + "/" * (len(text) - len(stripped))).translate(_TAG)
 
 
 def measurement(text: str) -> str:
     """The name of a measurement."""
-    return _without_last_backslash(text).translate(_MEASUREMENT)
+    return text.translate(_MEASUREMENT)
 
 
 def string(text: str) -> str:
