@@ -1,0 +1,162 @@
+"""`python -m lab`: the lab from the command line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.plan import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+#: The lab did not do what was asked; the message says why.
+RET_FAILED = 1
+#: The lab is not up, or not all of it serves (`status`).
+RET_NOT_SERVING = 3
+
+
+class Group(click.Group):
+    """Commands whose LabError is one message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupted)
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            click.echo(f"lab: {error}", err=True)
+            sys.exit(RET_FAILED)
+
+
+def _interrupted(number: int, _: FrameType | None) -> None:
+    # Leaves by the same way as Ctrl-C and failures, which stops what was started.
+    sys.exit(128 + number)
+
+
+def data_option(command: Callable[..., None]) -> Callable[..., None]:
+    """The data folder."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(".lab"),
+        show_default=True,
+        help="Folder of everything the lab keeps.",
+    )(command)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Real Kafka 4.2 and real InfluxDB 2.x on this machine, without Docker.
+
+    Exit codes: 0 done; 1 it could not be done, the message says why; 2 wrong options;
+    3 something does not serve (status).
+    """
+
+
+@main.command()
+@data_option
+@click.option(
+    "--topology",
+    type=click.Choice([topology.value for topology in Topology]),
+    help="single: one combined node. cluster: controllers 0 to 2 and brokers 3 to 5, "
+    "replication 3.  [default: as it was, else single]",
+)
+@click.option("--host", help="Listen on and be reached by this name.  [default: localhost]")
+@click.option("--kafka-port", type=int, help=f"First broker; 0: free ports.  [{KAFKA_PORT}]")
+@click.option(
+    "--controller-port", type=int, help=f"First controller; 0: free ports.  [{CONTROLLER_PORT}]"
+)
+@click.option("--influxdb-port", type=int, help=f"InfluxDB; 0: a free one.  [{INFLUXDB_PORT}]")
+def up(data: Path, topology: str | None, **wanted: Any) -> None:
+    """Start what does not run yet, and wait until all of it serves.
+
+    Ports are remembered in the data folder, so running it again is harmless.
+    """
+    lab = Lab(data, Wanted(Topology(topology) if topology else None, **wanted)).up()
+    _table(lab.status())
+
+
+@main.command()
+@data_option
+@click.option("--purge", is_flag=True, help="Remove the data folder too.")
+def down(data: Path, *, purge: bool) -> None:
+    """Stop everything; the data stays for the next `up`."""
+    Lab(data).down(purge=purge)
+
+
+@main.command()
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(data: Path, *, as_json: bool) -> None:
+    """Show the servers and whether they serve; exit code 3 if one does not."""
+    found = Lab(data).status()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _table(found)
+    if not all(server["serving"] for server in [*found["nodes"], found["influxdb"]]):
+        sys.exit(RET_NOT_SERVING)
+
+
+@main.command()
+@data_option
+@click.option("--lines", default=20, show_default=True, help="Of each server.")
+def logs(data: Path, lines: int) -> None:
+    """Print the end of every server's log."""
+    lab = Lab(data)
+    for server in [*lab.nodes, lab.influxdb]:
+        click.echo(f"{server.name}: {server.log}\n{server.log_tail(lines)}")
+
+
+@main.command()
+@data_option
+def provision(data: Path) -> None:
+    """Make org, bucket, mapping, users, tokens and topics again where they are missing."""
+    Lab(data).provision()
+
+
+@main.command()
+@data_option
+def env(data: Path) -> None:
+    """Print the workers' settings for this lab: `eval "$(python -m lab env)"`."""
+    for name, value in Lab(data).worker_environment().items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _table(found: dict[str, Any]) -> None:
+    table = Table(title=f"lab in {found['data']} ({found['topology']})", title_justify="left")
+    for column in ("server", "pid", "port", "serves"):
+        table.add_column(column)
+    influxdb = found["influxdb"]
+    for node in found["nodes"]:
+        name = f"Kafka node {node['id']} ({node['role']})"
+        table.add_row(name, *_cells(node))
+    table.add_row(f"InfluxDB {influxdb['version'] or ''}", *_cells(influxdb))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"Kafka     {found['bootstrap_servers']}", soft_wrap=True)
+    console.print(
+        f"InfluxDB  {influxdb['url']}  org {influxdb['org']}  bucket {influxdb['bucket']}"
+    )
+    console.print(f"worker token in {influxdb['worker_token_file']}", soft_wrap=True)
+
+
+def _cells(server: dict[str, Any]) -> tuple[str, str, str]:
+    return str(server["pid"] or "-"), str(server["port"]), "yes" if server["serving"] else "no"
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m lab")

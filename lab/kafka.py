@@ -1,0 +1,236 @@
+"""One Kafka node: its configuration, its process, and whether it serves."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import struct
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from lab.errors import LabError
+from lab.files import write_atomically
+from lab.process import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab.jars import Java
+
+#: Seconds after its last heartbeat until a dead broker's partitions get other leaders. Kafka's own
+#: 9 s plus the election would miss the recovery that the fault suite holds the lab to.
+BROKER_SESSION_S = 6
+#: Partitions of __consumer_offsets. Kafka's 50 would be 150 replicas on this machine.
+OFFSETS_PARTITIONS = 6
+MEMORY = ("-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError")
+LOGGING = (
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+    # 300 lines of configuration at every start: server.properties says it in 30.
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn",
+)
+
+
+class Role(StrEnum):
+    """What a node does for the cluster."""
+
+    BROKER = "broker"
+    CONTROLLER = "controller"
+    COMBINED = "combined"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A node as the lab remembers it.
+
+    Args:
+        id: node id, unique in the cluster.
+        role: broker, controller or both.
+        port: where clients reach a broker, and a controller's own port.
+        controller_port: of a combined node, the port of its controller half.
+    """
+
+    id: int
+    role: Role
+    port: int
+    controller_port: int = 0
+
+    @property
+    def voter_port(self) -> int | None:
+        """The port where it takes part in the controllers' quorum; None for a broker."""
+        if self.role is Role.BROKER:
+            return None
+        return self.controller_port or self.port
+
+
+def properties(spec: Spec, specs: list[Spec], host: str, data: Path) -> dict[str, str]:
+    """A node's server.properties.
+
+    Args:
+        spec: the node.
+        specs: all nodes of the cluster, this one among them.
+        host: what they listen on and are reached by.
+        data: folder of its log segments.
+    """
+    roles = {Role.COMBINED: "broker,controller"}.get(spec.role, spec.role.value)
+    brokers = sum(other.role is not Role.CONTROLLER for other in specs)
+    copies = min(3, brokers)
+    in_sync = min(2, copies)
+    listeners = []
+    if spec.role is not Role.CONTROLLER:
+        listeners.append(f"PLAINTEXT://{host}:{spec.port}")
+    if spec.voter_port is not None:
+        listeners.append(f"CONTROLLER://{host}:{spec.voter_port}")
+    voters = [f"{other.id}@{host}:{other.voter_port}" for other in specs if other.voter_port]
+    found = {
+        "process.roles": roles,
+        "node.id": str(spec.id),
+        "controller.quorum.voters": ",".join(voters),
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": ",".join(listeners),
+        "log.dirs": str(data),
+        "broker.session.timeout.ms": str(BROKER_SESSION_S * 1000),
+        "broker.heartbeat.interval.ms": "1000",
+        "default.replication.factor": str(copies),
+        "min.insync.replicas": str(in_sync),
+    }
+    if spec.role is Role.CONTROLLER:
+        return found
+    return found | {
+        "advertised.listeners": listeners[0],
+        "inter.broker.listener.name": "PLAINTEXT",
+        "offsets.topic.num.partitions": str(OFFSETS_PARTITIONS),
+        "offsets.topic.replication.factor": str(copies),
+        "transaction.state.log.replication.factor": str(copies),
+        "transaction.state.log.min.isr": str(in_sync),
+        "share.coordinator.state.topic.replication.factor": str(copies),
+        "share.coordinator.state.topic.min.isr": str(in_sync),
+        # A topic that nobody made is a mistake to be seen, not a topic.
+        "auto.create.topics.enable": "false",
+        # Kafka waits 3 s for more members before the first rebalance of an empty group.
+        "group.initial.rebalance.delay.ms": "0",
+    }
+
+
+class Node(Server):
+    """One Kafka node of the lab.
+
+    Args:
+        spec: what it is.
+        specs: all nodes of its cluster.
+        folder: where its files are.
+        java: gives what runs it; asked only when it is to be started.
+        host: what it listens on and is reached by.
+        cluster: the cluster's id.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        specs: list[Spec],
+        folder: Path,
+        java: Callable[[], Java],
+        *,
+        host: str,
+        cluster: str,
+    ) -> None:
+        super().__init__(f"Kafka node {spec.id} ({spec.role})", folder)
+        self.spec = spec
+        self.host = host
+        self._specs = specs
+        self._java = java
+        self._cluster = cluster
+
+    @classmethod
+    def alone(cls, folder: Path, java: Java, host: str, port: int, controller: int) -> Node:
+        """A cluster of one node that nothing else knows of."""
+        spec = Spec(0, Role.COMBINED, port, controller)
+        return cls(spec, [spec], folder, lambda: java, host=host, cluster="AAAAAAAAQACAAAAAAAAAAA")
+
+    @property
+    def ports(self) -> list[int]:
+        """Its own and, of a combined node, its controller half's."""
+        return [port for port in (self.spec.port, self.spec.controller_port) if port]
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "server.properties"
+
+    @property
+    def formatted(self) -> bool:
+        """Whether its data folder belongs to a cluster already."""
+        return (self.folder / "data" / "meta.properties").exists()
+
+    def begin_format(self) -> subprocess.Popen[bytes]:
+        """Write its configuration and start making its data folder, once in its life."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        found = properties(self.spec, self._specs, self.host, self.folder / "data")
+        lines = [f"{name}={value}\n" for name, value in found.items()]
+        write_atomically(self._config, "".join(lines))
+        command = self._java().command(
+            "kafka.tools.StorageTool",
+            *("format", "--cluster-id", self._cluster, "--config", str(self._config)),
+            options=("-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        )
+        with (self.folder / "format.log").open("wb") as log:
+            return subprocess.Popen(
+                command,
+                env=self._java().environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def end_format(self, child: subprocess.Popen[bytes], timeout_s: float) -> None:
+        """Wait for the end of what `begin_format` started.
+
+        Raises:
+            LabError: it failed or took too long; no half-made folder stays.
+        """
+        try:
+            code = child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        if code != 0:
+            shutil.rmtree(self.folder / "data", ignore_errors=True)
+            why = "took too long" if code is None else f"failed with exit code {code}"
+            raise LabError(f"{self.name}: formatting {why}; see {self.folder / 'format.log'}")
+
+    def start(self, options: tuple[str, ...] = ()) -> None:
+        """Start it, unless it runs; does not wait until it serves."""
+        if self.process() is not None:
+            return
+        command = self._java().command(
+            "kafka.Kafka", str(self._config), options=(*MEMORY, *LOGGING, *options)
+        )
+        self.launch(command, self._java().environment())
+
+    def serving(self, timeout_s: float = 1.0) -> bool:
+        """Whether it answers a request: a paused process has open ports too, but says nothing.
+
+        A broker answers from when the controllers have let it in.
+        """
+        port = self.spec.port
+        try:
+            with socket.create_connection((self.host, port), timeout_s) as connection:
+                connection.settimeout(timeout_s)
+                connection.sendall(API_VERSIONS)
+                answer = connection.recv(8)
+        except OSError:
+            return False
+        return len(answer) == 8 and answer[4:] == CORRELATION
+
+
+CORRELATION = b"towr"
+#: An ApiVersions request, version 0: key 18, version 0, correlation id, client id "tower-lab".
+_BODY = struct.pack(">hh4sh", 18, 0, CORRELATION, 9) + b"tower-lab"
+API_VERSIONS = struct.pack(">i", len(_BODY)) + _BODY

@@ -1,0 +1,337 @@
+"""The lab: Kafka and InfluxDB in one data folder, brought up, looked at and taken down."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from lab import influxd, jars, ports
+from lab.errors import BusyError, LabError, SlowError
+from lab.files import locked, read_secret
+from lab.influxdb import Influxdb
+from lab.kafka import Node, Role
+from lab.plan import Plan, Wanted
+from lab.progress import Progress
+from lab.provision import BUCKET, ORG, V1_USER, Provisioner, Secrets
+from lab.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.process import Server
+
+TOPIC = "resource"
+DEAD_LETTER_TOPIC = "resource.dlq"
+PARTITIONS = 3
+#: Seconds for all servers to serve. Six JVMs on two busy cores need 30.
+SERVE_S = 120.0
+#: Seconds for the formatting of the nodes' folders.
+FORMAT_S = 120.0
+#: Seconds to wait for another command on the same data folder.
+LOCK_S = 300.0
+
+
+class Lab:
+    """Real Kafka and real InfluxDB on this machine.
+
+    Used as a context manager it is up inside the block; leaving the block takes it down and
+    removes its data folder, unless the folder was there before.
+
+    Args:
+        data: folder of everything the lab keeps.
+        wanted: topology, host and ports; what is None there is as it was, or the lab's default.
+        progress: where waits are shown.
+    """
+
+    def __init__(
+        self, data: Path, wanted: Wanted | None = None, progress: Progress | None = None
+    ) -> None:
+        self.data = data.absolute()
+        self._wanted = wanted or Wanted()
+        self._progress = progress or Progress()
+        self._plan: Plan | None = None
+        self._nodes: list[Node] = []
+        self._influxdb: Influxdb | None = None
+        self._topics: Topics | None = None
+        self._runtime: jars.Java | None = None
+        self._program: Path | None = None
+        self._fresh = not self.data.exists()
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(self, *_: object) -> None:
+        self.down(purge=self._fresh)
+
+    # --- up, down, status -------------------------------------------------------------------
+
+    def up(self) -> Self:
+        """Start what does not run yet and wait until all of it serves and is provisioned.
+
+        Raises:
+            LabError: it did not come up; what this call had started is stopped again.
+        """
+        with locked(self.data / "lock", LOCK_S):
+            fresh = not (self.data / "lab.json").exists()
+            begun: list[Server] = []
+            try:
+                self._java()
+                self._influxd()
+                if fresh:
+                    Plan.make(self._wanted).save(self.data)
+                self._open()
+                self._format()
+                self._start(begun)
+                self.provision()
+            except BaseException:
+                for server in begun:
+                    server.kill()
+                if fresh:
+                    shutil.rmtree(self.data, ignore_errors=True)
+                    self._plan = None
+                raise
+        return self
+
+    def down(self, *, purge: bool = False) -> None:
+        """Stop everything; the data stays, and the next `up` goes on with it.
+
+        Args:
+            purge: remove the data folder too, and do not ask politely first.
+        """
+        if not (self.data / "lab.json").exists():
+            return
+        with locked(self.data / "lock", LOCK_S):
+            self._open()
+            brokers = [node for node in self._nodes if node.spec.role is not Role.CONTROLLER]
+            controllers = [node for node in self._nodes if node.spec.role is Role.CONTROLLER]
+            # Brokers hand their leaderships over on the way out, which takes the controllers.
+            for group in ([self.influxdb, *brokers], controllers):
+                for server in group:
+                    server.kill() if purge else server.terminate()
+                for server in group:
+                    server.stop()
+            if purge:
+                shutil.rmtree(self.data)
+                self._plan = None
+
+    def status(self) -> dict[str, Any]:
+        """What `python -m lab status --json` prints.
+
+        Raises:
+            LabError: there is no lab in this folder.
+        """
+        self._open()
+        health = self.influxdb.health() or {}
+        return {
+            "topology": self.plan.topology.value,
+            "data": str(self.data),
+            "bootstrap_servers": self.bootstrap_servers,
+            "nodes": [
+                {
+                    "id": node.spec.id,
+                    "role": node.spec.role.value,
+                    "pid": node.pid,
+                    "port": node.spec.port,
+                    "serving": node.pid is not None and node.serving(),
+                }
+                for node in self._nodes
+            ],
+            "influxdb": {
+                "url": self.influxdb.url,
+                "org": ORG,
+                "bucket": BUCKET,
+                "pid": self.influxdb.pid,
+                "port": self.influxdb.port,
+                "serving": self.influxdb.pid is not None and health.get("status") == "pass",
+                "version": health.get("version"),
+                "admin_token_file": str(self.secrets.admin_token),
+                "worker_token_file": str(self.secrets.worker_token()),
+                "v1_user": V1_USER,
+                "v1_password_file": str(self.secrets.v1_password),
+            },
+        }
+
+    def provision(self) -> None:
+        """Make what the workers need in Kafka and InfluxDB; what is there stays as it is."""
+        self._open()
+        with self._progress.step("provisioning") as step:
+            step.note("InfluxDB")
+            Provisioner(self.influxdb, self.secrets).run()
+            step.note("topics")
+            self.topics.create(TOPIC, PARTITIONS)
+            self.topics.create(DEAD_LETTER_TOPIC, 1)
+            self.topics.protect_offsets()
+
+    # --- its parts --------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan:
+        """Topology and ports, as remembered in the data folder."""
+        self._open()
+        if self._plan is None:
+            raise LabError(f"no lab in {self.data}; start one with `python -m lab up`")
+        return self._plan
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The Kafka nodes, by id."""
+        self._open()
+        return self._nodes
+
+    def node(self, number: int) -> Node:
+        """The Kafka node with this id."""
+        for node in self.nodes:
+            if node.spec.id == number:
+                return node
+        raise LabError(f"no node {number}; there are {[node.spec.id for node in self.nodes]}")
+
+    @property
+    def influxdb(self) -> Influxdb:
+        """The InfluxDB server."""
+        self._open()
+        if self._influxdb is None:
+            raise LabError(f"no lab in {self.data}; start one with `python -m lab up`")
+        return self._influxdb
+
+    @property
+    def secrets(self) -> Secrets:
+        """Where its secrets are."""
+        return Secrets(self.data / "secrets")
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The brokers, for clients."""
+        return self.plan.bootstrap_servers
+
+    @property
+    def topics(self) -> Topics:
+        """Kafka as an administrator sees it."""
+        if self._topics is None:
+            brokers = sum(spec.role is not Role.CONTROLLER for spec in self.plan.nodes)
+            self._topics = Topics(self.bootstrap_servers, min(3, brokers))
+        return self._topics
+
+    def create_bucket(self, name: str, retention_s: int = 0) -> str:
+        """A bucket with a mapping of the same name; the token that may only write to it."""
+        return Provisioner(self.influxdb, self.secrets).bucket(name, retention_s)
+
+    def worker_environment(self) -> dict[str, str]:
+        """The settings with which workers use this lab. Names of files, no secrets."""
+        return {
+            "TOWER_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "TOWER_INFLUXDB_URL": self.influxdb.url,
+            "TOWER_INFLUXDB_ORG": ORG,
+            "TOWER_INFLUXDB_BUCKET": BUCKET,
+            "TOWER_INFLUXDB_TOKEN_FILE": str(self.secrets.worker_token()),
+            "TOWER_INFLUXDB_DATABASE": BUCKET,
+            "TOWER_INFLUXDB_USER": V1_USER,
+            "TOWER_INFLUXDB_PASSWORD_FILE": str(self.secrets.v1_password),
+        }
+
+    def query_rows(self, influxql: str, database: str = BUCKET) -> Iterator[dict[str, Any]]:
+        """Ask as the dashboard does: InfluxQL, v1 endpoint, user `tower`."""
+        password = read_secret(self.secrets.v1_password) or ""
+        return self.influxdb.rows(influxql, database, V1_USER, password)
+
+    def flux_csv(self, flux: str) -> Iterator[str]:
+        """Ask in Flux as the administrator; the answer's CSV lines, one by one."""
+        token = read_secret(self.secrets.admin_token) or ""
+        return self.influxdb.flux_lines(flux, ORG, token)
+
+    def java_command(self, main: str, *args: str) -> tuple[list[str], dict[str, str]]:
+        """Argv and environment of one of Kafka's own tools.
+
+        Args:
+            main: its class, such as `org.apache.kafka.tools.ConsoleProducer`.
+            args: its arguments.
+        """
+        java = self._java()
+        return java.command(main, *args, options=("-Xmx128m",)), java.environment()
+
+    # --- steps of up ------------------------------------------------------------------------
+
+    def _java(self) -> jars.Java:
+        if self._runtime is None:
+            self._runtime = jars.java(self._progress)
+        return self._runtime
+
+    def _influxd(self) -> Path:
+        if self._program is None:
+            self._program = influxd.influxd(self._progress)
+        return self._program
+
+    def _open(self) -> None:
+        """Read what the data folder remembers."""
+        if self._plan is not None:
+            return
+        plan = Plan.load(self.data)
+        if plan is None:
+            raise LabError(f"no lab in {self.data}; start one with `python -m lab up`")
+        plan.check(self._wanted, self.data)
+        self._plan = plan
+        self._nodes = [
+            Node(
+                spec,
+                plan.nodes,
+                self.data / f"kafka-{spec.id}",
+                self._java,
+                host=plan.host,
+                cluster=plan.cluster,
+            )
+            for spec in plan.nodes
+        ]
+        self._influxdb = Influxdb(
+            self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port
+        )
+
+    def _format(self) -> None:
+        raw = [node for node in self._nodes if not node.formatted]
+        if not raw:
+            return
+        with self._progress.step(f"formatting {counted(len(raw), 'Kafka node')}"):
+            children = [(node, node.begin_format()) for node in raw]
+            try:
+                for node, child in children:
+                    node.end_format(child, FORMAT_S)
+            finally:
+                for _, child in children:
+                    if child.poll() is None:
+                        child.kill()
+                        child.wait()
+
+    def _start(self, begun: list[Server]) -> None:
+        servers = [self.influxdb, *self._nodes]
+        waiting = [server for server in servers if server.process() is None]
+        for server in waiting:
+            for port in server.ports:
+                if not ports.is_free(self.plan.host, port):
+                    raise BusyError(
+                        f"port {port}, wanted for {server.name}, is in use; see by whom with "
+                        f"`ss -ltnp 'sport = :{port}'`, or choose other ports (0: any free one)"
+                    )
+        with self._progress.step("starting Kafka and InfluxDB") as step:
+            for server in waiting:
+                begun.append(server)
+                server.start()
+            deadline = time.monotonic() + SERVE_S
+            while True:
+                waiting = [server for server in servers if not server.serving()]
+                if not waiting:
+                    return
+                for server in waiting:
+                    why = server.exited()
+                    if why is not None:
+                        raise LabError(why)
+                names = ", ".join(server.name for server in waiting)
+                if time.monotonic() > deadline:
+                    tails = "\n".join(f"{server.log}:\n{server.log_tail()}" for server in waiting)
+                    raise SlowError(f"not serving after {SERVE_S:.0f} s: {names}\n{tails}")
+                step.note(f"waiting for {names}")
+                time.sleep(0.1)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `3 nodes`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

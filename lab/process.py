@@ -1,0 +1,201 @@
+"""A server of the lab as an operating-system process that outlives the command that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+
+from lab.errors import LabError
+from lab.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+#: Seconds a server has after SIGTERM before SIGKILL follows.
+STOP_S = 20.0
+#: Two readings of one process's start differ by rounding only: the kernel counts in 10 ms ticks.
+SAME_START_S = 0.05
+
+
+def started(process: psutil.Process) -> float:
+    """Seconds between the machine's boot and the process's start.
+
+    Unlike the time of day of its start, this does not move when the machine's clock is set.
+    """
+    return process.create_time() - psutil.boot_time()
+
+
+class Server:
+    """A program with a folder of its own.
+
+    `process.json` there says which process it is, `log` has what it printed.
+    A pid is never trusted alone, since the kernel gives it out again: a process is ours only if
+    its start is the recorded one too. What is not ours is never signalled.
+
+    Args:
+        name: what messages call it.
+        folder: where its files are; made when it starts.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports it listens on."""
+        return []
+
+    def start(self) -> None:
+        """Start it, unless it runs; does not wait until it serves."""
+        raise NotImplementedError
+
+    def serving(self, timeout_s: float = 1.0) -> bool:
+        """Whether it answers a request within `timeout_s` seconds."""
+        raise NotImplementedError
+
+    @property
+    def log(self) -> Path:
+        """The file that has its standard output and standard error."""
+        return self.folder / "log"
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "process.json"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs, else None."""
+        process = self.process()
+        return None if process is None else process.pid
+
+    def process(self) -> psutil.Process | None:
+        """The running process; None for a zombie, too, and for somebody else's with its pid."""
+        if self._child is not None:
+            self._child.poll()  # Reaps it, or a killed child of ours would stay a zombie.
+        try:
+            record = json.loads(self._record.read_text())
+            process = psutil.Process(record["pid"])
+            if abs(started(process) - record["started"]) > SAME_START_S:
+                return None
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except (FileNotFoundError, ValueError, KeyError, psutil.Error):
+            return None
+        return process
+
+    def launch(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start the program in a session of its own, so that no Ctrl-C meant for us reaches it.
+
+        Raises:
+            LabError: the program cannot be executed.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.folder / "log.1")
+        try:
+            with self.log.open("wb") as log:
+                self._child = subprocess.Popen(
+                    list(argv),
+                    cwd=self.folder,
+                    env=dict(env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise LabError(f"{self.name}: cannot run {argv[0]}: {error.strerror}") from error
+        try:
+            record = {"pid": self._child.pid, "started": started(psutil.Process(self._child.pid))}
+            write_atomically(self._record, json.dumps(record))
+        except BaseException:
+            self._child.kill()  # Without its record nobody could ever stop it.
+            self._child.wait()
+            raise
+
+    def exited(self) -> str | None:
+        """Why it is not running, with the end of its log; None while it runs."""
+        if self.process() is not None:
+            return None
+        code = self._child.returncode if self._child is not None else None
+        how = f" with exit code {code}" if code is not None else ""
+        return f"{self.name} ended{how}. The end of {self.log}:\n{self.log_tail()}"
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of its log, indented."""
+        try:
+            text = self.log.read_bytes()[-16_384:].decode(errors="replace")
+        except FileNotFoundError:
+            return "    (no log)"
+        return "\n".join(f"    {line[:300]}" for line in text.splitlines()[-lines:])
+
+    def terminate(self) -> None:
+        """Ask it to stop (SIGTERM), also while it is paused; do not wait."""
+        process = self.process()
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGCONT)
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Stop it as an operator would: SIGTERM, and SIGKILL if it has not ended in `timeout_s`."""
+        self.terminate()
+        if not self._gone(timeout_s):
+            self.kill()
+        self._record.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """Stop it as a power cut would: SIGKILL. Returns when it is gone."""
+        process = self.process()
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+            if not self._gone(10.0):
+                raise LabError(f"{self.name}: process {process.pid} did not die within 10 s")
+        self._record.unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): its connections stay open and nothing is answered."""
+        self._must_run().suspend()
+
+    def resume(self) -> None:
+        """Let a paused server go on (SIGCONT)."""
+        self._must_run().resume()
+
+    def _must_run(self) -> psutil.Process:
+        process = self.process()
+        if process is None:
+            raise LabError(f"{self.name} does not run; start it first")
+        return process
+
+    def _gone(self, timeout_s: float) -> bool:
+        return wait_until(lambda: self.process() is None, timeout_s, 0.05)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, interval_s: float = 0.1) -> bool:
+    """Ask `condition` until it is true or `timeout_s` seconds have passed; the last answer."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(interval_s)
+    return True
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """What a server of the lab gets from our environment.
+
+    A few harmless names: no secrets, and none of the INFLUXD_* that would change how it runs.
+    """
+    names = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+    return {name: os.environ[name] for name in names if name in os.environ} | extra

@@ -1,0 +1,85 @@
+"""What the person sees while the lab waits: a spinner on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Seconds between two plain lines of one step, where there is no terminal to spin on.
+PLAIN_INTERVAL_S = 2.0
+
+
+class Step:
+    """One thing the lab waits for, with a note that may change while it does."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.detail = ""
+        self.began = time.monotonic()
+
+    def note(self, detail: str) -> None:
+        """Say how far it is: a few words such as `2 of 3 nodes serve`."""
+        self.detail = detail
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self.began
+
+    def __str__(self) -> str:
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.text}{detail} ({self.elapsed_s:.0f} s)"
+
+
+class Progress:
+    """The steps of one command. Writes to standard error, which keeps `--json` output clean.
+
+    Args:
+        quiet: say nothing at all (tests).
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Print one line that stays."""
+        self._console.print(text, markup=False)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[Step]:
+        """Show `text` until the block ends, with the seconds it has taken."""
+        step = Step(text)
+        if self._quiet:
+            yield step
+            return
+        done = threading.Event()
+        show = self._spin if self._console.is_terminal else self._tick
+        ticker = threading.Thread(target=show, args=(step, done), daemon=True)
+        ticker.start()
+        try:
+            yield step
+        except BaseException:
+            done.set()
+            ticker.join()
+            self.say(f"  {step} - not done")
+            raise
+        done.set()
+        ticker.join()
+        self.say(f"  {step}")
+
+    def _spin(self, step: Step, done: threading.Event) -> None:
+        with self._console.status(str(step)) as status:
+            while not done.wait(0.2):
+                status.update(str(step))
+
+    def _tick(self, step: Step, done: threading.Event) -> None:
+        while not done.wait(PLAIN_INTERVAL_S):
+            self.say(f"  {step} ...")

@@ -1,0 +1,239 @@
+"""The lab's topics and groups as an administrator of Kafka sees them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+    admin,
+)
+
+from lab.errors import LabError, SlowError
+from lab.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The module exports its classes without saying so to a type checker.
+kafka: Any = admin
+OFFSETS = "__consumer_offsets"
+#: Seconds that one request to Kafka may take.
+REQUEST_S = 10.0
+
+
+class Topics:
+    """Makes, removes and looks at topics, partitions and consumer groups.
+
+    Args:
+        bootstrap: `host:port` of the brokers, separated by commas.
+        copies: replicas that a new topic gets.
+    """
+
+    def __init__(self, bootstrap: str, copies: int) -> None:
+        self._admin = kafka.AdminClient(
+            {
+                "bootstrap.servers": bootstrap,
+                "log_level": 2,
+                # Whoever kills brokers wants to see the next leader soon.
+                "reconnect.backoff.max.ms": 500,
+                "topic.metadata.refresh.interval.ms": 1000,
+            },
+            logger=None,
+        )
+        self._copies = copies
+
+    @property
+    def in_sync(self) -> int:
+        """Replicas that must have a record before its producer is told so."""
+        return min(2, self._copies)
+
+    def create(
+        self,
+        name: str,
+        partitions: int = 3,
+        replication: int | None = None,
+        config: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make a topic and wait until every partition has a leader; one that is there stays.
+
+        Raises:
+            LabError: Kafka refuses it.
+            SlowError: no leader within the time.
+        """
+        copies = replication or self._copies
+        settings = {"min.insync.replicas": str(min(2, copies))} | dict(config or {})
+        topic = kafka.NewTopic(name, partitions, copies, config=settings)
+        _finish(
+            self._admin.create_topics([topic], operation_timeout=REQUEST_S)[name],
+            f"making the topic {name}",
+            KafkaError.TOPIC_ALREADY_EXISTS,
+        )
+        if not wait_until(lambda: self.ready(name), 30.0):
+            raise SlowError(f"topic {name}: not every partition has a leader after 30 s")
+
+    def delete(self, name: str) -> None:
+        """Remove a topic, if it is there, and wait until it is gone."""
+        _finish(
+            self._admin.delete_topics([name], operation_timeout=REQUEST_S)[name],
+            f"removing the topic {name}",
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+        )
+        if not wait_until(lambda: name not in self.names(), 30.0):
+            raise SlowError(f"topic {name} is still there 30 s after it was removed")
+
+    def names(self) -> set[str]:
+        """Every topic, the internal ones too."""
+        return set(self._metadata().topics)
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has; 0 if it is not there."""
+        found = self._metadata(topic).topics.get(topic)
+        return 0 if found is None or found.error is not None else len(found.partitions)
+
+    def ready(self, topic: str) -> bool:
+        """Whether each partition of the topic has a leader."""
+        found = self._metadata(topic).topics.get(topic)
+        if found is None or found.error is not None or not found.partitions:
+            return False
+        return all(partition.leader >= 0 for partition in found.partitions.values())
+
+    def leader(self, topic: str, partition: int) -> int:
+        """Node id of the partition's leader; -1 while it has none."""
+        found = self._metadata(topic).topics[topic].partitions[partition]
+        return int(found.leader)
+
+    def in_sync_replicas(self, topic: str) -> dict[int, list[int]]:
+        """Node ids of the replicas in sync, by partition."""
+        found = self._metadata(topic).topics[topic].partitions
+        return {number: list(partition.isrs) for number, partition in sorted(found.items())}
+
+    def all_in_sync(self, topic: str) -> bool:
+        """Whether all replicas of all the topic's partitions are in sync, and each has a leader."""
+        found = self._metadata(topic).topics.get(topic)
+        if found is None or found.error is not None or not found.partitions:
+            return False
+        return all(
+            partition.leader >= 0 and set(partition.isrs) == set(partition.replicas)
+            for partition in found.partitions.values()
+        )
+
+    def log_starts(self, topic: str) -> dict[int, int]:
+        """First offset that is still there, by partition."""
+        return self._offsets(topic, kafka.OffsetSpec.earliest())
+
+    def log_ends(self, topic: str) -> dict[int, int]:
+        """Offset that the next record will get, by partition."""
+        return self._offsets(topic, kafka.OffsetSpec.latest())
+
+    def committed(self, group: str, topic: str) -> dict[int, int | None]:
+        """Offset that the group has committed, by partition; None where it has none."""
+        wanted = [TopicPartition(topic, number) for number in range(self.partitions(topic))]
+        request = ConsumerGroupTopicPartitions(group, wanted)
+        answer = _finish(
+            self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group],
+            f"reading the committed offsets of group {group}",
+        )
+        return {
+            found.partition: found.offset if found.offset >= 0 else None
+            for found in answer.topic_partitions
+        }
+
+    def members(self, group: str) -> dict[str, list[tuple[str, int]]]:
+        """The partitions that each member of the group has, by member id."""
+        found = self._group(group)
+        return {
+            member.member_id: sorted(
+                (part.topic, part.partition) for part in member.assignment.topic_partitions
+            )
+            for member in found.members
+        }
+
+    def coordinator(self, group: str) -> int:
+        """Node id of the broker that looks after the group."""
+        return int(self._group(group).coordinator.id)
+
+    def protect_offsets(self, timeout_s: float = 30.0) -> None:
+        """See to it that __consumer_offsets is there, with as many replicas in sync as the rest.
+
+        Kafka makes it when the first group appears and does not take min.insync.replicas from
+        the brokers' files for it.
+        """
+
+        def made() -> bool:
+            try:
+                self._group("tower-lab-warm-up")
+            except LabError:
+                return False
+            return self.ready(OFFSETS)
+
+        if not wait_until(made, timeout_s, 0.2):
+            raise SlowError(f"{OFFSETS} has no leaders after {timeout_s:.0f} s")
+        entry = kafka.ConfigEntry(
+            "min.insync.replicas",
+            str(self.in_sync),
+            incremental_operation=kafka.AlterConfigOpType.SET,
+        )
+        resource = kafka.ConfigResource(
+            kafka.ResourceType.TOPIC, OFFSETS, incremental_configs=[entry]
+        )
+        for future in self._admin.incremental_alter_configs([resource]).values():
+            _finish(future, f"setting min.insync.replicas of {OFFSETS}")
+
+    def config(self, topic: str) -> dict[str, str | None]:
+        """The topic's settings, also those it has by default."""
+        resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, topic)
+        (future,) = self._admin.describe_configs([resource]).values()
+        found = _finish(future, f"reading the settings of {topic}")
+        return {name: entry.value for name, entry in found.items()}
+
+    def _group(self, group: str) -> Any:
+        future = self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group]
+        return _finish(future, f"looking at group {group}")
+
+    def _metadata(self, topic: str | None = None) -> Any:
+        try:
+            if topic is None:
+                return self._admin.list_topics(timeout=REQUEST_S)
+            return self._admin.list_topics(topic, timeout=REQUEST_S)
+        except KafkaException as error:
+            raise LabError(f"asking Kafka for its topics: {_reason(error)}") from error
+
+    def _offsets(self, topic: str, spec: Any) -> dict[int, int]:
+        wanted = {TopicPartition(topic, number): spec for number in range(self.partitions(topic))}
+        if not wanted:
+            raise LabError(f"there is no topic {topic}")
+        # Leaders may be moving: one more try with fresh metadata is all that needs.
+        deadline = time.monotonic() + REQUEST_S
+        while True:
+            try:
+                futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_S)
+                return {
+                    part.partition: int(_finish(future, f"reading the offsets of {topic}").offset)
+                    for part, future in futures.items()
+                }
+            except LabError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.2)
+
+
+def _finish(future: Any, doing: str, *harmless: int) -> Any:
+    """The future's result; errors of the kinds in `harmless` are none."""
+    try:
+        return future.result(timeout=REQUEST_S * 2)
+    except KafkaException as error:
+        if error.args[0].code() in harmless:
+            return None
+        raise LabError(f"{doing}: {_reason(error)}") from error
+    except TimeoutError as error:
+        raise SlowError(f"{doing}: no answer from Kafka; see `python -m lab status`") from error
+
+
+def _reason(error: KafkaException) -> str:
+    found = error.args[0]
+    return str(found.str()) if isinstance(found, KafkaError) else str(found)
