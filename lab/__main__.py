@@ -76,9 +76,7 @@ def main() -> None:
 )
 @click.option("--host", help="Listen on and be reached by this name.  [default: localhost]")
 @click.option("--kafka-port", type=int, help=f"First broker; 0: free ports.  [{KAFKA_PORT}]")
-@click.option(
-    "--controller-port", type=int, help=f"First controller; 0: free ports.  [{CONTROLLER_PORT}]"
-)
+@click.option("--controller-port", type=int, help=f"First controller; 0: free ports.  [{CONTROLLER_PORT}]")
 @click.option("--influxdb-port", type=int, help=f"InfluxDB; 0: a free one.  [{INFLUXDB_PORT}]")
 def up(data: Path, topology: str | None, **wanted: Any) -> None:
     """Start what does not run yet, and wait until all of it serves.
@@ -148,9 +146,7 @@ def _table(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"Kafka     {found['bootstrap_servers']}", soft_wrap=True)
-    console.print(
-        f"InfluxDB  {influxdb['url']}  org {influxdb['org']}  bucket {influxdb['bucket']}"
-    )
+    console.print(f"InfluxDB  {influxdb['url']}  org {influxdb['org']}  bucket {influxdb['bucket']}")
     console.print(f"worker token in {influxdb['worker_token_file']}", soft_wrap=True)
 
 

@@ -65,9 +65,7 @@ def _train(plain: Java, path: Path) -> bool:
     work = Path(tempfile.mkdtemp(prefix="tower-java-"))
     try:
         broker, controller = ports.choose("localhost", 2)
-        node = Node.alone(
-            work / "node", plain, host="localhost", port=broker, controller=controller
-        )
+        node = Node.alone(work / "node", plain, host="localhost", port=broker, controller=controller)
         node.end_format(node.begin_format(), TRAINING_S)
         node.start(options=(f"-XX:AOTCacheOutput={part}",))
         wait_until(lambda: node.serving() or node.pid is None, TRAINING_S)

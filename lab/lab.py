@@ -45,9 +45,7 @@ class Lab:
         progress: where waits are shown.
     """
 
-    def __init__(
-        self, data: Path, wanted: Wanted | None = None, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, data: Path, wanted: Wanted | None = None, progress: Progress | None = None) -> None:
         self.data = data.absolute()
         self._wanted = wanted or Wanted()
         self._progress = progress or Progress()
@@ -282,9 +280,7 @@ class Lab:
             )
             for spec in plan.nodes
         ]
-        self._influxdb = Influxdb(
-            self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port
-        )
+        self._influxdb = Influxdb(self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port)
 
     def _format(self) -> None:
         raw = [node for node in self._nodes if not node.formatted]

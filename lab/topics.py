@@ -178,9 +178,7 @@ class Topics:
             str(self.in_sync),
             incremental_operation=kafka.AlterConfigOpType.SET,
         )
-        resource = kafka.ConfigResource(
-            kafka.ResourceType.TOPIC, OFFSETS, incremental_configs=[entry]
-        )
+        resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, OFFSETS, incremental_configs=[entry])
         for future in self._admin.incremental_alter_configs([resource]).values():
             _finish(future, f"setting min.insync.replicas of {OFFSETS}")
 

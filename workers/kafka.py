@@ -23,7 +23,7 @@ COMMON: Mapping[str, str | int] = {
 }
 CONSUMER: Mapping[str, str | int] = {
     # 65,536 KiB: a worker would hold that much prefetched through an outage.
-    "queued.max.messages.kbytes": 8_192,
+    "queued.max.messages.kbytes": 2_048,
     # 1,000 ms: with a small queue the fetcher would sleep most of the time at full speed.
     "fetch.queue.backoff.ms": 20,
     # 500 ms: a partition whose leader has moved is fetched from the new one sooner.

@@ -4,6 +4,7 @@ import http.client
 import json
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import NoReturn
 from urllib.parse import quote, urlencode, urlsplit
@@ -81,9 +82,8 @@ class Writer:
         if settings.influxdb_api == "v2":
             headers["Authorization"] = f"Token {settings.influxdb_token.reveal()}"
         else:
-            # influxd's v1 endpoint takes "Token user:password" as well as Basic.
-            secret = settings.influxdb_password.reveal()
-            headers["Authorization"] = f"Token {settings.influxdb_user}:{secret}"
+            pair = f"{settings.influxdb_user}:{settings.influxdb_password.reveal()}"
+            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
         return headers
 
     def write(self, lines: Sequence[bytes], timeout_s: float) -> None:

@@ -1,0 +1,20 @@
+"""The lab all tests that need servers share."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.lab import Lab
+from lab.plan import Wanted
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Real Kafka (one node) and real InfluxDB on free ports, down and gone at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tower-lab-") as folder,
+        Lab(Path(folder) / "lab", Wanted.free_ports()) as up,
+    ):
+        yield up

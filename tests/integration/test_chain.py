@@ -1,0 +1,268 @@
+"""From Kafka to InfluxDB on real parts, under supervisord."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from lab.lab import Lab
+from lab.plan import Wanted
+from tests.faults.pool import Pool
+from tests.integration.chain import Chain, record
+
+pytestmark = pytest.mark.integration
+
+
+def test_three_workers_run_and_each_owns_one_partition(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    made.pool.start()
+    made.pool.until(lambda: len(made.pool.states()) == 3, 20, "three workers' first sign of life")
+    made.pool.until(
+        lambda: sorted(len(state["owned"]) for state in made.pool.states()) == [1, 1, 1],
+        20,
+        "one partition for each",
+    )
+    status = subprocess.run(
+        made.pool.command("supervisorctl", "status"), capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+    assert len(status) == 3
+    assert all(" RUNNING " in line for line in status)
+    assert sorted(made.pool.owners()) == [0, 1, 2]
+
+
+def test_all_three_formats_arrive_side_by_side(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    made.pool.start()
+    now = int(time.time())
+    made.produce(
+        [
+            record(1),
+            msgpack.packb(
+                {"memory": 5, "seq": 2, "timestamp": msgpack.ExtType(0, now.to_bytes(4) + bytes(4))}
+            ),
+            b"memory:7,seq:3,note:a:b,c",
+            json.dumps([{"memory": 1, "seq": 4}, {"memory": 1, "seq": 5}]).encode(),
+        ]
+    )
+    made.drain()
+
+    rows = {int(row["seq"]): row for row in made.rows('"seq", "memory", "note"')}
+
+    assert sorted(rows) == [1, 2, 3, 4, 5]
+    assert rows[1]["memory"] == 22_000_001.0
+    assert rows[3]["note"] == "a:b,c"
+
+
+def test_a_bad_record_costs_itself_and_none_of_its_neighbours(chain: Callable[..., Chain]) -> None:
+    """Every partition gets good, bad, good, and a bad record as its last."""
+    made = chain()
+    bad = {
+        b"{}": "no_fields",
+        b'{"memory":"No Such Instance currently exists at this OID"}': "no_fields",
+        b'{"memory":NaN}': "no_fields",
+        b'{"memory":1': "json",
+        b"\x81\xa1": "msgpack",
+        b"nothing like a record": "text",
+        b"[]": "empty",
+        b"[" * 100_000: "too_deep",
+        b'{"note":"\\ud800"}': "json",
+    }
+    good = [record(seq) for seq in range(3 * len(bad))]
+    for partition in range(3):
+        mixed: list[bytes | None] = []
+        for place, value in enumerate(bad):
+            mixed += [good[partition * len(bad) + place], value]
+        made.produce(mixed, partition=partition)
+    made.produce([b'{"memory":"No Such Instance","tx":"3","seq":900}'], partition=0)
+    made.pool.start()
+    made.drain()
+
+    letters = list(made.dead_letters())
+
+    assert sorted(made.sequences()) == [*range(3 * len(bad)), 900]
+    assert len(letters) == 3 * len(bad)
+    for value, headers in letters:
+        assert value is not None
+        assert headers["tower.reason"] == bad[value]
+        assert headers["tower.topic"] == made.name
+        assert int(headers["tower.offset"]) % 2 == 1
+
+
+def test_equal_records_are_two_points_and_a_record_read_twice_is_one(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    same = record(7, timestamp=int(time.time()))
+    made.produce([same] * 3_000)
+    made.pool.start()
+    made.drain()
+    once = len(made.rows())
+    made.pool.stop()
+    # A second group reads everything again, into the same bucket.
+    again = Pool(made.pool.folder.with_name("again"), {**made.environment, "TOWER_KAFKA_GROUP_ID": "again"})
+    again.start()
+    try:
+        again.until(lambda: again.counter("lines") >= 3_000, 30, "the second reading")
+    finally:
+        again.stop()
+
+    assert once == 3_000
+    assert len(made.rows()) == 3_000
+
+
+def test_text_of_any_kind_comes_back_as_it_was_sent(chain: Callable[..., Chain]) -> None:
+    """Only control characters and a last backslash in a tag are replaced, as the README says."""
+    made = chain()
+    texts = ["a,b", "a b", "a=b", 'a"b', "a\\b", "#a", "é😀", "a\\,b", "a\\ b", "\\\\a", "'", "a\\=b"]
+    noted = [*texts, "line\nfeed", "end\\", "\\", '\\"']
+    made.produce([record(seq, ip=text, note=text) for seq, text in enumerate(texts)])
+    made.produce([record(100 + seq, note=text) for seq, text in enumerate(noted)])
+    made.produce([record(200 + seq, **{text: seq}) for seq, text in enumerate(texts) if "\\" not in text])
+    made.pool.start()
+    made.drain()
+
+    rows = {int(row["seq"]): row for row in made.rows("*")}
+
+    for seq, text in enumerate(texts):
+        assert (rows[seq]["ip"], rows[seq]["note"]) == (text, text)
+    for seq, text in enumerate(noted):
+        assert rows[100 + seq]["note"] == text
+    for seq, text in enumerate(texts):
+        if "\\" not in text:
+            assert rows[200 + seq][text] == seq
+
+
+def test_the_v1_endpoint_takes_the_same_records(chain: Callable[..., Chain], lab: Lab) -> None:
+    made = chain(
+        environment={
+            "TOWER_INFLUXDB_API": "v1",
+            "TOWER_INFLUXDB_PASSWORD_FILE": lab.worker_environment()["TOWER_INFLUXDB_PASSWORD_FILE"],
+        }
+    )
+    made.produce(record(seq) for seq in range(300))
+    made.pool.start()
+    made.drain()
+
+    assert sorted(made.sequences()) == list(range(300))
+
+
+def test_a_stop_writes_and_commits_what_is_in_hand_and_says_so(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    made.pool.start()
+    made.produce(record(seq) for seq in range(20_000))
+    made.pool.until(lambda: made.pool.counter("lines") > 0, 30, "the first write")
+    made.pool.stop()
+    reports = made.pool.reports()
+    committed = made.lab.topics.committed(made.name, made.name)
+    before = len(made.sequences())
+
+    assert len(reports) == 3
+    for report in reports:
+        for number, account in report["partitions"].items():
+            assert account["uncommitted"] == 0
+            assert account["consumed"] == account["written"] + account["dead_lettered"]
+            assert account["position"] == (committed[int(number)] or 0)
+    assert before == sum(offset or 0 for offset in committed.values())
+
+
+def test_a_killed_worker_loses_nothing_and_doubles_nothing(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    made.pool.start()
+    for burst in range(5):
+        made.produce(record(seq) for seq in range(burst * 4_000, (burst + 1) * 4_000))
+        made.pool.signal(burst % 3, signal.SIGKILL)
+    made.drain()
+    found = made.sequences()
+
+    assert set(found) == set(range(20_000))
+    assert len(found) == 20_000
+    assert len(made.pool.spawned()) == 3 + 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [
+        pytest.param("TOWER_TOPICS", "x", "TOWER_TOPICS", id="unknown option"),
+        pytest.param("TOWER_INFLUXDB_URL", "localhost:8086", "TOWER_INFLUXDB_URL", id="bad URL"),
+        pytest.param("TOWER_INFLUXDB_TOKEN", "", "TOWER_INFLUXDB_TOKEN", id="missing token"),
+        pytest.param(
+            "TOWER_KAFKA_ENABLE_AUTO_COMMIT", "true", "TOWER_KAFKA_ENABLE_AUTO_COMMIT", id="auto-commit"
+        ),
+        pytest.param(
+            "TOWER_KAFKA_NO_SUCH_PROPERTY", "1", "TOWER_KAFKA_NO_SUCH_PROPERTY", id="unknown property"
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line_and_not_tried_again(
+    short_folder: Path, setting: str, value: str, named: str
+) -> None:
+    pool = Pool(short_folder / "p", {"TOWER_INFLUXDB_TOKEN": "x", setting: value}, workers=1)
+    pool.start(wait=False)
+    try:
+        pool.until(lambda: _exited(pool), 20, "the worker to give up")
+        (process,) = pool.processes().values()
+        # Three more starts would come within this time if there were a restart loop.
+        pool.until(lambda: time.time() - process["stop"] > 3, 10, "time to pass")
+        starts = pool.spawned()
+        log = pool.log(0)
+    finally:
+        pool.stop()
+
+    assert (process["statename"], process["exitstatus"]) == ("EXITED", 78)
+    assert len(starts) == 1
+    assert len(log.splitlines()) == 1
+    assert log.startswith(f"tower: {named}: ")
+
+
+def _exited(pool: Pool) -> bool:
+    try:
+        return all(each["statename"] == "EXITED" for each in pool.processes().values())
+    except OSError:
+        return False
+
+
+def test_a_pool_started_before_kafka_and_influxdb_waits_and_then_moves_everything(
+    short_folder: Path,
+) -> None:
+    """The lab is made, filled and taken down; the pool starts first, then the lab."""
+    lab = Lab(short_folder / "lab", Wanted.free_ports())
+    try:
+        lab.up()
+        made = Chain(lab, short_folder)
+        made.produce(record(seq) for seq in range(3_000))
+        lab.down()
+        with made:
+            made.pool.start(wait=False)
+            made.pool.until(lambda: len(made.pool.states()) == 3, 20, "the workers' first sign of life")
+            begun = time.monotonic()
+            made.pool.until(lambda: time.monotonic() - begun > 5, 10, "five seconds without servers")
+            pids = made.pool.pids()
+            lab.up()
+            made.drain()
+
+            assert sorted(made.sequences()) == list(range(3_000))
+            assert made.pool.pids() == pids
+            assert len(pids) == 3
+    finally:
+        lab.down(purge=True)
+
+
+def test_no_secret_is_in_any_command_line_log_or_state(chain: Callable[..., Chain]) -> None:
+    made = chain(environment={"TOWER_KAFKA_SASL_PASSWORD": "CANARY-sasl", "TOWER_LOG_LEVEL": "DEBUG"})
+    made.produce([record(1), b"{"])
+    made.pool.start()
+    made.drain()
+    made.pool.signal(0, signal.SIGKILL)
+    made.pool.until(lambda: len(made.pool.spawned()) == 4, 20, "a restart")
+    texts = made.pool.texts()
+    made.pool.stop()
+    texts |= {path.name: path.read_text() for path in made.pool.var.glob("*.log")}
+
+    assert {"worker-0.log", "supervisord.log", "worker-0.json"} <= texts.keys()
+    for name, text in texts.items():
+        assert made.token not in text, name
+        assert "CANARY" not in text, name

@@ -1,0 +1,63 @@
+"""Records made by tools nobody here wrote arrive too."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.chain import Chain, record
+
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+
+#: Of each tool and codec: eight times as many make 100,000.
+EACH = 12_500
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(240)
+def test_each_of_100_000_records_of_foreign_producers_is_one_point(
+    chain: Callable[..., Chain], kcat: str, short_folder: Path
+) -> None:
+    """Kafka's console producer and kcat, four codecs, with and without keys, headers and null values."""
+    made = chain()
+    made.pool.start()
+    bootstrap = made.lab.bootstrap_servers
+    nulls = 0
+    first = 0
+    for codec in CODECS:
+        sample = short_folder / "samples"
+        # Half of the console producer's records have a key and a header, as its parse options read them.
+        lines = [b"h:%d\tk%d\t%s" % (seq, seq % 7, record(seq)) for seq in range(first, first + EACH)]
+        sample.write_bytes(b"\n".join(lines) + b"\n")
+        argv, environment = made.lab.java_command(
+            "org.apache.kafka.tools.ConsoleProducer",
+            "--bootstrap-server", bootstrap, "--topic", made.name, "--compression-codec", codec,
+            "--property", "parse.key=true", "--property", "parse.headers=true",
+        )  # fmt: skip
+        with sample.open("rb") as stdin:
+            subprocess.run(argv, env=environment, stdin=stdin, check=True, timeout=60, capture_output=True)
+        first += EACH
+        sample.write_bytes(b"".join(record(seq) + b"\n" for seq in range(first, first + EACH)))
+        subprocess.run(
+            [kcat, "-P", "-b", bootstrap, "-t", made.name, "-z", codec, "-l", str(sample)],
+            check=True,
+            timeout=60,
+        )
+        first += EACH
+        # A null value: kcat -Z turns an empty one into it.
+        subprocess.run(
+            [kcat, "-P", "-b", bootstrap, "-t", made.name, "-z", codec, "-Z", "-K", "|"],
+            input=b"key|\n",
+            check=True,
+            timeout=60,
+        )
+        nulls += 1
+    made.drain()
+
+    found = made.sequences()
+    letters = [headers["tower.reason"] for _, headers in made.dead_letters()]
+
+    assert set(found) == set(range(8 * EACH))
+    assert len(found) == 8 * EACH
+    assert letters == ["empty"] * nulls
