@@ -48,7 +48,7 @@ def number(item: pytest.Item) -> str:
 
 def is_quick(config: pytest.Config) -> bool:
     """Whether only the quick part runs (`-m quick`), on a single node."""
-    return config.option.markexpr == "quick"
+    return bool(config.option.markexpr == "quick")
 
 
 def pytest_report_header() -> str:
@@ -67,7 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
     # Controls, whose names are words, come first: they show that the checks can see.
-    kept.sort(key=lambda item: (number(item).isdigit(), int(number(item) or 0) if number(item).isdigit() else 0))
+    kept.sort(
+        key=lambda item: (number(item).isdigit(), int(number(item) or 0) if number(item).isdigit() else 0)
+    )
     items[:] = others + kept
 
 

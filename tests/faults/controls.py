@@ -1,7 +1,7 @@
 """Six workers that are broken on purpose, each in a way a real system was: the checks must see all of them.
 
-Run as `python -m tests.faults.controls <kind>` with a worker's settings in the environment. A control that no
-check reports is a bug of the checks.
+Run as `python -m tests.faults.controls <kind>` with a worker's settings in the environment. A control that
+no check reports is a bug of the checks.
 """
 
 import json
@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from confluent_kafka import Consumer
-from influxdb_client import InfluxDBClient, WriteOptions
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import WriteOptions
 
 #: Seconds between two tries of the controls that do try again.
 RETRY_S = 0.2
@@ -26,17 +27,25 @@ Write = Callable[[list[str]], int]
 def line(message: Any, clock: bool = False) -> str:
     """A record in line protocol, as Tower would write it, or at the time of the clock."""
     record = json.loads(message.value())
-    numbers = ",".join(f"{key}={float(record[key])}" for key in ("part", "seq", "crc", "memory", "tx", "rx"))
+    numbers = ",".join(
+        f"{key}={float(record[key])}" for key in ("part", "seq", "crc", "memory", "tx", "rx")
+    )
     tags = f"host=Labs,region=GIST,ip={record['ip']},deviceId={record['deviceId']}"
     # The same digits as the real worker's, in spirit: the offset below the record's second.
-    at = time.time_ns() if clock else record["timestamp"] * 10**9 + message.offset() * 16 + message.partition()
+    at = (
+        time.time_ns()
+        if clock
+        else record["timestamp"] * 10**9 + message.offset() * 16 + message.partition()
+    )
     return f"labs,{tags} {numbers} {at}"
 
 
 def writer() -> Write:
     """Posts lines to InfluxDB; 0 where no answer came."""
     address = urlsplit(os.environ["TOWER_INFLUXDB_URL"]).netloc
-    query = urlencode({"org": os.environ["TOWER_INFLUXDB_ORG"], "bucket": os.environ["TOWER_INFLUXDB_BUCKET"]})
+    query = urlencode(
+        {"org": os.environ["TOWER_INFLUXDB_ORG"], "bucket": os.environ["TOWER_INFLUXDB_BUCKET"]}
+    )
     with open(os.environ["TOWER_INFLUXDB_TOKEN_FILE"], encoding="utf-8") as file:
         headers = {"Authorization": f"Token {file.read().strip()}"}
 

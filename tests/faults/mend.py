@@ -30,5 +30,7 @@ def mend(lab: Lab, timeout_s: float = MEND_S) -> float:
         if not silent and lab.topics.all_in_sync(OFFSETS):
             return time.monotonic() - begun
         if time.monotonic() - begun > timeout_s:
-            raise TimeoutError(f"after {timeout_s:g} s these do not serve: {silent or 'replicas of ' + OFFSETS}")
+            raise TimeoutError(
+                f"after {timeout_s:g} s these do not serve: {silent or 'replicas of ' + OFFSETS}"
+            )
         time.sleep(0.2)

@@ -10,6 +10,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Pool:
         environment: Settings of the workers, names to values.
         workers: Number of workers.
         prefix: Words before the command line: `ip netns exec …` puts the pool on another host.
+        partitions: Number of partitions of the topic.
     """
 
     def __init__(
@@ -49,15 +51,18 @@ class Pool:
         environment: Mapping[str, str],
         workers: int = 3,
         prefix: Sequence[str] = (),
+        partitions: int = 3,
     ) -> None:
         self.folder = folder
         self.var = folder / "var"
         self.workers = workers
+        self.partitions = partitions
         self.environment = dict(environment)
         self.prefix = list(prefix)
         self.peak_mb = 0.0
         #: The first sight of each worker process, for C6.
         self.first: dict[int, Vitals] = {}
+        self._cmdlines: dict[str, str] = {}
         self._supervisord: subprocess.Popen[bytes] | None = None
         self._console = folder / "console.log"
         self.var.mkdir(mode=0o700, parents=True)
@@ -90,7 +95,7 @@ class Pool:
                 stdout=console,
                 stderr=console,
                 start_new_session=True,
-                preexec_fn=preexec,
+                preexec_fn=preexec,  # noqa: PLW1509 - limits are set before any thread of the child
             )
         if wait:
             self.until(self.is_assigned, START_S, "every partition to have a worker")
@@ -123,22 +128,26 @@ class Pool:
                     found.append(process)
         return found
 
-    @property
-    def rpc(self) -> Any:
-        """supervisord's own interface, over its socket."""
+    def _ask(self) -> Any:
+        """What supervisord says about all its processes, over its socket."""
         transport: Any = SupervisorTransport(None, None, f"unix://{self.var / 'supervisor.sock'}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        try:
+            server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+            return server.supervisor.getAllProcessInfo()
+        except (xmlrpc.client.Error, ValueError, HTTPException) as error:
+            raise OSError(f"supervisord: {type(error).__name__}") from error
+        finally:
+            # Its own close() forgets a connection that could not be made.
+            if transport.connection is not None:
+                transport.connection.close()
 
     def processes(self) -> dict[int, dict[str, Any]]:
-        """supervisord's view of each worker: statename, pid, exitstatus and so on.
+        """What supervisord says of each worker: statename, pid, exitstatus and so on.
 
         Raises:
             OSError: supervisord does not answer.
         """
-        try:
-            return {int(each["name"]): each for each in self.rpc.getAllProcessInfo()}
-        except (xmlrpc.client.Error, ValueError) as error:
-            raise OSError(f"supervisord: {type(error).__name__}") from error
+        return {int(each["name"]): each for each in self._ask()}
 
     def pids(self) -> dict[int, int]:
         """Process id of each running worker."""
@@ -166,13 +175,13 @@ class Pool:
         return done.stdout + done.stderr
 
     def exit_codes(self, pid: int) -> list[int]:
-        """Exit code of a process that ended, from supervisord's log; minus the signal where one ended it."""
+        """Exit code of a process that ended, from supervisord's log; a signal's is negative."""
         text = (self.var / "supervisord.log").read_text(errors="replace")
         worker = next((number for number, each in self.spawned() if each == pid), -1)
         begun = text.find(f"spawned: '{worker}' with pid {pid}")
-        ends = re.findall(
-            rf"exited: {worker} \((?:exit status (\d+)|terminated by (\w+))", text[begun:]
-        )[:1]
+        ends = re.findall(rf"exited: {worker} \((?:exit status (\d+)|terminated by (\w+))", text[begun:])[
+            :1
+        ]
         return [int(code) if code else -signal.Signals[name] for code, name in ends]
 
     def state(self, worker: int) -> dict[str, Any]:
@@ -213,9 +222,10 @@ class Pool:
             return False
         fresh = all(state.get("pid") in pids.values() for state in self.states())
         owners = self.owners()
-        return fresh and len(pids) == self.workers and all(len(each) == 1 for each in owners.values()) and (
-            len(owners) >= min(self.workers, 3)
-        )
+        single = all(len(each) == 1 for each in owners.values())
+        busy = {worker for each in owners.values() for worker in each}
+        enough = len(busy) >= min(self.workers, self.partitions)
+        return fresh and single and enough and len(pids) == self.workers and len(owners) == self.partitions
 
     def counter(self, name: str) -> int:
         """Sum of one counter over all state files."""
@@ -233,11 +243,11 @@ class Pool:
 
     def reports(self) -> list[dict[str, Any]]:
         """The shutdown reports of all workers that stopped."""
-        found = []
-        for worker in range(self.workers):
-            for text in re.findall(r"shutdown report: (\{.*\})", self.log(worker)):
-                found.append({"worker": worker, **json.loads(text)})
-        return found
+        return [
+            {"worker": worker, **json.loads(text)}
+            for worker in range(self.workers)
+            for text in re.findall(r"shutdown report: (\{.*\})", self.log(worker))
+        ]
 
     def vitals(self) -> list[Vitals]:
         """How each worker is right now."""
@@ -258,15 +268,19 @@ class Pool:
             self.peak_mb = max(self.peak_mb, each.rss_mb)
             if each.pid and each.files and self.state(each.worker).get("state") == "running":
                 self.first.setdefault(each.pid, each)
+            if each.pid and f"/proc/{each.pid}/cmdline" not in self._cmdlines:
+                with contextlib.suppress(OSError):
+                    self._cmdlines[f"/proc/{each.pid}/cmdline"] = Path(
+                        f"/proc/{each.pid}/cmdline"
+                    ).read_text()
 
     def texts(self) -> dict[str, str]:
         """All logs, states and command lines, for the search for secrets."""
-        texts = {path.name: path.read_text(errors="replace") for path in self.var.glob("*.*") if path.is_file()}
+        texts = {
+            path.name: path.read_text(errors="replace") for path in self.var.glob("*.*") if path.is_file()
+        }
         texts["console"] = self._console.read_text(errors="replace")
-        for pid in self.pids().values():
-            with contextlib.suppress(OSError):
-                texts[f"/proc/{pid}/cmdline"] = Path(f"/proc/{pid}/cmdline").read_text()
-        return texts
+        return texts | self._cmdlines
 
     def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
         """Wait for a condition; gives the seconds it took.

@@ -212,7 +212,8 @@ class Proxy:
             await client.reader.readexactly(head.length - length)
         answer, text = await self._ask(head, body, fault)
         if answer is None:
-            (client.writer.close if fault.cut is Cut.CLOSE else reset)(client.writer)
+            if fault.cut is not Cut.CLOSE:
+                reset(client.writer)
             return False
         request.upstream = answer.status
         if fault.latency_s:
@@ -278,6 +279,8 @@ class Proxy:
             self.held -= 1
             gone.cancel()
             free.cancel()
+            # Until the cancelled read has ended, the connection cannot be read again.
+            await asyncio.gather(gone, free, return_exceptions=True)
 
     async def _tell(
         self, client: _Client, request: Request, status: int, headers: dict[str, str], body: bytes

@@ -48,7 +48,9 @@ class Result:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             entries = json.loads(file.read() or "[]")
-            entries.append({**asdict(self), "ok": self.ok, "at": int(time.time()), "python": platform.python_version()})
+            entries.append(
+                {**asdict(self), "ok": self.ok, "at": int(time.time()), "python": platform.python_version()}
+            )
             file.seek(0)
             file.truncate()
             file.write(json.dumps(entries, indent=1) + "\n")

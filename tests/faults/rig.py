@@ -23,9 +23,6 @@ from tests.faults.stored import Database, DeadLetter
 
 PARTITIONS = 3
 
-#: Lines of a worker's largest batch: what one crash may have written and not committed.
-BATCH = 5_000
-
 #: Resident megabytes a worker may reach.
 RSS_MB = 64.0
 
@@ -55,6 +52,7 @@ class Rig:
         self.letters: list[DeadLetter] = []
         self._ends: dict[int, int] = {}
         self._healed: float | None = None
+        self._victim: int | None = None
         self._begun = time.monotonic()
         self._stack = ExitStack()
         self.ledger = Ledger(self.seed, PARTITIONS, self.folder / "ledger")
@@ -94,10 +92,10 @@ class Rig:
             self.bootstrap,
             self.group,
             self.name,
-            self.ledger,
-            self.database,
-            self.dead_letters,
-            self.pool.look if pool else lambda: None,
+            ledger=self.ledger,
+            database=self.database,
+            dead=self.dead_letters,
+            look=self.pool.look if pool else lambda: None,
         )
         self.load = Load(self.bootstrap, self.name, self.ledger, self.rate)
         self._stack.callback(self.load.stop, 1.0)
@@ -141,7 +139,9 @@ class Rig:
         target = folder / self.name
         shutil.rmtree(target, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self.folder, target, symlinks=True, ignore=shutil.ignore_patterns("*.sock*", "token*"))
+        shutil.copytree(
+            self.folder, target, symlinks=True, ignore=shutil.ignore_patterns("*.sock*", "token*")
+        )
 
     def discard(self) -> None:
         """Remove the scenario's folder."""
@@ -161,9 +161,26 @@ class Rig:
         """Wait for a condition with a deadline; gives the seconds it took."""
         return self.pool.until(condition, timeout_s, what)
 
-    def healed(self, at: float | None = None) -> None:
-        """The fault is over now (or was, at a monotonic time): recovery is counted from here."""
+    def until_written(self, since: float, partition: int | None = None, timeout_s: float = 30) -> float:
+        """Wait for the first acknowledged write that began after `since`; gives the seconds it took."""
+
+        def written() -> bool:
+            return self.proxy.first_write(since, partition) is not None
+
+        self.until(
+            written, timeout_s, "a write" if partition is None else f"a write of partition {partition}"
+        )
+        return self.proxy.first_write(since, partition) or 0.0
+
+    def healed(self, at: float | None = None, partition: int | None = None) -> None:
+        """The fault is over now (or was, at a monotonic time): recovery is counted from here.
+
+        Args:
+            at: When it was over.
+            partition: The partition whose first write counts, any when None.
+        """
         self._healed = time.monotonic() if at is None else at
+        self._victim = partition
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -220,7 +237,8 @@ class Rig:
         acknowledged = self.proxy.acknowledged()
         # A write InfluxDB acknowledged and the worker never heard of is rightly repeated.
         unheard = sum(each.lines for each in self.proxy.requests if each.upstream == 204 != each.status)
-        extra = unheard + repeats + crashes * BATCH
+        batch = max((each.lines for each in self.proxy.requests), default=0)
+        extra = unheard + repeats + crashes * batch
         allowed = 1 + extra / max(1, found.distinct)
         result.verdicts += [
             checks.no_loss(self.ledger, found, self.letters),
@@ -248,7 +266,7 @@ class Rig:
         self.figure("rebalances", self.pool.counter("rebalances"))
         self.figure("starts", len(self.pool.spawned()))
         if self._healed is not None:
-            self.figure("first_write_s", self.proxy.first_write(self._healed))
+            self.figure("first_write_s", self.proxy.first_write(self._healed, self._victim))
             self.figure("lag_zero_s", self.sampler.lag_zero(self._healed, self._ends))
         self.result.seconds = round(time.monotonic() - self._begun, 1)
 

@@ -46,6 +46,7 @@ class Sampler:
         bootstrap: str,
         group: str,
         topic: str,
+        *,
         ledger: Ledger,
         database: Database,
         dead: Callable[[], list[DeadLetter]],

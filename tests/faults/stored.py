@@ -56,10 +56,13 @@ class Database:
         bounds = [f"time >= {since}s"] if since is not None else []
         bounds += [f"time < {until}s"] if until is not None else []
         where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
-        for row in self.query(f'SELECT "part","seq","crc" FROM "labs"{where}'):
+        for row in self.query(f'SELECT "part","seq","crc" FROM "labs"{where}'):  # noqa: S608 - own numbers only
             if row["part"] and row["seq"] and row["crc"]:
                 yield Point(
-                    int(row["time"]), int(float(row["part"])), int(float(row["seq"])), int(float(row["crc"]))
+                    int(row["time"]),
+                    int(float(row["part"])),
+                    int(float(row["seq"])),
+                    int(float(row["crc"])),
                 )
 
     def query(self, influxql: str, timeout_s: float = TIMEOUT_S) -> Iterator[Mapping[str, str]]:
@@ -147,7 +150,7 @@ class DeadLetter(NamedTuple):
 
     partition: int
     offset: int
-    index: int
+    element: int
     reason: str
     value: bytes | None
 
@@ -167,7 +170,9 @@ def dead_letters(
         TimeoutError: The topic's end was not reached in time.
     """
     letters = []
-    for message in read_to_end(bootstrap, topic, OFFSET_BEGINNING, "reader", timeout_s, properties):
+    for message in read_to_end(
+        bootstrap, topic, OFFSET_BEGINNING, "reader", timeout_s=timeout_s, properties=properties
+    ):
         headers = {key: raw.decode("utf-8", "replace") for key, raw in message.headers() or []}
         letters.append(
             DeadLetter(
@@ -186,6 +191,7 @@ def read_to_end(
     topic: str,
     start: int,
     group: str,
+    *,
     timeout_s: float = TIMEOUT_S,
     properties: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:

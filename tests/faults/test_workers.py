@@ -34,13 +34,14 @@ def test_a_worker_killed_in_mid_batch_thirty_times_loses_and_repeats_nothing(rig
         killed = time.monotonic()
         rig.pool.signal(victim, signal.SIGKILL)
         kills += 1
-        rig.until(lambda: rig.proxy.first_write(killed, partition) is not None, 30, "the victim's writes")  # noqa: B023
-        recovered.append(rig.proxy.first_write(killed, partition) or 0.0)
+        recovered.append(rig.until_written(killed, partition))
         gaps = [rig.proxy.longest_gap(killed, time.monotonic(), other) for other in others]
         rig.expect("neighbours", max(gaps) < 1.5, f"longest silence of the others {max(gaps):.2f} s")
-    rig.healed(killed)
+    rig.healed(killed, partition)
     rig.figure("recovery_s", max(recovered))
-    rig.expect("recovery", max(recovered) <= 3.0, f"kill -9 to first write {max(recovered):.2f} s, at most 3")
+    rig.expect(
+        "recovery", max(recovered) <= 3.0, f"kill -9 to first write {max(recovered):.2f} s, at most 3"
+    )
 
     rig.finish(crashes=kills)
 
@@ -56,16 +57,16 @@ def test_a_worker_killed_between_the_204_and_its_commit_writes_the_same_points_a
         rig.proxy.set(Fault(reply=Reply.HOLD, times=1))
         rig.until(lambda: rig.proxy.held > 0, 20, "a write whose answer is held")
         held = next(each for each in reversed(rig.proxy.requests) if each.upstream == 204 != each.status)
-        (partition,) = held.partitions
+        partition = min(held.partitions)
         killed = time.monotonic()
         rig.pool.signal(rig.pool.owner(partition), signal.SIGKILL)
         rig.proxy.release()
-        rig.until(lambda: rig.proxy.first_write(killed, partition) is not None, 30, "the successor's writes")  # noqa: B023
+        rig.until_written(killed, partition)
         again = b"".join(each.text + b"\n" for each in rig.proxy.writes(killed))
         lines = set(held.text.splitlines())
         twice.append(len(lines & set(again.splitlines())) - len(lines))
         rig.until(rig.pool.is_assigned, 30, "the pool to be whole again")
-    rig.healed(killed)
+    rig.healed(killed, partition)
     rig.expect(
         "same points",
         not any(twice),
