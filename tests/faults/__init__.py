@@ -1,1 +1,1 @@
-"""What must hold while things break."""
+"""The fault suite: 31 faults done to real processes, and eight checks of what is left."""

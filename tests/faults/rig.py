@@ -1,0 +1,298 @@
+"""One scenario's rig: a topic, a bucket, the load, the proxy, the pool and the watch, all its own."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import OFFSET_STORED, KafkaException
+
+from lab.lab import Lab
+from tests.faults import checks, stored
+from tests.faults.checks import Verdict
+from tests.faults.ledger import Ledger
+from tests.faults.load import Load
+from tests.faults.pool import Pool
+from tests.faults.proxy import Proxy
+from tests.faults.result import Result, broken
+from tests.faults.sampler import Sampler
+from tests.faults.stored import Database, DeadLetter
+
+PARTITIONS = 3
+
+#: Resident megabytes a worker may reach.
+RSS_MB = 64.0
+
+
+class Rig:
+    """Everything a scenario needs, made fresh, and the checks of what is left at its end.
+
+    Args:
+        lab: Real Kafka and InfluxDB.
+        result: Where verdicts and figures go.
+        quick: Fewer records and shorter faults.
+    """
+
+    def __init__(self, lab: Lab, result: Result, *, quick: bool) -> None:
+        self.lab = lab
+        self.result = result
+        self.quick = quick
+        self.seed = result.seed
+        #: Records Kafka must have confirmed at the end, the load tops up to it.
+        self.records = 5_000 if quick else 100_000
+        self.rate = 2_000.0
+        self.deadline_s = 60.0 if quick else 120.0
+        self.rss_mb = RSS_MB
+        self.name = f"fault-{result.fault}-{self.seed}-{time.time_ns() // 10**6 % 10**8}"
+        self.group = self.name
+        self.folder = Path(tempfile.mkdtemp(prefix=f"tower-{result.fault}-"))
+        self.letters: list[DeadLetter] = []
+        self._ends: dict[int, int] = {}
+        self._healed: float | None = None
+        self._victim: int | None = None
+        self._begun = time.monotonic()
+        self._stack = ExitStack()
+        self.ledger = Ledger(self.seed, PARTITIONS, self.folder / "ledger")
+        self._stack.callback(self.ledger.close)
+
+    # --- making it ---------------------------------------------------------------------------------
+
+    def start(
+        self,
+        environment: Mapping[str, str] | None = None,
+        *,
+        workers: int = PARTITIONS,
+        keep: bool = False,
+        config: Mapping[str, str] | None = None,
+        pool: bool = True,
+    ) -> None:
+        """Make topic, bucket, proxy, pool, watch and load, and wait until the first points are stored.
+
+        Args:
+            environment: Settings of the workers besides the scenario's own.
+            workers: Number of workers.
+            keep: Keep the text of every write.
+            config: Settings of the topic.
+            pool: False starts no pool: the scenario brings its own.
+        """
+        self.lab.topics.create(self.name, PARTITIONS, config=dict(config or {}))
+        self.lab.topics.create(self.dead_letter_topic, 1)
+        self.token = self.lab.create_bucket(self.name)
+        self.token_file = self.folder / "token"
+        self.token_file.touch(0o600)
+        self.token_file.write_text(self.token)
+        admin = self.lab.secrets.admin_token.read_text().strip()
+        self.database = Database(self.lab.influxdb.url, admin, self.name)
+        self.proxy = self._stack.enter_context(Proxy(self.lab.influxdb.url, self.seed, keep=keep))
+        self.pool = Pool(self.folder / "pool", self.environment() | dict(environment or {}), workers)
+        self.sampler = Sampler(
+            self.bootstrap,
+            self.group,
+            self.name,
+            ledger=self.ledger,
+            database=self.database,
+            dead=self.dead_letters,
+            look=self.pool.look if pool else lambda: None,
+        )
+        self.load = Load(self.bootstrap, self.name, self.ledger, self.rate)
+        self._stack.callback(self.load.stop, 1.0)
+        if pool:
+            self._stack.callback(self.pool.stop)
+            self.pool.start()
+        self._stack.callback(self.sampler.stop)
+        self.sampler.start()
+        self.load.start()
+        if pool:
+            self.until(lambda: self.proxy.acknowledged() > 0, 30, "the first write")
+
+    @property
+    def bootstrap(self) -> str:
+        """The brokers."""
+        return self.lab.bootstrap_servers
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where this scenario's dead letters go."""
+        return f"{self.name}.dlq"
+
+    def environment(self) -> dict[str, str]:
+        """Settings with which a worker does this scenario's work."""
+        return {
+            **self.lab.worker_environment(),
+            "TOWER_KAFKA_GROUP_ID": self.group,
+            "TOWER_TOPIC": self.name,
+            "TOWER_DEAD_LETTER_TOPIC": self.dead_letter_topic,
+            "TOWER_INFLUXDB_URL": self.proxy.url,
+            "TOWER_INFLUXDB_BUCKET": self.name,
+            "TOWER_INFLUXDB_TOKEN_FILE": str(self.token_file),
+        }
+
+    def close(self) -> None:
+        """Stop everything of this scenario, also after a failure in its middle."""
+        self._stack.close()
+
+    def keep_evidence(self, folder: Path) -> None:
+        """Move ledger, logs and states to where a person finds them."""
+        target = folder / self.name
+        shutil.rmtree(target, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(
+            self.folder, target, symlinks=True, ignore=shutil.ignore_patterns("*.sock*", "token*")
+        )
+
+    def discard(self) -> None:
+        """Remove the scenario's folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- while it runs ------------------------------------------------------------------------------
+
+    def seconds(self, full: float, quick: float) -> float:
+        """A span by the mode of the run."""
+        return quick if self.quick else full
+
+    def run_for(self, seconds: float) -> None:
+        """Let load and workers run."""
+        time.sleep(seconds)
+
+    def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
+        """Wait for a condition with a deadline; gives the seconds it took."""
+        return self.pool.until(condition, timeout_s, what)
+
+    def until_written(self, since: float, partition: int | None = None, timeout_s: float = 30) -> float:
+        """Wait for the first acknowledged write that began after `since`; gives the seconds it took."""
+
+        def written() -> bool:
+            return self.proxy.first_write(since, partition) is not None
+
+        self.until(
+            written, timeout_s, "a write" if partition is None else f"a write of partition {partition}"
+        )
+        return self.proxy.first_write(since, partition) or 0.0
+
+    def healed(self, at: float | None = None, partition: int | None = None) -> None:
+        """The fault is over now (or was, at a monotonic time): recovery is counted from here.
+
+        Args:
+            at: When it was over.
+            partition: The partition whose first write counts, any when None.
+        """
+        self._healed = time.monotonic() if at is None else at
+        self._victim = partition
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self._ends = self.sampler.ends(5)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """The dead letters so far."""
+        return stored.dead_letters(self.bootstrap, self.dead_letter_topic)
+
+    def figure(self, name: str, value: float | None) -> None:
+        """Put a number into the result."""
+        self.result.figures[name] = round(value, 3) if value is not None else None
+
+    def expect(self, check: str, ok: bool, evidence: str) -> None:
+        """A check of this scenario alone."""
+        self.result.verdicts.append(Verdict(check, ok, evidence))
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def finish(self, *, crashes: int = 0, repeats: int = 0, drain: bool = True) -> None:
+        """Top up the load, drain, stop, make all checks, and fail where one does not hold.
+
+        Args:
+            crashes: Ends of a worker without a commit: each may repeat a batch of its partitions.
+            repeats: Further lines that may have been written twice, and why is said in the scenario.
+            drain: False where the scenario ends with workers that are meant to wait.
+        """
+        self.load.rate = max(self.load.rate, 8_000)
+        missing = self.records - self.load.delivered
+        if missing > 0:
+            self.load.wait(self.records, 60 + missing / 1_000)
+        self.load.stop()
+        if drain:
+            self._drain()
+        last = self.pool.vitals()
+        self.sampler.stop(last=True)
+        self.pool.stop()
+        self.judge(last, crashes, repeats)
+        problems = broken(self.result.verdicts)
+        assert not problems, problems
+
+    def judge(self, last: Sequence[checks.Vitals], crashes: int, repeats: int) -> None:
+        """All checks, once nothing moves any more."""
+        result = self.result
+        self.letters = self.dead_letters()
+        found = stored.collect(self.database.points(), self.ledger)
+        unread = sum(1 for _ in stored.read_to_end(self.bootstrap, self.name, OFFSET_STORED, self.group))
+        committed = self.lab.topics.committed(self.group, self.name)
+        acknowledged = self.proxy.acknowledged()
+        # A write InfluxDB acknowledged and the worker never heard of is rightly repeated.
+        unheard = sum(each.lines for each in self.proxy.requests if each.upstream == 204 != each.status)
+        batch = max((each.lines for each in self.proxy.requests), default=0)
+        extra = unheard + repeats + crashes * batch
+        allowed = 1 + extra / max(1, found.distinct)
+        result.verdicts += [
+            checks.no_loss(self.ledger, found, self.letters),
+            checks.no_invention(found),
+            checks.commit_never_leads(self.sampler.log),
+            checks.drained(
+                {number: offset or 0 for number, offset in committed.items()},
+                self.lab.topics.log_ends(self.name),
+                unread,
+            ),
+            checks.no_duplicates(found),
+            checks.alive(self.pool.first.values(), last, self.pool.peak_mb, self.rss_mb),
+            checks.accounted(self.pool.states()),
+            checks.amplification(acknowledged, found, allowed),
+            checks.no_secret(self.token, self.pool.texts()),
+        ]
+        self._figures(found, acknowledged)
+
+    def _figures(self, found: stored.Stored, acknowledged: int) -> None:
+        self.figure("acknowledged", self.ledger.acked)
+        self.figure("stored", found.points)
+        self.figure("dead_letters", len(self.letters))
+        self.figure("amplification", acknowledged / max(1, found.distinct))
+        self.figure("peak_mb", self.pool.peak_mb)
+        self.figure("rebalances", self.pool.counter("rebalances"))
+        self.figure("starts", len(self.pool.spawned()))
+        if self._healed is not None:
+            self.figure("first_write_s", self.proxy.first_write(self._healed, self._victim))
+            self.figure("lag_zero_s", self.sampler.lag_zero(self._healed, self._ends))
+        self.result.seconds = round(time.monotonic() - self._begun, 1)
+
+    def _drain(self) -> None:
+        """Wait until the group has committed all there is.
+
+        Raises:
+            TimeoutError: It did not within the deadline; the checks then say what is missing.
+        """
+        ends: dict[int, int] = {}
+
+        def done() -> bool:
+            nonlocal ends
+            try:
+                ends = ends or self.sampler.ends()
+                committed = self.sampler.committed()
+            except KafkaException:
+                return False
+            return all(committed.get(number, 0) >= end for number, end in ends.items())
+
+        try:
+            self.until(done, self.deadline_s, "the group to commit all there is")
+        except TimeoutError as error:
+            self.result.error = str(error)[:2_000]
+
+
+def admin_settings(lab: Lab) -> dict[str, Any]:
+    """Properties of a client that asks Kafka about itself."""
+    return {"bootstrap.servers": lab.bootstrap_servers, "log_level": 0}

@@ -1,0 +1,109 @@
+"""Faults of InfluxDB and of the way to it: errors, silence, cuts, kills, full disks, credentials."""
+
+import random
+import time
+
+import pytest
+
+from tests.faults.exchange import Cut, Fault, Reply
+from tests.faults.rig import Rig
+
+
+@pytest.mark.quick
+@pytest.mark.faults(14)
+def test_503_and_429_with_retry_after_are_waited_out_as_told(rig: Rig) -> None:
+    """No request comes before the time the server named, and the same body comes after it."""
+    rig.start()
+    rig.run_for(rig.seconds(5, 1))
+    before = rig.pool.counter("rebalances")
+    early = told = same = 0
+    for status, asked in ((503, "3"), (429, "2")) * (1 if rig.quick else 6):
+        since = time.monotonic()
+        rig.proxy.set(Fault(status=status, headers={"Retry-After": asked}, body=b'{"message":"later"}'))
+        rig.run_for(rig.seconds(5, 2.5))
+        refused = [each for each in rig.proxy.writes(since) if each.status == status]
+        told += len(refused)
+        rig.proxy.set(None)
+        healed = time.monotonic()
+        rig.run_for(float(asked) + 1)
+        for each in refused:
+            later = [one for one in rig.proxy.writes(each.ended) if one.partitions == each.partitions]
+            early += sum(one.started < each.ended + float(asked) - 0.05 for one in later)
+            same += any(one.digest == each.digest for one in later)
+    rig.healed(healed)
+    rig.expect(
+        "Retry-After", early == 0 and told > 0, f"{early} requests came early of {told} told to wait"
+    )
+    rig.expect("same body", same == told, f"{same} of {told} refused bodies came again as they were")
+    rebalances = rig.pool.counter("rebalances") - before
+    rig.expect("membership", rebalances == 0, f"{rebalances} rebalances")
+
+    rig.finish()
+
+
+@pytest.mark.quick
+@pytest.mark.faults(15)
+def test_a_write_whose_answer_never_comes_is_sent_again_and_stored_once(rig: Rig) -> None:
+    """InfluxDB has the points, the worker hears a reset, or nothing at all."""
+    rig.start({"TOWER_INFLUXDB_TIMEOUT_S": "5"})
+    for _ in range(1 if rig.quick else 3):
+        rig.proxy.set(Fault(reply=Reply.SWALLOW, chance=0.5))
+        rig.run_for(rig.seconds(8, 2))
+        rig.proxy.set(None)
+        rig.run_for(rig.seconds(3, 0.5))
+    if not rig.quick:
+        rig.proxy.set(Fault(reply=Reply.HOLD))
+        rig.run_for(12)
+        rig.proxy.set(Fault(reply=Reply.NEVER))
+        rig.run_for(12)
+    unheard = [each for each in rig.proxy.requests if each.upstream == 204 != each.status]
+    rig.healed(rig.proxy.heal())
+    rig.expect("ambiguous", bool(unheard), f"{len(unheard)} writes were stored without an answer")
+
+    rig.finish()
+
+
+@pytest.mark.quick
+@pytest.mark.faults(16)
+def test_a_body_cut_anywhere_is_never_half_stored_and_comes_again(rig: Rig) -> None:
+    """Closed, reset, half-closed and shortened (well-formed HTTP around a truncated gzip stream)."""
+    rig.start()
+    for cut in Cut:
+        rig.proxy.set(Fault(cut=cut, chance=0.7))
+        rig.run_for(rig.seconds(8, 1.5))
+        rig.proxy.set(None)
+        rig.run_for(rig.seconds(2, 0.5))
+    rig.proxy.set(Fault(reply=Reply.SLOW_CLOSE, slice_bytes=100))
+    rig.run_for(rig.seconds(5, 1))
+    rig.healed(rig.proxy.heal())
+    cuts = [each for each in rig.proxy.requests if not each.lines]
+    stored = [each for each in cuts if each.upstream == 204]
+    answers = sorted({each.upstream for each in cuts})
+    rig.expect(
+        "cut", bool(cuts) and not stored, f"{len(cuts)} bodies cut, answers {answers}, {len(stored)} stored"
+    )
+
+    rig.finish()
+
+
+@pytest.mark.faults(18)
+def test_influxd_killed_during_writes_has_all_it_acknowledged(rig: Rig) -> None:
+    """SIGKILL and restart, ten times: a 204 is in the fsynced WAL, whatever follows."""
+    rig.start()
+    draw = random.Random(rig.seed)
+    server = rig.lab.influxdb
+    slowest = 0.0
+    for _ in range(10):
+        rig.run_for(draw.uniform(1.0, 4.0))
+        server.kill()
+        rig.run_for(draw.uniform(0.2, 2.0))
+        server.start()
+        rig.until(server.serving, 60, "InfluxDB to serve again")
+        healed = time.monotonic()
+        slowest = max(slowest, rig.until_written(healed))
+    rig.healed(healed)
+    rig.figure("recovery_s", slowest)
+    rig.expect("recovery", slowest <= 2, f"serving to first write {slowest:.2f} s, at most 2")
+
+    # A write that was cut off may be in the WAL although nobody heard its 204.
+    rig.finish()
