@@ -120,7 +120,8 @@ class Chain:
                 assert message is not None
                 assert message.error() is None
                 read = (message.offset() or 0) + 1
-                headers = {str(key): bytes(value or b"").decode() for key, value in message.headers() or []}
+                pairs: Any = message.headers() or []
+                headers = {key: (value or b"").decode() for key, value in pairs}
                 yield message.value(), headers
         finally:
             consumer.close()

@@ -62,7 +62,7 @@ def test_all_three_formats_arrive_side_by_side(chain: Callable[..., Chain]) -> N
 def test_a_bad_record_costs_itself_and_none_of_its_neighbours(chain: Callable[..., Chain]) -> None:
     """Every partition gets good, bad, good, and a bad record as its last."""
     made = chain()
-    bad = {
+    bad: dict[bytes | None, str] = {
         b"{}": "no_fields",
         b'{"memory":"No Such Instance currently exists at this OID"}': "no_fields",
         b'{"memory":NaN}': "no_fields",
