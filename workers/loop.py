@@ -30,7 +30,7 @@ PATIENCE_S = 1.0
 #: Seconds a `consume` or `wait` may block: how late a signal may be noticed.
 SLICE_S = 0.25
 
-#: Seconds that leaving the group may take.
+#: Seconds that leaving the group may take once the drain budget is over.
 LEAVE_S = 5.0
 
 #: Seconds between two commits of the same offsets where the last one failed.
@@ -55,7 +55,7 @@ class Loop:
         self._log = logging.getLogger("tower.loop")
         self._batch = Batch()
         self._ends: dict[Partition, int] = {}
-        self._stopping = self._expired = self._delivering = False
+        self._stopping = self._expired = self._delivering = self._closing = False
         self._deadline: float | None = None
         self._trouble_since: float | None = None
         self._committed_at = clock()
@@ -85,6 +85,7 @@ class Loop:
         except DrainExpired:
             self._abandon(set(self._batch.ends))
         finally:
+            self._closing = True
             signal.setitimer(signal.ITIMER_REAL, 0)
         self._close()
 
@@ -99,7 +100,9 @@ class Loop:
         finally:
             self._delivering = False
         # 6. commit: a partition that was taken away meanwhile is no longer in the batch
-        self._consumer.commit(batch.ends, blocking=self._stopping or self._deadline is not None)
+        self._ends |= batch.ends
+        last = self._stopping or self._deadline is not None
+        self._consumer.commit(self._ends if last else batch.ends, blocking=last)
         self._settle(batch)
         self._batch = Batch()
         self._over()
@@ -119,7 +122,6 @@ class Loop:
         dead = batch.dead_by_partition()
         self._state.dead_lettered.update(dead)
         self._state.written.update(batch.records - dead)
-        self._ends |= batch.ends
         self._committed_at = self._clock()
 
     def _is_due(self) -> bool:
@@ -220,12 +222,19 @@ class Loop:
 
     def stop(self, *_: int | FrameType | None) -> None:
         """Finish the batch in hand within the drain budget; a second call drops it at once."""
+        if self._closing:
+            return
         if self._stopping:
             self._expire()
         self._stopping = True
         self._state.enter("stopping")
         signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, self._settings.drain_s)
+        # A commit or close inside Kafka's client can hang while brokers are away, and C code hears no
+        # signal: a thread ends the process then. What was not committed is read again.
+        last_resort = threading.Timer(self._settings.drain_s + LEAVE_S, self._leave)
+        last_resort.daemon = True
+        last_resort.start()
 
     def _expire(self, *_: int | FrameType | None) -> NoReturn:
         self._expired = True
@@ -236,13 +245,12 @@ class Loop:
         self._state.enter("stopped")
         self._report(force=True)
         self._log.info("shutdown report: %s", json.dumps(self._content()))
-        # The client's close can hang while brokers are away, and a C call hears no signal. All that matters
-        # is done by now, so a timer may end the process.
-        leaving = threading.Timer(LEAVE_S, os._exit, (0,))
-        leaving.daemon = True
-        leaving.start()
         self._consumer.close()
-        leaving.cancel()
+
+    def _leave(self) -> None:
+        self._log.warning("Kafka's client did not let go within the drain budget and %g s", LEAVE_S)
+        logging.shutdown()
+        os._exit(0)
 
     def _report(self, force: bool = False) -> None:
         self._state.write(self._content, self._clock(), force)

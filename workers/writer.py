@@ -109,6 +109,9 @@ class Writer:
     @staticmethod
     def _refuse(status: int, answer: str, retry_after: str | None) -> NoReturn:
         """Raise what a status means; the classes are documented in the README."""
+        if status == 400 and "gzip" in answer:
+            # Not the lines: the body was damaged on its way. No line may become a dead letter for that.
+            raise Unavailable(status, answer)
         if status in {400, 422}:
             raise Refused(status, answer)
         if status in {401, 403, 404}:
