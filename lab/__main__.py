@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -14,8 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.errors import LabError
-from lab.lab import Lab
+from lab.feed import Feed, Sender
+from lab.lab import TOPIC, Lab
 from lab.plan import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
+from lab.progress import Progress
+from lab.sample import Snmp, psutil_sample
+from lab.wire import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +37,10 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupted)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Under nohup a hang-up is meant to be ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupted)
         try:
             return super().invoke(ctx)
         except LabError as error:
@@ -42,7 +49,7 @@ class Group(click.Group):
 
 
 def _interrupted(number: int, _: FrameType | None) -> None:
-    # Leaves by the same way as Ctrl-C and failures, which stops what was started.
+    # Leaves by the same way as failures do, which stops what was started.
     sys.exit(128 + number)
 
 
@@ -76,9 +83,7 @@ def main() -> None:
 )
 @click.option("--host", help="Listen on and be reached by this name.  [default: localhost]")
 @click.option("--kafka-port", type=int, help=f"First broker; 0: free ports.  [{KAFKA_PORT}]")
-@click.option(
-    "--controller-port", type=int, help=f"First controller; 0: free ports.  [{CONTROLLER_PORT}]"
-)
+@click.option("--controller-port", type=int, help=f"First controller; 0: free ports.  [{CONTROLLER_PORT}]")
 @click.option("--influxdb-port", type=int, help=f"InfluxDB; 0: a free one.  [{INFLUXDB_PORT}]")
 def up(data: Path, topology: str | None, **wanted: Any) -> None:
     """Start what does not run yet, and wait until all of it serves.
@@ -136,6 +141,60 @@ def env(data: Path) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
+@main.command()
+@data_option
+@click.option("--bootstrap-servers", help="Another Kafka than this lab's.")
+@click.option("--topic", default=TOPIC, show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([form.value for form in Format]),
+    default=Format.JSON.value,
+    show_default=True,
+)
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    help="deviceId of the records, repeatable; they then have a timestamp too.  "
+    "[default: neither, as the lab's one Pi]",
+)
+@click.option("--count", default=0, help="Rounds; 0: until interrupted.  [default: 0]")
+@click.option("--interval", default=1.0, show_default=True, help="Seconds between rounds.")
+@click.option("--numbered", is_flag=True, help="Give each record its running number as `seq`.")
+@click.option("--snmp", metavar="HOST[:PORT]", help="Ask a running snmpd by snmpget.")
+@click.option("--interface", default=2, show_default=True, help="Interface index (--snmp).")
+def feed(
+    *,
+    data: Path,
+    bootstrap_servers: str | None,
+    topic: str,
+    form: str,
+    devices: tuple[str, ...],
+    count: int,
+    interval: float,
+    snmp: str | None,
+    interface: int,
+    numbered: bool,
+) -> None:
+    """Sample this machine once a second and send it as the lab's Fluentd does.
+
+    The community for --snmp comes from SNMP_COMMUNITY.  [default: public]
+    """
+    source = psutil_sample
+    if snmp is not None:
+        source = Snmp(snmp, os.environ.get("SNMP_COMMUNITY", "public"), interface).sample
+    sender = Sender(bootstrap_servers or Lab(data).bootstrap_servers, topic)
+    stream = Feed(sender, source, Format(form), devices, numbered)
+    progress = Progress()
+    try:
+        with progress.step(f"feeding {topic}") as step:
+            stream.run(count, interval, step.note)
+    finally:
+        sender.poll(0.5)
+        click.echo(f"{sender.taken} records taken by Kafka, {sender.failed} not")
+
+
 def _table(found: dict[str, Any]) -> None:
     table = Table(title=f"lab in {found['data']} ({found['topology']})", title_justify="left")
     for column in ("server", "pid", "port", "serves"):
@@ -148,9 +207,7 @@ def _table(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"Kafka     {found['bootstrap_servers']}", soft_wrap=True)
-    console.print(
-        f"InfluxDB  {influxdb['url']}  org {influxdb['org']}  bucket {influxdb['bucket']}"
-    )
+    console.print(f"InfluxDB  {influxdb['url']}  org {influxdb['org']}  bucket {influxdb['bucket']}")
     console.print(f"worker token in {influxdb['worker_token_file']}", soft_wrap=True)
 
 

@@ -220,9 +220,7 @@ def toolchain(listed: str) -> dict[str, str]:
     Args:
         listed: what `rustup toolchain list` prints.
     """
-    lines = [
-        line for line in listed.splitlines() if line[:1].isalnum() and "no installed" not in line
-    ]
+    lines = [line for line in listed.splitlines() if line[:1].isalnum() and "no installed" not in line]
     if not lines:
         return {}
     preferred = [line for line in lines if "default" in line] or lines

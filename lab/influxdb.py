@@ -73,9 +73,7 @@ class Influxdb(Server):
         """Whether it answers and is well."""
         return (self.health(timeout_s) or {}).get("status") == "pass"
 
-    def rows(
-        self, influxql: str, database: str, user: str, password: str
-    ) -> Iterator[dict[str, Any]]:
+    def rows(self, influxql: str, database: str, user: str, password: str) -> Iterator[dict[str, Any]]:
         """Ask the v1 endpoint, as the lab's dashboard does.
 
         Each row comes as a dict of its columns and its series' tags, with `_series` the name of

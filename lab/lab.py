@@ -12,6 +12,7 @@ from lab.files import locked, read_secret
 from lab.influxdb import Influxdb
 from lab.kafka import Node, Role
 from lab.plan import Plan, Wanted
+from lab.process import uninterrupted
 from lab.progress import Progress
 from lab.provision import BUCKET, ORG, V1_USER, Provisioner, Secrets
 from lab.topics import Topics
@@ -45,9 +46,7 @@ class Lab:
         progress: where waits are shown.
     """
 
-    def __init__(
-        self, data: Path, wanted: Wanted | None = None, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, data: Path, wanted: Wanted | None = None, progress: Progress | None = None) -> None:
         self.data = data.absolute()
         self._wanted = wanted or Wanted()
         self._progress = progress or Progress()
@@ -73,7 +72,7 @@ class Lab:
         Raises:
             LabError: it did not come up; what this call had started is stopped again.
         """
-        with locked(self.data / "lock", LOCK_S):
+        with locked(self.data / "lock", LOCK_S, self._progress):
             fresh = not (self.data / "lab.json").exists()
             begun: list[Server] = []
             try:
@@ -86,11 +85,12 @@ class Lab:
                 self._start(begun)
                 self.provision()
             except BaseException:
-                for server in begun:
-                    server.kill()
-                if fresh:
-                    shutil.rmtree(self.data, ignore_errors=True)
-                    self._plan = None
+                with uninterrupted():
+                    for server in begun:
+                        server.kill()
+                    if fresh:
+                        shutil.rmtree(self.data, ignore_errors=True)
+                        self._forget()
                 raise
         return self
 
@@ -102,19 +102,20 @@ class Lab:
         """
         if not (self.data / "lab.json").exists():
             return
-        with locked(self.data / "lock", LOCK_S):
+        with locked(self.data / "lock", LOCK_S, self._progress):
             self._open()
             brokers = [node for node in self._nodes if node.spec.role is not Role.CONTROLLER]
             controllers = [node for node in self._nodes if node.spec.role is Role.CONTROLLER]
             # Brokers hand their leaderships over on the way out, which takes the controllers.
-            for group in ([self.influxdb, *brokers], controllers):
-                for server in group:
-                    server.kill() if purge else server.terminate()
-                for server in group:
-                    server.stop()
+            with self._progress.step("stopping Kafka and InfluxDB"):
+                for group in ([self.influxdb, *brokers], controllers):
+                    for server in group:
+                        server.kill() if purge else server.terminate()
+                    for server in group:
+                        server.stop()
             if purge:
                 shutil.rmtree(self.data)
-                self._plan = None
+                self._forget()
 
     def status(self) -> dict[str, Any]:
         """What `python -m lab status --json` prints.
@@ -282,16 +283,19 @@ class Lab:
             )
             for spec in plan.nodes
         ]
-        self._influxdb = Influxdb(
-            self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port
-        )
+        self._influxdb = Influxdb(self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port)
+
+    def _forget(self) -> None:
+        self._plan = None
+        self._topics = None
 
     def _format(self) -> None:
         raw = [node for node in self._nodes if not node.formatted]
         if not raw:
             return
         with self._progress.step(f"formatting {counted(len(raw), 'Kafka node')}"):
-            children = [(node, node.begin_format()) for node in raw]
+            with uninterrupted():
+                children = [(node, node.begin_format()) for node in raw]
             try:
                 for node, child in children:
                     node.end_format(child, FORMAT_S)

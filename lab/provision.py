@@ -155,9 +155,7 @@ class Provisioner:
             found = next(
                 (
                     authorization
-                    for authorization in service.get_legacy_authorizations(
-                        org_id=org
-                    ).authorizations
+                    for authorization in service.get_legacy_authorizations(org_id=org).authorizations
                     if authorization.token == V1_USER
                 ),
                 None,
@@ -170,8 +168,7 @@ class Provisioner:
                         token=V1_USER,
                         description="the dashboard, and workers that write through /write",
                         permissions=[
-                            api.Permission(action=action, resource=resource)
-                            for action in ("read", "write")
+                            api.Permission(action=action, resource=resource) for action in ("read", "write")
                         ],
                     )
                 )
