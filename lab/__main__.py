@@ -14,9 +14,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from lab.demo import Demo
 from lab.errors import LabError
 from lab.feed import Feed, Sender
-from lab.lab import TOPIC, Lab
+from lab.lab import PARTITIONS, TOPIC, Lab
 from lab.plan import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
 from lab.progress import Progress
 from lab.sample import Snmp, psutil_sample
@@ -193,6 +194,29 @@ def feed(
     finally:
         sender.poll(0.5)
         click.echo(f"{sender.taken} records taken by Kafka, {sender.failed} not")
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave lab and pool running, on the lab's own ports.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".lab"))
+@click.option("--records", default=30_000, show_default=True, help="Synthetic records.")
+@click.option("--seconds", default=10, show_default=True, help="How long they are fed.")
+@click.option("--workers", default=PARTITIONS, show_default=True, help="Size of the pool.")
+@click.option("--kafka-port", type=int)
+@click.option("--controller-port", type=int)
+@click.option("--influxdb-port", type=int)
+def demo(*, keep: bool, data: Path, records: int, seconds: int, workers: int, **ports: int | None) -> None:
+    """Bring lab and pool up, feed them, and count what became of every record.
+
+    Exit code 0 only if each record was found where it belongs, once; nothing is left running
+    unless --keep is given. Without --keep the ports are free ones and the data folder passes;
+    with it they are the lab's own, and --data  [default: .lab].
+    """
+    free = {name: port if keep or port is not None else 0 for name, port in ports.items()}
+    wanted = Wanted(None if keep else Topology.SINGLE, None, **free)
+    run = Demo(wanted, records, seconds, workers, data if keep else None, Progress())
+    if not run.run():
+        sys.exit(RET_FAILED)
 
 
 def _table(found: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from lab.errors import LabError
+from lab.fate import Good
 from lab.wire import Format, encode
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Sender:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 20,
+                # Each record to a random partition, as Fluentd does; librdkafka would stay with
+                # one for a while.
+                "sticky.partitioning.linger.ms": 0,
                 "delivery.timeout.ms": int(DELIVERY_S * 1000),
                 "request.timeout.ms": 5000,
                 "log_level": 2,
@@ -133,7 +137,7 @@ class Feed:
             if device:
                 record["deviceId"] = device
             value = encode(record, self.form, now if device else None)
-            self.sender.send(value, (device, number))
+            self.sender.send(value, Good(device, number))
 
     def run(self, count: int, interval_s: float, tell: Callable[[str], None]) -> None:
         """Feed `count` rounds, or for ever with 0, one each `interval_s` seconds.

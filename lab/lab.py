@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lab import influxd, jars, ports
 from lab.errors import BusyError, LabError, SlowError
 from lab.files import locked, read_secret
+from lab.guardian import Guardian
 from lab.influxdb import Influxdb
 from lab.kafka import Node, Role
 from lab.plan import Plan, Wanted
@@ -38,7 +39,8 @@ class Lab:
     """Real Kafka and real InfluxDB on this machine.
 
     Used as a context manager it is up inside the block; leaving the block takes it down and
-    removes its data folder, unless the folder was there before.
+    removes its data folder, unless the folder was there before. A guardian does so where the
+    program has no chance to.
 
     Args:
         data: folder of everything the lab keeps.
@@ -56,13 +58,18 @@ class Lab:
         self._topics: Topics | None = None
         self._runtime: jars.Java | None = None
         self._program: Path | None = None
-        self._fresh = not self.data.exists()
+        self._guardian: Guardian | None = None
 
     def __enter__(self) -> Self:
+        if not self.data.exists():
+            self._guardian = Guardian(self.data)
         return self.up()
 
     def __exit__(self, *_: object) -> None:
-        self.down(purge=self._fresh)
+        with uninterrupted():
+            self.down(purge=self._guardian is not None)
+            if self._guardian is not None:
+                self._guardian.leave()
 
     # --- up, down, status -------------------------------------------------------------------
 
@@ -93,6 +100,12 @@ class Lab:
                         self._forget()
                 raise
         return self
+
+    def running(self) -> bool:
+        """Whether any of its servers runs."""
+        if not (self.data / "lab.json").exists():
+            return False
+        return any(server.pid is not None for server in [*self.nodes, self.influxdb])
 
     def down(self, *, purge: bool = False) -> None:
         """Stop everything; the data stays, and the next `up` goes on with it.

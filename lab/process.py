@@ -173,8 +173,10 @@ class Server:
         """Stop it as a power cut would: SIGKILL. Returns when it is gone."""
         process = self.process()
         if process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+            # A supervisor first, or it would start what it watches over again.
+            for each in [process, *_children(process)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
             if not self._gone(10.0):
                 raise LabError(f"{self.name}: process {process.pid} did not die within 10 s")
         self._record.unlink(missing_ok=True)
@@ -195,6 +197,13 @@ class Server:
 
     def _gone(self, timeout_s: float) -> bool:
         return wait_until(lambda: self.process() is None, timeout_s, 0.05)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 @contextlib.contextmanager

@@ -92,7 +92,7 @@ class Provisioner:
             if found is None:
                 rules = api.BucketRetentionRules(type="expire", every_seconds=retention_s)
                 found = buckets.create_bucket(
-                    bucket_name=name, org_id=org, retention_rules=[rules] if retention_s else []
+                    bucket_name=name, org=org, retention_rules=[rules] if retention_s else []
                 )
             self._mapping(client, org, found.id, name)
             return self._worker_token(client, org, found.id, name)
