@@ -225,8 +225,14 @@ def table(rows: list[dict[str, Any]]) -> Table:
     for name in names:
         found.add_column(name, justify="right")
     for row in rows:
-        found.add_row(*(str(row[name]) for name in names))
+        found.add_row(*(_moment(row[name]) if name == "time" else str(row[name]) for name in names))
     return found
+
+
+def _moment(nanoseconds: int) -> str:
+    """A point's time for people, with all of its digits."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
 
 
 def _clock() -> Iterator[float]:
