@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -13,9 +14,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from lab.demo import Demo
 from lab.errors import LabError
-from lab.lab import Lab
+from lab.feed import Feed, Sender
+from lab.lab import PARTITIONS, TOPIC, Lab
 from lab.plan import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
+from lab.progress import Progress
+from lab.sample import Snmp, psutil_sample
+from lab.wire import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +38,10 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupted)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Under nohup a hang-up is meant to be ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupted)
         try:
             return super().invoke(ctx)
         except LabError as error:
@@ -42,7 +50,7 @@ class Group(click.Group):
 
 
 def _interrupted(number: int, _: FrameType | None) -> None:
-    # Leaves by the same way as Ctrl-C and failures, which stops what was started.
+    # Leaves by the same way as failures do, which stops what was started.
     sys.exit(128 + number)
 
 
@@ -132,6 +140,83 @@ def env(data: Path) -> None:
     """Print the workers' settings for this lab: `eval "$(python -m lab env)"`."""
     for name, value in Lab(data).worker_environment().items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@main.command()
+@data_option
+@click.option("--bootstrap-servers", help="Another Kafka than this lab's.")
+@click.option("--topic", default=TOPIC, show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([form.value for form in Format]),
+    default=Format.JSON.value,
+    show_default=True,
+)
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    help="deviceId of the records, repeatable; they then have a timestamp too.  "
+    "[default: neither, as the lab's one Pi]",
+)
+@click.option("--count", default=0, help="Rounds; 0: until interrupted.  [default: 0]")
+@click.option("--interval", default=1.0, show_default=True, help="Seconds between rounds.")
+@click.option("--numbered", is_flag=True, help="Give each record its running number as `seq`.")
+@click.option("--snmp", metavar="HOST[:PORT]", help="Ask a running snmpd by snmpget.")
+@click.option("--interface", default=2, show_default=True, help="Interface index (--snmp).")
+def feed(
+    *,
+    data: Path,
+    bootstrap_servers: str | None,
+    topic: str,
+    form: str,
+    devices: tuple[str, ...],
+    count: int,
+    interval: float,
+    snmp: str | None,
+    interface: int,
+    numbered: bool,
+) -> None:
+    """Sample this machine once a second and send it as the lab's Fluentd does.
+
+    The community for --snmp comes from SNMP_COMMUNITY.  [default: public]
+    """
+    source = psutil_sample
+    if snmp is not None:
+        source = Snmp(snmp, os.environ.get("SNMP_COMMUNITY", "public"), interface).sample
+    sender = Sender(bootstrap_servers or Lab(data).bootstrap_servers, topic)
+    stream = Feed(sender, source, Format(form), devices, numbered)
+    progress = Progress()
+    try:
+        with progress.step(f"feeding {topic}") as step:
+            stream.run(count, interval, step.note)
+    finally:
+        sender.poll(0.5)
+        click.echo(f"{sender.taken} records taken by Kafka, {sender.failed} not")
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave lab and pool running, on the lab's own ports.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".lab"))
+@click.option("--records", default=30_000, show_default=True, help="Synthetic records.")
+@click.option("--seconds", default=10, show_default=True, help="How long they are fed.")
+@click.option("--workers", default=PARTITIONS, show_default=True, help="Size of the pool.")
+@click.option("--kafka-port", type=int)
+@click.option("--controller-port", type=int)
+@click.option("--influxdb-port", type=int)
+def demo(*, keep: bool, data: Path, records: int, seconds: int, workers: int, **ports: int | None) -> None:
+    """Bring lab and pool up, feed them, and count what became of every record.
+
+    Exit code 0 only if each record was found where it belongs, once; nothing is left running
+    unless --keep is given. Without --keep the ports are free ones and the data folder passes;
+    with it they are the lab's own, and --data  [default: .lab].
+    """
+    free = {name: port if keep or port is not None else 0 for name, port in ports.items()}
+    wanted = Wanted(None if keep else Topology.SINGLE, None, **free)
+    run = Demo(wanted, records, seconds, workers, data if keep else None, Progress())
+    if not run.run():
+        sys.exit(RET_FAILED)
 
 
 def _table(found: dict[str, Any]) -> None:

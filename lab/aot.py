@@ -47,13 +47,12 @@ def cache(plain: Java, folder: Path, release: str, progress: Progress) -> Path |
     failed = path.with_suffix(".failed")
     if path.exists() or failed.exists():
         return path if path.exists() else None
-    with (
-        progress.step("preparing Java for a quick start (once)") as step,
-        locked(folder / "lock", TRAINING_S, step),
-    ):
-        if not path.exists() and not _train(plain, path):
-            failed.touch()
-            return None
+    with locked(folder / "lock", TRAINING_S, progress):
+        if not path.exists():
+            with progress.step("preparing Java for a quick start (once)"):
+                if not _train(plain, path):
+                    failed.touch()
+                    return None
     return path
 
 

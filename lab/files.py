@@ -15,7 +15,7 @@ from lab.errors import BusyError, LabError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.progress import Step
+    from lab.progress import Progress
 
 
 def cache_folder() -> Path:
@@ -67,27 +67,35 @@ def read_secret(path: Path) -> str | None:
 
 
 @contextmanager
-def locked(path: Path, timeout_s: float, step: Step | None = None) -> Iterator[None]:
+def locked(path: Path, timeout_s: float, progress: Progress) -> Iterator[None]:
     """Hold the lock file `path`. The kernel lets go of it when its holder dies, however it dies.
 
     Raises:
         BusyError: somebody else held it for `timeout_s` seconds.
     """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            if _taken(file) and _still(file, path):
-                yield
-                return
-        if time.monotonic() >= deadline:
-            raise BusyError(
-                f"another command has held {path} for {timeout_s:.0f} s; wait for it to end, or "
-                f"see which it is with `fuser {path}`"
-            )
-        if step is not None:
-            step.note("another command is at it, waiting")
-        time.sleep(0.2)
+    file = _lock(path)
+    if file is None:
+        with progress.step(f"waiting for another command ({path})"):
+            deadline = time.monotonic() + timeout_s
+            while file is None:
+                if time.monotonic() >= deadline:
+                    raise BusyError(
+                        f"another command has held {path} for {timeout_s:.0f} s; wait for it to "
+                        f"end, or see which it is with `fuser {path}`"
+                    )
+                time.sleep(0.2)
+                file = _lock(path)
+    with file:
+        yield
+
+
+def _lock(path: Path) -> IO[str] | None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a")
+    if _taken(file) and _still(file, path):
+        return file
+    file.close()
+    return None
 
 
 def _taken(file: IO[str]) -> bool:

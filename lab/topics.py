@@ -73,7 +73,8 @@ class Topics:
             f"making the topic {name}",
             KafkaError.TOPIC_ALREADY_EXISTS,
         )
-        if not wait_until(lambda: self.ready(name), 30.0):
+        # One broker's word is not enough, see _partitions.
+        if not wait_until(lambda: all(self.ready(name) for _ in range(5)), 30.0):
             raise SlowError(f"topic {name}: not every partition has a leader after 30 s")
 
     def delete(self, name: str) -> None:
@@ -92,34 +93,29 @@ class Topics:
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has; 0 if it is not there."""
-        found = self._metadata(topic).topics.get(topic)
-        return 0 if found is None or found.error is not None else len(found.partitions)
+        return len(self._partitions(topic))
 
     def ready(self, topic: str) -> bool:
         """Whether each partition of the topic has a leader."""
-        found = self._metadata(topic).topics.get(topic)
-        if found is None or found.error is not None or not found.partitions:
-            return False
-        return all(partition.leader >= 0 for partition in found.partitions.values())
+        found = self._partitions(topic, tries=1)
+        return bool(found) and all(partition.leader >= 0 for partition in found.values())
 
     def leader(self, topic: str, partition: int) -> int:
         """Node id of the partition's leader; -1 while it has none."""
-        found = self._metadata(topic).topics[topic].partitions[partition]
-        return int(found.leader)
+        found = self._partitions(topic).get(partition)
+        return -1 if found is None else int(found.leader)
 
     def in_sync_replicas(self, topic: str) -> dict[int, list[int]]:
         """Node ids of the replicas in sync, by partition."""
-        found = self._metadata(topic).topics[topic].partitions
+        found = self._partitions(topic)
         return {number: list(partition.isrs) for number, partition in sorted(found.items())}
 
     def all_in_sync(self, topic: str) -> bool:
         """Whether all replicas of all the topic's partitions are in sync, and each has a leader."""
-        found = self._metadata(topic).topics.get(topic)
-        if found is None or found.error is not None or not found.partitions:
-            return False
-        return all(
+        found = self._partitions(topic)
+        return bool(found) and all(
             partition.leader >= 0 and set(partition.isrs) == set(partition.replicas)
-            for partition in found.partitions.values()
+            for partition in found.values()
         )
 
     def log_starts(self, topic: str) -> dict[int, int]:
@@ -192,6 +188,19 @@ class Topics:
     def _group(self, group: str) -> Any:
         future = self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group]
         return _finish(future, f"looking at group {group}")
+
+    def _partitions(self, topic: str, tries: int = 5) -> dict[int, Any]:
+        """The partitions of a topic; empty if it is not there.
+
+        Any broker may be the one that answers, and may not have heard yet of a topic that the
+        others know: only several answers in a row that deny it are believed.
+        """
+        for _ in range(tries):
+            found = self._metadata(topic).topics.get(topic)
+            if found is not None and found.error is None:
+                return dict(found.partitions)
+            time.sleep(0.05)
+        return {}
 
     def _metadata(self, topic: str | None = None) -> Any:
         try:

@@ -1,0 +1,246 @@
+"""`make demo`: the whole chain on real parts, counted record by record."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lab import ledger
+from lab.errors import LabError, SlowError
+from lab.feed import Feed, Sender
+from lab.guardian import Guardian
+from lab.lab import DEAD_LETTER_TOPIC, TOPIC, Lab
+from lab.pool import STOP_S, Pool
+from lab.process import uninterrupted
+from lab.provision import V1_USER
+from lab.sample import psutil_sample
+from lab.synthetic import BAD_EVERY, records
+from lab.wire import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.ledger import Row
+    from lab.plan import Wanted
+    from lab.progress import Progress
+
+GROUP = "tower"
+DEVICES = 5
+#: Seconds for the workers to share out the partitions.
+JOIN_S = 60.0
+#: Seconds for the pool to drain what was fed.
+DRAIN_S = 120.0
+#: The lab's dashboard asks this, with the v1 user.
+DASHBOARD = 'SELECT "memory" FROM "Labs"."autogen"."labs" WHERE time > {}s'
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One run of the demo.
+
+    Args:
+        wanted: ports of the lab.
+        count: synthetic records.
+        seconds: how long they are fed, with one live sample a second in each format.
+        workers: size of the pool.
+        keep: folder of a lab that stays up with the pool, None for one that passes.
+        progress: where waits are shown.
+    """
+
+    wanted: Wanted
+    count: int
+    seconds: int
+    workers: int
+    keep: Path | None
+    progress: Progress
+
+    def run(self) -> bool:
+        """Bring everything up, feed, drain, count, show, and take it down.
+
+        Returns:
+            Whether every record was found where it belongs.
+
+        Raises:
+            LabError: a step failed; nothing this run started is left running.
+        """
+        with ExitStack() as stack:
+            lab = self._lab(stack)
+            settings = lab.worker_environment() | {"TOWER_WORKERS": str(self.workers)}
+            pool = Pool(lab.data / "pool", settings)
+            stack.callback(self._stop, pool)
+            self._start(pool, lab)
+            # A second early: a point may lie at its second's very beginning, and > leaves it out.
+            since = int(time.time()) - 1
+            letters = lab.topics.log_ends(DEAD_LETTER_TOPIC)
+            book = self._feed(lab)
+            self._drain(lab, pool)
+            holds = self._show(lab, book, since, letters)
+            if self.keep is not None:
+                stack.pop_all()
+                self._explain(lab)
+        return holds
+
+    def _lab(self, stack: ExitStack) -> Lab:
+        if self.keep is None:
+            folder = Path(tempfile.mkdtemp(prefix="tower-demo-"))
+            guardian = Guardian(folder)
+            stack.callback(guardian.leave)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            lab = Lab(folder / "lab", self.wanted, self.progress)
+            stack.callback(_quietly, lambda: lab.down(purge=True))
+            return lab.up()
+        lab = Lab(self.keep, self.wanted, self.progress)
+        if not lab.running():
+            stack.callback(_quietly, lab.down)
+        return lab.up()
+
+    def _start(self, pool: Pool, lab: Lab) -> None:
+        with self.progress.step(f"starting {self.workers} workers") as step:
+            pool.start()
+            deadline = time.monotonic() + JOIN_S
+            owned: list[tuple[str, int]] = []
+            while len(owned) < lab.topics.partitions(TOPIC):
+                self._check(pool, deadline, "the workers have not shared out the partitions")
+                members = lab.topics.members(GROUP)
+                owned = [part for parts in members.values() for part in parts]
+                step.note(f"{len(members)} in the group, {len(owned)} partitions owned")
+                time.sleep(0.2)
+
+    def _feed(self, lab: Lab) -> ledger.Ledger:
+        book = ledger.Ledger()
+        sender = Sender(lab.bootstrap_servers, TOPIC, book.delivered)
+        feeds = [
+            Feed(sender, psutil_sample, form, (f"this-machine-{form.value}",), numbered=True)
+            for form in Format
+        ]
+        values = records(self.count, DEVICES, _clock())
+        text = f"feeding {self.count} synthetic records (1 in {BAD_EVERY} bad) and live samples"
+        with self.progress.step(text) as step:
+            began = time.monotonic()
+            for second in range(self.seconds):
+                for feed in feeds:
+                    feed.round()
+                share = self.count * (second + 1) // self.seconds
+                share -= self.count * second // self.seconds
+                for value, tag in itertools.islice(values, share):
+                    sender.send(value, tag)
+                while (left := began + second + 1 - time.monotonic()) > 0:
+                    sender.poll(min(left, 0.1))
+                    step.note(f"{sender.taken} taken by Kafka")
+            sender.finish()
+            step.note(f"{sender.taken} taken by Kafka")
+        return book
+
+    def _drain(self, lab: Lab, pool: Pool) -> None:
+        with self.progress.step("waiting for the pool to commit all of it") as step:
+            deadline = time.monotonic() + DRAIN_S
+            while True:
+                ends = lab.topics.log_ends(TOPIC)
+                done = lab.topics.committed(GROUP, TOPIC)
+                lag = sum(end - (done.get(number) or 0) for number, end in ends.items())
+                step.note(f"{lag} to go")
+                if lag == 0:
+                    return
+                self._check(pool, deadline, f"{lag} records are not committed")
+                time.sleep(0.2)
+
+    @staticmethod
+    def _check(pool: Pool, deadline: float, what: str) -> None:
+        why = pool.exited()
+        if why is not None:
+            raise LabError(f"{why}\n{pool.worker_logs()}")
+        if time.monotonic() > deadline:
+            raise SlowError(f"{what} in time\n{pool.worker_logs()}")
+
+    def _show(self, lab: Lab, book: ledger.Ledger, since: int, letters: dict[int, int]) -> bool:
+        with self.progress.step("counting what InfluxDB and the dead letters hold"):
+            rows, problems = book.settle(
+                ledger.stored(lab, since),
+                ledger.dead_letters(lab, DEAD_LETTER_TOPIC, letters, TOPIC),
+                lab.topics.committed(GROUP, TOPIC),
+                lab.topics.log_ends(TOPIC),
+            )
+            question = DASHBOARD.format(since)
+            answer = list(lab.query_rows(question))
+        console = Console(highlight=False)
+        console.print(account(rows))
+        console.print(f"\n[bold]{question}[/bold]\nasked as v1 user {V1_USER}: {len(answer)} rows")
+        console.print(table(answer[-SHOWN:]))
+        expected = len(book.good)
+        if len(answer) != expected:
+            problems.append(f"the dashboard's query has {len(answer)} rows instead of {expected}")
+        for problem in problems:
+            console.print(f"[red]not right:[/red] {problem}", soft_wrap=True)
+        if not problems:
+            console.print(f"produced = stored + dead-lettered for all {expected + len(book.bad)}")
+        return not problems
+
+    def _stop(self, pool: Pool) -> None:
+        with uninterrupted(), self.progress.step("stopping the workers"):
+            pool.stop(STOP_S)
+
+    def _explain(self, lab: Lab) -> None:
+        option = "" if lab.data == Path(".lab").absolute() else f" --data {lab.data}"
+        self.progress.say(
+            "\nThe pool and the lab stay up.\n"
+            "  look:  .venv/bin/supervisorctl -c supervisor.conf status\n"
+            f"         .venv/bin/python -m lab status{option}\n"
+            f"  feed:  .venv/bin/python -m lab feed{option}\n"
+            "  stop:  .venv/bin/supervisorctl -c supervisor.conf shutdown\n"
+            f"         .venv/bin/python -m lab down{option}"
+        )
+
+
+def account(rows: dict[int, Row]) -> Table:
+    """The table of produced, stored, dead-lettered and committed, by partition."""
+    found = Table(title=f"topic {TOPIC}", title_justify="left", show_footer=True)
+    total = [sum(getattr(row, name) for row in rows.values()) for name in COLUMNS]
+    found.add_column("partition", "sum")
+    for name, number in zip(COLUMNS, total, strict=True):
+        found.add_column(name.replace("_", "-"), str(number), justify="right")
+    found.add_column("committed", "", justify="right")
+    for number, row in sorted(rows.items()):
+        cells = [str(getattr(row, name)) for name in COLUMNS]
+        found.add_row(str(number), *cells, f"{row.committed} of {row.end}")
+    return found
+
+
+COLUMNS = ("produced", "stored", "dead_lettered")
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Rows of an answer."""
+    found = Table()
+    names = [name for name in (rows[0] if rows else {}) if name != "_series"]
+    for name in names:
+        found.add_column(name, justify="right")
+    for row in rows:
+        found.add_row(*(_moment(row[name]) if name == "time" else str(row[name]) for name in names))
+    return found
+
+
+def _moment(nanoseconds: int) -> str:
+    """A point's time for people, with all of its digits."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
+
+
+def _clock() -> Iterator[float]:
+    while True:
+        yield time.time()
+
+
+def _quietly(action: Callable[[], None]) -> None:
+    """Take down without letting a second Ctrl-C break it off."""
+    with uninterrupted():
+        action()

@@ -1,0 +1,29 @@
+"""What must become of a record that was sent, for those who count afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Good:
+    """A record that must become exactly one point.
+
+    Args:
+        device: its `deviceId`.
+        seq: its number among the device's records, the field `seq`.
+    """
+
+    device: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A record that must become exactly one dead letter.
+
+    Args:
+        kind: what is wrong with it.
+    """
+
+    kind: str

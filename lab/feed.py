@@ -1,0 +1,167 @@
+"""A stand-in for the Pi and its Fluentd: records of this machine, sent to Kafka once a second."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from lab.errors import LabError
+from lab.fate import Good
+from lab.wire import Format, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from confluent_kafka import Message
+
+#: Seconds until a record that Kafka did not take is given up, as Fluentd's output would.
+DELIVERY_S = 30.0
+
+
+class Sender:
+    """Sends message values and counts what Kafka has taken.
+
+    Args:
+        bootstrap: the brokers.
+        topic: where to.
+        delivered: told (tag, partition, offset) of each value that all brokers in sync have.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        delivered: Callable[[Any, int, int], None] | None = None,
+    ) -> None:
+        self._topic = topic
+        self._delivered = delivered
+        self.taken = 0
+        self.failed = 0
+        self.reason = ""
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                # Each record to a random partition, as Fluentd does; librdkafka would stay with
+                # one for a while.
+                "sticky.partitioning.linger.ms": 0,
+                "delivery.timeout.ms": int(DELIVERY_S * 1000),
+                "request.timeout.ms": 5000,
+                "log_level": 2,
+                "error_cb": self._note,
+            }
+        )
+
+    def send(self, value: bytes, tag: Any = None) -> None:
+        """Queue one value; waits while the queue is full."""
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                self.failed += 1
+                self.reason = error.str()
+                return
+            self.taken += 1
+            if self._delivered is not None:
+                self._delivered(tag, message.partition() or 0, message.offset() or 0)
+
+        deadline = time.monotonic() + DELIVERY_S
+        while True:
+            try:
+                self._producer.produce(self._topic, value, on_delivery=report)
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise LabError(f"Kafka takes no records: {self.reason}") from None
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise LabError(f"sending to {self._topic}: {error.args[0].str()}") from error
+            else:
+                self._producer.poll(0)
+                return
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Hear what became of the records sent so far."""
+        self._producer.poll(seconds)
+
+    def finish(self) -> None:
+        """Wait until every record is taken.
+
+        Raises:
+            LabError: some were not.
+        """
+        left = self._producer.flush(DELIVERY_S + 5)
+        if left or self.failed:
+            raise LabError(
+                f"{left + self.failed} records did not arrive in {self._topic}: "
+                f"{self.reason or 'no answer'}; is Kafka up? see `python -m lab status`"
+            )
+
+    def _note(self, error: KafkaError) -> None:
+        self.reason = error.str()
+
+
+@dataclass
+class Feed:
+    """One record a second from each device.
+
+    Args:
+        sender: where they go.
+        sample: takes the values, once a second for all devices.
+        form: how records are written.
+        devices: names for the field `deviceId`; none: records as the lab's single Pi sends them,
+            which have neither `deviceId` nor `timestamp`.
+        numbered: give each record its device's running number as `seq`, to count by.
+    """
+
+    sender: Sender
+    sample: Callable[[], Mapping[str, str]]
+    form: Format = Format.JSON
+    devices: tuple[str, ...] = ()
+    numbered: bool = False
+    _sent: dict[str, int] = field(default_factory=dict)
+
+    def round(self) -> None:
+        """Sample once and send one record for each device."""
+        now = time.time()
+        values = self.sample()
+        for device in self.devices or ("",):
+            number = self._sent.get(device, 0)
+            self._sent[device] = number + 1
+            record: dict[str, Any] = dict(values)
+            if self.numbered:
+                record["seq"] = number
+            if device:
+                record["deviceId"] = device
+            value = encode(record, self.form, now if device else None)
+            self.sender.send(value, Good(device, number))
+
+    def run(self, count: int, interval_s: float, tell: Callable[[str], None]) -> None:
+        """Feed `count` rounds, or for ever with 0, one each `interval_s` seconds.
+
+        Args:
+            count: rounds.
+            interval_s: seconds between the starts of two rounds; none is skipped or doubled.
+            tell: gets a line for whoever watches, once a round.
+        """
+        began = time.monotonic()
+        done = 0
+        while not count or done < count:
+            self.round()
+            done += 1
+            wait = began + done * interval_s - time.monotonic()
+            if count and done == count:
+                break
+            self.sender.poll(max(0.0, wait))
+            wait = began + done * interval_s - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            tell(f"{self.sender.taken} records taken by Kafka" + self._trouble())
+        self.sender.finish()
+
+    def _trouble(self) -> str:
+        waiting = sum(self._sent.values()) - self.sender.taken
+        return f", {waiting} not yet: {self.sender.reason}" if waiting > 1 else ""

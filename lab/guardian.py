@@ -1,0 +1,51 @@
+"""Sees to it that nothing of a passing lab outlives the program that wanted it.
+
+`python -m lab.guardian FOLDER` reads its standard input, a pipe from that program. The pipe closes
+when the program ends, however it ends: after SIGKILL, too, which no program can clean up after.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.process import Server
+
+#: What the program says when it has cleaned up by itself.
+DONE = b"done"
+
+
+class Guardian:
+    """Watches over the servers recorded under a folder, until `leave` or our end.
+
+    Args:
+        folder: the servers' own folders are in it; it is removed with them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "lab.guardian", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).resolve().parent.parent,
+            start_new_session=True,  # A Ctrl-C is for the program; this one must live on.
+        )
+
+    def leave(self) -> None:
+        """All is cleaned up already."""
+        self._child.communicate(DONE, timeout=30)
+
+
+def kill_all(folder: Path) -> None:
+    """Kill every server recorded under the folder and remove it."""
+    for record in folder.glob("**/process.json"):
+        Server(record.parent.name, record.parent).kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if sys.stdin.buffer.read() != DONE:
+        kill_all(Path(sys.argv[1]))

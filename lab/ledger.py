@@ -1,0 +1,155 @@
+"""What was produced, and what became of each record of it: by identity, never by counts alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from lab.errors import LabError, SlowError
+from lab.fate import Bad, Good
+from lab.provision import BUCKET, RETENTION_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from lab.lab import Lab
+
+#: Seconds for reading the dead letters.
+READ_S = 60.0
+Place = tuple[int, int]  #: partition and offset
+
+
+@dataclass
+class Row:
+    """One partition's account."""
+
+    produced: int = 0
+    stored: int = 0
+    dead_lettered: int = 0
+    committed: int | None = None
+    end: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether every record is stored or a dead letter, and all are committed."""
+        return self.produced == self.stored + self.dead_lettered and self.committed == self.end
+
+
+@dataclass
+class Ledger:
+    """The records that Kafka has taken, by place, and then where each was found again."""
+
+    good: dict[Good, Place] = field(default_factory=dict)
+    bad: set[Place] = field(default_factory=set)
+
+    def delivered(self, tag: Good | Bad, partition: int, offset: int) -> None:
+        """Note that Kafka has the record; a Sender calls it."""
+        if isinstance(tag, Good):
+            self.good[tag] = (partition, offset)
+        else:
+            self.bad.add((partition, offset))
+
+    def settle(
+        self,
+        stored: Counter[Good],
+        dead: Counter[Place],
+        committed: Mapping[int, int | None],
+        ends: Mapping[int, int],
+    ) -> tuple[dict[int, Row], list[str]]:
+        """Compare with what was found.
+
+        Args:
+            stored: points found in InfluxDB, by identity.
+            dead: dead letters found, by the place they name.
+            committed: the group's offsets, by partition.
+            ends: offset after the last record, by partition.
+
+        Returns:
+            A row for each partition, and a sentence for everything that does not hold.
+        """
+        rows = {number: Row(committed=committed.get(number), end=ends[number]) for number in ends}
+        for place in [*self.good.values(), *self.bad]:
+            rows[place[0]].produced += 1
+        for one in stored.keys() & self.good.keys():
+            rows[self.good[one][0]].stored += 1
+        for place in dead.keys() & (self.bad | set(self.good.values())):
+            rows[place[0]].dead_lettered += 1
+        problems = [
+            f"partition {number}: produced {row.produced}, stored {row.stored}, dead-lettered "
+            f"{row.dead_lettered}, committed {row.committed} of {row.end}"
+            for number, row in rows.items()
+            if not row.holds
+        ]
+        wrong: dict[str, Collection[Good | Place]] = {
+            "good records are in no point": self.good.keys() - stored.keys(),
+            "points are nobody's": stored.keys() - self.good.keys(),
+            "records are in several points": {one for one, times in stored.items() if times > 1},
+            "bad records are no dead letters": self.bad - dead.keys(),
+            "good records are dead letters": dead.keys() & set(self.good.values()),
+            "records are several dead letters": {one for one, times in dead.items() if times > 1},
+        }
+        for what, found in wrong.items():
+            if found:
+                problems.append(f"{len(found)} {what}, such as {next(iter(found))}")
+        return rows, problems
+
+
+def stored(lab: Lab, since_s: int) -> Counter[Good]:
+    """The points in InfluxDB by identity, asked as the v1 user.
+
+    Args:
+        lab: whose InfluxDB.
+        since_s: epoch seconds; older points are left out.
+    """
+    series = f'"{BUCKET}"."{RETENTION_POLICY}"."labs"'
+    question = f'SELECT "seq" FROM {series} WHERE time >= {since_s}s GROUP BY "deviceId"'  # noqa: S608
+    rows = lab.query_rows(question)
+    return Counter(Good(str(row["deviceId"]), int(row["seq"])) for row in rows)
+
+
+def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) -> Counter[Place]:
+    """The dead letters by the place that their headers name.
+
+    Args:
+        lab: whose Kafka.
+        topic: the dead-letter topic.
+        since: offsets to begin at, by partition.
+        origin: the topic that the letters came from; others are left out.
+
+    Raises:
+        SlowError: they could not be read in time.
+    """
+    ends = lab.topics.log_ends(topic)
+    open_ = {number for number, end in ends.items() if end > since.get(number, 0)}
+    consumer = Consumer(
+        {
+            "bootstrap.servers": lab.bootstrap_servers,
+            "group.id": "tower-ledger",
+            "enable.auto.commit": False,
+            "log_level": 2,
+        }
+    )
+    found: Counter[Place] = Counter()
+    try:
+        consumer.assign([TopicPartition(topic, n, since.get(n, 0)) for n in sorted(open_)])
+        deadline = time.monotonic() + READ_S
+        while open_:
+            if time.monotonic() > deadline:
+                raise SlowError(f"the dead letters in {topic} could not be read in {READ_S:.0f} s")
+            for message in consumer.consume(1000, 0.5):
+                if message.error() is not None:
+                    continue  # Transient: the deadline bounds it.
+                headers: dict[str, bytes] = dict(message.headers() or [])  # type: ignore[arg-type]
+                if headers.get("tower.topic") == origin.encode():
+                    found[int(headers["tower.partition"]), int(headers["tower.offset"])] += 1
+                if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
+                    open_.discard(message.partition() or 0)
+    except KafkaException as error:
+        raise LabError(f"reading {topic}: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    return found

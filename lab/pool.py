@@ -1,0 +1,74 @@
+"""The pool of workers, under supervisord as on the NUC."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import BusyError, MissingError
+from lab.process import Server, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The checkout: supervisor.conf names its own folder.
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "supervisor.conf"
+RUN = ROOT / "var"
+#: Seconds for all workers to drain and stop, above the 20 s that supervisor.conf gives each.
+STOP_S = 40.0
+
+
+class Pool(Server):
+    """supervisord with its workers, in the foreground of a session of its own.
+
+    Args:
+        folder: where its record is; socket, logs and states are where supervisor.conf has them.
+        settings: the workers' environment.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        super().__init__("the pool", folder)
+        self._settings = dict(settings)
+
+    def start(self) -> None:
+        """Start supervisord.
+
+        Raises:
+            MissingError: this is no checkout of Tower.
+            BusyError: its supervisord runs already.
+        """
+        program = Path(sys.executable).with_name("supervisord")
+        if not CONFIG.exists() or not program.exists():
+            raise MissingError(f"{CONFIG} or {program} is missing; run from a checkout, after `make`")
+        if self.serving():
+            raise BusyError(
+                "a pool of this checkout runs already; see it with `supervisorctl -c "
+                "supervisor.conf status`, stop it with `supervisorctl -c supervisor.conf shutdown`"
+            )
+        RUN.mkdir(mode=0o700, exist_ok=True)
+        # None of our own TOWER_ variables: the pool is the lab's, whatever else is configured here.
+        self.launch(
+            [str(program), "--nodaemon", "--configuration", str(CONFIG)],
+            environment(**self._settings),
+        )
+
+    def serving(self, timeout_s: float = 1.0) -> bool:
+        """Whether supervisord's socket answers."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout_s)
+            try:
+                connection.connect(str(RUN / "supervisor.sock"))
+            except OSError:
+                return False
+        return True
+
+    def worker_logs(self, lines: int = 15) -> str:
+        """The end of each worker's log."""
+        found = []
+        for log in sorted(RUN.glob("worker-*.log")):
+            text = log.read_text(errors="replace").splitlines()[-lines:]
+            found.append("\n".join([f"{log}:", *(f"    {line[:300]}" for line in text)]))
+        return "\n".join(found) or f"no worker has a log in {RUN}"

@@ -1,0 +1,62 @@
+"""Synthetic records of several devices, some of them bad, for the demo to count by."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from lab.fate import Bad, Good
+from lab.wire import Format, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: One record in so many is bad: 2 %.
+BAD_EVERY = 50
+
+
+#: What is wrong, and the bytes that are wrong that way.
+POISON = {
+    "JSON that ends in its middle": b'{"memory":"2286',
+    "msgpack that ends in its middle": encode({"memory": 1, "tx": 2}, Format.MSGPACK)[:9],
+    "text without a name": b"No Such Object available on this agent",
+    "no value that is a number": b'{"memory":"No Such Instance currently exists at this OID"}',
+    "an empty object": b"{}",
+}
+
+
+def records(count: int, devices: int, clock: Iterator[float]) -> Iterator[tuple[bytes, Good | Bad]]:
+    """Message values, each with what must become of it.
+
+    Args:
+        count: how many.
+        devices: how many names they come from; formats and devices take turns.
+        clock: epoch seconds, one for each record.
+    """
+    forms = list(Format)
+    kinds = list(POISON)
+    chance = random.Random(count)
+    for number in range(count):
+        now = next(clock)
+        if number % BAD_EVERY == BAD_EVERY - 1:
+            kind = kinds[number // BAD_EVERY % len(kinds)]
+            yield POISON[kind], Bad(kind)
+            continue
+        device = number % devices
+        form = forms[(number // devices) % len(forms)]
+        good = Good(f"device-{device + 1}", number // devices)
+        record = {
+            "memory": str(chance.randrange(10**6, 10**8)),
+            "tx": str(number * 1500),
+            "rx": str(number * 900),
+            "CPU_Usage": f"{chance.uniform(0, 4):.2f}",
+            "tx_dropped": "0",
+            "rx_dropped": "0",
+            "rxError": "0",
+            "txError": "0",
+            "disk": str(chance.randrange(5, 95)),
+            "ip": f"192.168.0.{device + 10}",
+            "deviceId": good.device,
+            "seq": good.seq,
+        }
+        yield encode(record, form, now), good
