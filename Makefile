@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install check test
+.PHONY: help install demo lab-up lab-down check test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,6 +24,15 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@mkdir -p -m 0700 var
 	@touch $@
+
+demo: $(INSTALLED) ## the whole chain on this machine, counted record by record (KEEP=1 leaves it running)
+	@$(BIN)/python -m lab demo $(if $(KEEP),--keep)
+
+lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY=cluster for three brokers)
+	@$(BIN)/python -m lab up --topology $(or $(TOPOLOGY),single)
+
+lab-down: $(INSTALLED) ## stop them
+	@$(BIN)/python -m lab down
 
 check: $(INSTALLED) ## format, lint, types and unit tests, under 30 seconds
 	@$(BIN)/ruff format --check --quiet .

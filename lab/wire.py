@@ -7,7 +7,7 @@ import struct
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
