@@ -2,18 +2,15 @@
 
 import json
 import logging
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from workers.batch import Batch
 from workers.consumer import GroupConsumer
 from workers.deadletters import DeadLetters
 from workers.delivery import Delivery
+from workers.drain import Drain
 from workers.encoder import Encoder
 from workers.errors import DrainExpired
 from workers.log import Repeats
@@ -29,9 +26,6 @@ PATIENCE_S = 1.0
 
 #: Seconds a `consume` or `wait` may block: how late a signal may be noticed.
 SLICE_S = 0.25
-
-#: Seconds that leaving the group may take once the drain budget is over.
-LEAVE_S = 5.0
 
 #: Seconds between two commits of the same offsets where the last one failed.
 RECOMMIT_S = 1.0
@@ -55,8 +49,8 @@ class Loop:
         self._log = logging.getLogger("tower.loop")
         self._batch = Batch()
         self._ends: dict[Partition, int] = {}
-        self._stopping = self._expired = self._delivering = self._closing = False
-        self._deadline: float | None = None
+        self._drain = Drain(settings.drain_s, clock)
+        self._delivering = False
         self._trouble_since: float | None = None
         self._committed_at = clock()
         self._failures = 0
@@ -71,7 +65,7 @@ class Loop:
         """Move records until `stop` is called, then finish the batch in hand within the drain budget."""
         self._state.enter("running")
         try:
-            while not self._stopping:
+            while not self._drain.stopping:
                 # 1. consume
                 messages = self._consumer.consume(self._room(), self._patience())
                 # 2. decode, 3. encode, 4. batch
@@ -85,8 +79,7 @@ class Loop:
         except DrainExpired:
             self._abandon(set(self._batch.ends))
         finally:
-            self._closing = True
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._drain.close()
         self._close()
 
     def _flush(self) -> None:
@@ -95,13 +88,13 @@ class Loop:
         self._delivering = True
         try:
             # 5. write: returns when each line has its 204 or is among the dead letters
-            self._delivery.deliver(batch, self._write_timeout())
+            self._delivery.deliver(batch, self._drain.left(self._settings.influxdb_timeout_s))
             self._dead_letters.keep(batch.dead_letters)
         finally:
             self._delivering = False
         # 6. commit: a partition that was taken away meanwhile is no longer in the batch
         self._ends |= batch.ends
-        last = self._stopping or self._deadline is not None
+        last = self._drain.last
         self._consumer.commit(self._ends if last else batch.ends, blocking=last)
         self._settle(batch)
         self._batch = Batch()
@@ -162,16 +155,13 @@ class Loop:
         """
         now = self._clock()
         self._trouble_since = self._trouble_since or now
-        until = now + seconds
-        if self._deadline is not None:
-            until = min(until, self._deadline)
+        until = now + self._drain.left(seconds)
         while True:
             now = self._clock()
-            if self._expired or (self._deadline is not None and now >= self._deadline):
-                raise DrainExpired(why)
+            self._drain.check(why)
             left = min(SLICE_S, max(0.0, until - now))
-            if now - self._trouble_since > PATIENCE_S and self._deadline is None:
-                self._state.enter("stopping" if self._stopping else "waiting", why)
+            if now - self._trouble_since > PATIENCE_S and not self._drain.revoking:
+                self._state.enter("stopping" if self._drain.stopping else "waiting", why)
                 self._consumer.wait(left)
             else:
                 time.sleep(left)
@@ -188,12 +178,6 @@ class Loop:
                 self._state.enter("running")
             self._consumer.resume()
 
-    def _write_timeout(self) -> float:
-        timeout = self._settings.influxdb_timeout_s
-        if self._deadline is None:
-            return timeout
-        return max(0.1, min(timeout, self._deadline - self._clock()))
-
     def _reread(self) -> bool:
         return self._settings.influxdb_token.reread() or self._settings.influxdb_password.reread()
 
@@ -202,14 +186,12 @@ class Loop:
 
         Lost partitions belong to another worker already: nothing may be committed for them.
         """
-        if not (lost or self._delivering or self._stopping) and partitions & self._batch.ends.keys():
-            self._deadline = self._clock() + self._settings.drain_s
+        if not (lost or self._delivering or self._drain.stopping) and partitions & self._batch.ends.keys():
             try:
-                self._flush()
+                with self._drain.revocation():
+                    self._flush()
             except DrainExpired as error:
                 self._log.warning("not finished in %g s: %s", self._settings.drain_s, error)
-            finally:
-                self._deadline = None
         self._abandon(partitions)
         for each in partitions:
             self._ends.pop(each, None)
@@ -220,25 +202,10 @@ class Loop:
             self._state.abandoned[each] += self._batch.records[each]
         self._batch.drop(partitions)
 
-    def stop(self, *_: int | FrameType | None) -> None:
-        """Finish the batch in hand within the drain budget; a second call drops it at once."""
-        if self._closing:
-            return
-        if self._stopping:
-            self._expire()
-        self._stopping = True
+    def stop(self, number: int, frame: Any) -> None:
+        """Finish the batch in hand and end `run`: the handler of SIGTERM and SIGINT."""
         self._state.enter("stopping")
-        signal.signal(signal.SIGALRM, self._expire)
-        signal.setitimer(signal.ITIMER_REAL, self._settings.drain_s)
-        # A commit or close inside Kafka's client can hang while brokers are away, and C code hears no
-        # signal: a thread ends the process then. What was not committed is read again.
-        last_resort = threading.Timer(self._settings.drain_s + LEAVE_S, self._leave)
-        last_resort.daemon = True
-        last_resort.start()
-
-    def _expire(self, *_: int | FrameType | None) -> NoReturn:
-        self._expired = True
-        raise DrainExpired("the time to finish in is over")
+        self._drain.stop(number, frame)
 
     def _close(self) -> None:
         self._writer.close()
@@ -246,11 +213,6 @@ class Loop:
         self._report(force=True)
         self._log.info("shutdown report: %s", json.dumps(self._content()))
         self._consumer.close()
-
-    def _leave(self) -> None:
-        self._log.warning("Kafka's client did not let go within the drain budget and %g s", LEAVE_S)
-        logging.shutdown()
-        os._exit(0)
 
     def _report(self, force: bool = False) -> None:
         self._state.write(self._content, self._clock(), force)
