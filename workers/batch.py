@@ -1,6 +1,7 @@
 """The batch in hand: lines that are not yet written, and the offsets they reach up to."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workers.types import DeadLetter, Origin, Partition, partition_of
@@ -43,20 +44,25 @@ class Batch:
         """Forget all records of some partitions: uncommitted, they are read again by the next owner."""
         if not partitions & self.ends.keys():
             return
-        kept = [
-            (line, origin)
-            for line, origin in zip(self.lines, self.origins, strict=True)
-            if partition_of(origin.message) not in partitions
-        ]
-        self.lines = [line for line, _ in kept]
-        self.origins = [origin for _, origin in kept]
+        self._keep(lambda origin: partition_of(origin.message) not in partitions)
         self.dead_letters = [
             letter for letter in self.dead_letters if partition_of(letter.origin.message) not in partitions
         ]
-        self.size = sum(map(len, self.lines)) + len(self.lines)
         for partition in partitions:
             self.ends.pop(partition, None)
             self.records.pop(partition, None)
+
+    def take_out_dead_letters(self) -> None:
+        """Remove the lines that are among the dead letters."""
+        dead = {id(letter.origin) for letter in self.dead_letters}
+        if dead:
+            self._keep(lambda origin: id(origin) not in dead)
+
+    def _keep(self, wanted: Callable[[Origin], bool]) -> None:
+        kept = [each for each in zip(self.lines, self.origins, strict=True) if wanted(each[1])]
+        self.lines = [line for line, _ in kept]
+        self.origins = [origin for _, origin in kept]
+        self.size = sum(map(len, self.lines)) + len(self.lines)
 
     def dead_by_partition(self) -> Counter[Partition]:
         """Number of dead letters by partition."""

@@ -35,6 +35,7 @@ class DeadLetters:
         self._repeats = Repeats(logging.getLogger("tower.deadletters"))
         # Made at the first dead letter: most workers never need its memory and threads.
         self._producer: Producer | None = None
+        self._fatal = False
 
     def keep(self, letters: Sequence[DeadLetter]) -> None:
         """Return once Kafka has confirmed every one of `letters`; wait as long as that takes.
@@ -50,6 +51,10 @@ class DeadLetters:
             self._produce(open_, confirmed, failures)
             self.reasons.update(letter.reason for letter in confirmed)
             open_ = [letter for letter, _ in failures]
+            if self._fatal:
+                # An idempotent producer that has lost its place (its topic was made anew, say) refuses
+                # every message from then on; another one does not.
+                self._producer, self._fatal = None, False
             if failures:
                 text = (
                     f"dead letters cannot be kept in {self._settings.dead_letter_topic}: {failures[0][1]}"
@@ -75,6 +80,7 @@ class DeadLetters:
                 if error is None:
                     confirmed.append(letter)
                 else:
+                    self._failed(error)
                     failures.append((letter, error.str()))
 
             return done
@@ -90,10 +96,14 @@ class DeadLetters:
             except BufferError:
                 failures.append((letter, "the producer's queue is full"))
             except KafkaException as error:
+                self._failed(error.args[0])
                 failures.append((letter, error.args[0].str()))
         while len(confirmed) + len(failures) < len(letters):
             self._producer.poll(REPORT_S)
             self._wait(0, "waiting for the dead letters' delivery reports")
+
+    def _failed(self, error: KafkaError) -> None:
+        self._fatal = self._fatal or error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001
 
     def _connect(self) -> Producer:
         made = producer_properties(self._settings)

@@ -73,8 +73,21 @@ class Delivery:
         Raises:
             DrainExpired: From `wait`, when the time to finish in is over.
         """
+        try:
+            self._write(batch, timeout_s)
+        finally:
+            # Whoever delivers what is left of the batch must not have them refused, and counted, again.
+            batch.take_out_dead_letters()
+
+    def _write(self, batch: Batch, timeout_s: float) -> None:
         pieces = self._cut(list(zip(batch.lines, batch.origins, strict=True)))
+        held = set(batch.ends)
         while pieces:
+            if batch.ends.keys() != held:
+                # A rebalance while waiting has taken partitions out of the batch.
+                held = set(batch.ends)
+                pieces = [kept for each in pieces if (kept := _owned(each, batch))]
+                continue
             piece = pieces.pop()
             try:
                 self._sink.write([line for line, _ in piece], timeout_s)
@@ -82,15 +95,14 @@ class Delivery:
                 pieces.append(piece)
                 self.retries += 1
                 self._pause(error)
-                # A rebalance while waiting may have taken partitions out of the batch.
-                pieces = [kept for each in pieces if (kept := _owned(each, batch))]
             except TooLarge as error:
                 self.retries += 1
                 pieces += self._smaller(piece, error, batch)
-                pieces = [kept for each in pieces if (kept := _owned(each, batch))]
             except Refused as error:
                 self.refusals += 1
                 pieces += self._isolate(piece, error, batch)
+                # A batch full of bad lines takes thousands of requests: polled and bounded like any wait.
+                self._wait(0, f"InfluxDB: {error.status}: looking for the lines to blame")
             else:
                 self.writes += 1
                 self.lines += len(piece)
@@ -123,6 +135,10 @@ class Delivery:
         self._repeats.warning(f"too large {error.status}", "%s; sending less at once", text)
         if len(piece) > 1:
             self._room = max(1, len(piece) // 2)
+            if not error.status:
+                # Each half may take the whole time-out again: the group must hear of us in between, and a
+                # budget that is over be noticed.
+                self._wait(0, text)
             return _halves(piece)
         if error.status == 413:
             _dead_letter(piece[0], "413: one line is over the server's limit", batch)

@@ -9,17 +9,15 @@ from workers import escape, times
 from workers.decoder import Nanoseconds
 from workers.errors import RecordError
 from workers.identity import Identity
-from workers.settings import Settings
+from workers.settings import RESERVED, Settings
 from workers.types import Reason
-
-#: Names that mean something else to InfluxDB; a field of that name gets an underscore behind it.
-RESERVED = frozenset({"time", "_field", "_measurement"})
 
 #: Tag sets and names whose escaped form is kept; past that the caches start afresh, so that a sender of
 #: ever new names cannot fill the memory.
 CACHED = 10_000
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+#: Possessive (`++`): a megabyte of digits with a letter behind it would otherwise be tried at every length.
+_NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 
 
 class Encoder:
@@ -65,11 +63,11 @@ class Encoder:
         Raises:
             RecordError: The record cannot become a point.
         """
-        moment, used = self._moment(record, kafka_ms)
+        moment, read = self._moment(record, kafka_ms)
         values: dict[str, Any] = {}
         self._flatten("", record.items(), 1, values)
-        if used is not None:
-            values.pop(used, None)
+        for name in read:
+            values.pop(name, None)
         tags = tuple(self._tag(values.pop(key, None)) for key in self._settings.tag_fields)
         fields = ",".join(self._fields(values))
         if not fields:
@@ -80,25 +78,25 @@ class Encoder:
         except UnicodeEncodeError:
             raise RecordError(Reason.TEXT, "half a surrogate pair") from None
 
-    def _moment(self, record: Mapping[Any, Any], kafka_ms: int | None) -> tuple[times.Moment, str | None]:
-        """The record's time, or Kafka's, and the field it was read from."""
+    def _moment(self, record: Mapping[Any, Any], kafka_ms: int | None) -> tuple[times.Moment, list[str]]:
+        """The record's time, or Kafka's, and the fields that were read for it."""
         kafka = None if kafka_ms is None else times.from_milliseconds(kafka_ms)
+        read: list[str] = []
         for name in self._settings.time_fields:
             if name not in record:
                 continue
+            read.append(name)
             moment = times.parse(record[name])
             if moment is None:
                 self.left_out += 1
             elif kafka is None or abs(moment.ns - kafka.ns) <= self._window_ns:
-                return moment, name
+                return moment, read
             else:
                 self.disbelieved += 1
-            if kafka is None:
                 break
-            return kafka, name
         if kafka is None:
             raise RecordError(Reason.NO_TIME, "neither the record nor Kafka tells a time")
-        return kafka, None
+        return kafka, read
 
     def _flatten(
         self, path: str, items: Iterable[tuple[Any, Any]], depth: int, values: dict[str, Any]
@@ -107,13 +105,17 @@ class Encoder:
         if depth > self._settings.max_depth:
             raise RecordError(Reason.TOO_DEEP, f"over {self._settings.max_depth} levels")
         for key, value in items:
-            if not isinstance(key, str) and not path and depth == 1:
+            # Below the first level the place in an array counts as a name, and msgpack's numbers so do too.
+            if not isinstance(key, str | int if depth > 1 else str):
                 raise RecordError(Reason.NOT_A_RECORD, "a field whose name is no text")
             name = f"{path}_{key}" if path else str(key)
-            if isinstance(value, dict):
-                self._flatten(name, value.items(), depth + 1, values)
-            elif isinstance(value, list):
-                self._flatten(name, enumerate(value), depth + 1, values)
+            if isinstance(value, dict | list):
+                if len(name) > self._settings.max_key_bytes:
+                    # Told before it is repeated in the name of each field below it, which would make
+                    # hundreds of megabytes of one.
+                    raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
+                items_below = value.items() if isinstance(value, dict) else enumerate(value)
+                self._flatten(name, items_below, depth + 1, values)
             elif len(values) >= self._settings.max_fields:
                 raise RecordError(Reason.TOO_MANY_FIELDS, f"over {self._settings.max_fields}")
             else:

@@ -1,5 +1,6 @@
 """Kafka's client as Tower configures it: defaults, the user's properties, and what a promise rests on."""
 
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -51,12 +52,18 @@ SHARED = (
     "bootstrap.servers",
     "security.",
     "ssl.",
+    "enable.ssl.",
+    "enable.sasl.",
+    "https.",
     "sasl.",
     "socket.",
     "broker.",
     "client.",
     "reconnect.",
 )
+
+#: The name of a property in a sentence of librdkafka.
+_PROPERTY = re.compile(r"[a-z]+(?:\.[a-z]+)+")
 
 
 def _given(settings: Settings) -> dict[str, Any]:
@@ -93,7 +100,8 @@ def producer_properties(settings: Settings) -> dict[str, Any]:
 
 def settings_error(error: KafkaException) -> SettingsError:
     """Librdkafka's complaint about a property, in the name of the option that set it."""
-    text = str(error.args[0].str())
-    words = [word.strip("\"'`.,:;") for word in text.split()]
-    key = next((word for word in words if "." in word and word.islower()), "")
+    text = " ".join(str(error.args[0].str()).split())
+    # Where it quotes a value as well, the property stands behind this word.
+    found = _PROPERTY.search(text.partition("property ")[2]) or _PROPERTY.search(text)
+    key = found[0] if found else ""
     return SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), f"Kafka's client says: {text}")

@@ -12,25 +12,30 @@ class Secret:
     Args:
         value: The secret itself, None where it comes from a file.
         file: The file it is read from; surrounding white space is not part of it.
+        lines: True where it may have several lines, as a key in PEM has.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is empty.
+        ValueError: The file is empty, or the secret has a character that fits in no HTTP header: the
+            HTTP client's own complaint about that would quote the secret.
     """
 
-    __slots__ = ("_file", "_value")
+    __slots__ = ("_file", "_lines", "_value")
 
-    def __init__(self, value: str | None = None, file: Path | None = None) -> None:
+    def __init__(self, value: str | None = None, file: Path | None = None, lines: bool = False) -> None:
         self._file = file
-        self._value = value or ""
-        if file is not None:
-            self._value = self._read(file)
+        self._lines = lines
+        self._value = self._checked(value or "") if file is None else self._read(file)
 
-    @staticmethod
-    def _read(file: Path) -> str:
+    def _read(self, file: Path) -> str:
         text = file.read_text(encoding="utf-8").strip()
         if not text:
             raise ValueError(f"{file} is empty")
+        return self._checked(text)
+
+    def _checked(self, text: str) -> str:
+        if not (self._lines or text.isprintable()):
+            raise ValueError("has a line break or control character in it")
         return text
 
     def reveal(self) -> str:
@@ -40,7 +45,7 @@ class Secret:
     def reread(self) -> bool:
         """Read the file again; True where the secret has changed.
 
-        A file that is missing or empty for a moment (a rotation in progress) changes nothing.
+        A file that is missing, empty or half written for a moment (a rotation in progress) changes nothing.
         """
         if self._file is None:
             return False

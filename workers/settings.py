@@ -2,8 +2,9 @@
 
 import dataclasses
 import difflib
+import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,17 @@ KAFKA_PREFIX = "TOWER_KAFKA_"
 
 #: Variables with the prefix that are read by supervisord or the launcher, not by a worker.
 OTHER_VARIABLES = frozenset({"TOWER_CONFIG", "TOWER_WORKERS"})
+
+#: Names that mean something else to InfluxDB: no tag may have one, and a field of that name gets an
+#: underscore behind it.
+RESERVED = frozenset({"time", "_field", "_measurement"})
+
+#: Words in the name of a Kafka property that make its value a secret.
+SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "SECRET", "KEY_PEM", "OAUTHBEARER_CONFIG")
+
+#: What Kafka itself allows as the name of a topic; a `^` would make it a pattern for several, whose records
+#: share offsets and so would overwrite each other's points.
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 #: Kafka properties a promise rests on, with the only value each may have.
 FIXED_KAFKA = {
@@ -35,6 +47,18 @@ KAFKA_DEFAULTS = {
 def _text(raw: str) -> str:
     if not raw:
         raise ValueError("must not be empty")
+    return raw
+
+
+def _topic(raw: str) -> str:
+    if not _TOPIC.fullmatch(raw) or raw in {".", ".."}:
+        raise ValueError(f"must be the name of one topic (letters, digits, '.', '_', '-'), not {raw!r}")
+    return raw
+
+
+def _measurement(raw: str) -> str:
+    if not raw or raw.startswith("#"):
+        raise ValueError("must not be empty nor begin with #, which InfluxDB takes for a comment")
     return raw
 
 
@@ -77,6 +101,14 @@ def _names(raw: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in raw.split(",") if name.strip())
 
 
+def _tag_names(raw: str) -> tuple[str, ...]:
+    names = _names(raw)
+    for name in names:
+        if name in RESERVED:
+            raise ValueError(f"must not hold {name}: InfluxDB keeps that name for itself")
+    return names
+
+
 def _tags(raw: str) -> tuple[tuple[str, str], ...]:
     pairs = []
     for pair in _names(raw):
@@ -84,16 +116,27 @@ def _tags(raw: str) -> tuple[tuple[str, str], ...]:
         if not (name and equals and value):
             raise ValueError(f"must read name=value,name=value, not {raw!r}")
         pairs.append((name, value))
+    _tag_names(",".join(name for name, _ in pairs))
     return tuple(pairs)
 
 
 def _url(raw: str) -> str:
-    parts = urlsplit(raw)
+    # The address may hold a password, so no error repeats it.
+    wrong = ValueError("must be an address like http://localhost:8086")
+    try:
+        parts = urlsplit(raw)
+        # The resolver would raise this in mid-run, for a label that is empty or over 63 characters.
+        (parts.hostname or "").encode("idna")
+    except ValueError:
+        raise wrong from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        # The address may hold a password, so it is not repeated here.
-        raise ValueError("must be an address like http://localhost:8086")
+        raise wrong
     if parts.username or parts.password:
         raise ValueError("must not hold a user or password; use TOWER_INFLUXDB_USER and _PASSWORD")
+    if parts.query or parts.fragment:
+        raise ValueError("must end with the path; organisation, bucket and token are options of their own")
+    if " " in raw or not parts.path.isascii():
+        raise ValueError("must hold no space, and only ASCII in its path")
     try:
         _ = parts.port
     except ValueError:
@@ -113,8 +156,8 @@ def _option(default: str | None, parse: Callable[[str], Any], text: str, lab: st
 class Settings:
     """What one worker needs to know. `load` makes one; a frozen one is passed to every room."""
 
-    topic: str = _option("resource", _text, "topic the records are read from")
-    dead_letter_topic: str = _option("resource.dlq", _text, "topic for what cannot be stored")
+    topic: str = _option("resource", _topic, "topic the records are read from")
+    dead_letter_topic: str = _option("resource.dlq", _topic, "topic for what cannot be stored")
     worker: int | None = _option(
         None, _whole(0, 9999), "number of this worker, set by supervisord; gives static membership"
     )
@@ -133,7 +176,8 @@ class Settings:
     influxdb_retention_policy: str = _option("autogen", _text, "retention policy (v1)")
     influxdb_user: str = _option("", str, "user (v1)", lab="INFLUXDB_V1_USER")
     influxdb_password: Secret = _option(None, Secret, "password (v1)", lab="INFLUXDB_V1_PASSWORD")
-    influxdb_timeout_s: float = _option("30", _seconds(0.1, 300), "longest wait for one write")
+    # Two in a row must fit in Kafka's max.poll.interval.ms of 300 s.
+    influxdb_timeout_s: float = _option("30", _seconds(0.1, 120), "longest wait for one write")
     batch_lines: int = _option("5000", _whole(1, 100_000), "a batch is full at so many lines")
     batch_bytes: int = _option(
         "4000000", _whole(1_000, 100_000_000), "or at so many bytes before compression"
@@ -144,9 +188,9 @@ class Settings:
         _choice("auto", "json", "msgpack", "text"),
         "format of the records; auto looks at each",
     )
-    measurement: str = _option("labs", _text, "measurement of every point")
+    measurement: str = _option("labs", _measurement, "measurement of every point")
     tags: tuple[tuple[str, str], ...] = _option("host=Labs,region=GIST", _tags, "tags every point gets")
-    tag_fields: tuple[str, ...] = _option("ip,deviceId", _names, "fields of a record that are tags")
+    tag_fields: tuple[str, ...] = _option("ip,deviceId", _tag_names, "fields of a record that are tags")
     number_fields: tuple[str, ...] = _option(
         "memory,tx,rx,CPU_Usage,tx_dropped,rx_dropped,rxError,txError,disk",
         _names,
@@ -220,6 +264,8 @@ def load(environ: Mapping[str, str]) -> Settings:
     _refuse_unknown(given)
     values = {each.name: _value(each, given) for each in options()}
     settings = Settings(kafka=_kafka(given), **values)
+    if settings.topic == settings.dead_letter_topic:
+        raise SettingsError("TOWER_DEAD_LETTER_TOPIC", "must not be TOWER_TOPIC: it would be read back")
     if settings.influxdb_api == "v2" and not settings.influxdb_token:
         raise SettingsError("TOWER_INFLUXDB_TOKEN", "is missing; set it, or TOWER_INFLUXDB_TOKEN_FILE")
     if settings.influxdb_api == "v1" and not (settings.influxdb_user and settings.influxdb_password):
@@ -235,20 +281,27 @@ def _value(option: dataclasses.Field[Any], given: Mapping[str, str]) -> Any:
     raw = given.get(name, given.get(option.metadata["lab"], option.metadata["default"]))
     if raw is None:
         return None
+    if not raw.isprintable():
+        # In a header or an address it would break the request, in a tag every line.
+        raise SettingsError(name, "has a control character in it, or bytes that are not UTF-8")
     try:
         return parse(raw)
     except ValueError as error:
         raise SettingsError(name, str(error)) from None
 
 
-def _secret(name: str, lab: str, given: Mapping[str, str]) -> Secret:
+def _secret(name: str, lab: str, given: Mapping[str, str], lines: bool = False) -> Secret:
     file = given.get(f"{name}_FILE")
     if file and given.get(name):
         raise SettingsError(name, f"is set twice; keep either it or {name}_FILE")
     if not file:
-        return Secret(given.get(name) or given.get(lab))
+        source = name if given.get(name) or not given.get(lab) else lab
+        try:
+            return Secret(given.get(source), lines=lines)
+        except ValueError as error:
+            raise SettingsError(source, str(error)) from None
     try:
-        return Secret(file=Path(file))
+        return Secret(file=Path(file), lines=lines)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{name}_FILE", f"cannot be read: {error}") from None
 
@@ -260,14 +313,18 @@ def _kafka(given: Mapping[str, str]) -> dict[str, str | Secret]:
         if not name.startswith(KAFKA_PREFIX):
             continue
         stem = name.removesuffix("_FILE")
-        secret = "PASSWORD" in stem or "SECRET" in stem
+        secret = any(word in stem for word in SECRET_WORDS)
         key = (stem if secret else name).removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
         if key in FIXED_KAFKA and given[name].lower() != FIXED_KAFKA[key]:
             raise SettingsError(
                 name,
                 f"must stay {FIXED_KAFKA[key]}: Tower commits only what InfluxDB has acknowledged",
             )
-        properties[key] = _secret(stem, "", given) if secret else given[name]
+        properties[key] = _secret(stem, "", given, lines=True) if secret else given[name]
+    for key in KAFKA_DEFAULTS:
+        if not properties[key]:
+            # librdkafka waits for ever without a broker, and aborts the process without a group.
+            raise SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), "must not be empty")
     return properties
 
 
@@ -280,15 +337,19 @@ def _from_file(path: str | None) -> dict[str, str]:
             content = tomllib.load(file)
     except OSError as error:
         raise SettingsError("TOWER_CONFIG", f"cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise SettingsError("TOWER_CONFIG", f"{path} is no TOML: {error}") from None
-    flat = {}
-    for key, value in content.items():
-        pairs = value.items() if isinstance(value, dict) else [("", value)]
-        for inner, each in pairs:
-            name = f"{key}.{inner}".strip(".").upper().replace(".", "_")
-            flat[PREFIX + name] = ",".join(map(str, each)) if isinstance(each, list) else str(each)
-    return flat
+    return dict(_flat(PREFIX, content))
+
+
+def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tables and dotted keys as variables: `kafka.group.id` is a table in a table to TOML."""
+    for key, value in table.items():
+        name = prefix + key.upper().replace(".", "_")
+        if isinstance(value, dict):
+            yield from _flat(f"{name}_", value)
+        else:
+            yield name, ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _refuse_unknown(given: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from workers.errors import SettingsError
 from workers.types import Partition
 
 #: Seconds between two versions of the state file.
@@ -23,6 +24,9 @@ class State:
     Args:
         file: The state file, rewritten every `WRITE_S` in one step; None to keep no file.
         worker: Number of the worker.
+
+    Raises:
+        SettingsError: The folder of the state file cannot be made.
     """
 
     def __init__(self, file: Path | None, worker: int) -> None:
@@ -38,7 +42,10 @@ class State:
         self._started = time.time()
         self._next = 0.0
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SettingsError("TOWER_RUN_DIR", f"cannot be made: {error}") from None
 
     def enter(self, name: str, why: str = "") -> None:
         """Change to a state: starting, running, waiting, stopping or stopped."""

@@ -1,11 +1,12 @@
 """A record's own time: what it says, in which unit, how precisely."""
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from workers.decoder import Nanoseconds
 
+EPOCH = datetime.fromtimestamp(0, UTC)
 SECOND = 10**9
 MILLISECOND = 10**6
 
@@ -86,9 +87,10 @@ def _from_text(text: str) -> Moment | None:
 def _from_datetime(value: datetime, precise: bool = True) -> Moment | None:
     if value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
-    seconds = int((value - datetime.fromtimestamp(0, UTC)).total_seconds() // 1)
-    if seconds <= 0:
+    since = value - EPOCH
+    if since < timedelta(seconds=1):
         return None
+    # Whole numbers all the way: a double would round the last microseconds of a far year up.
     if not precise:
-        return Moment(seconds * SECOND, SECOND)
-    return Moment(seconds * SECOND + value.microsecond // 1_000 * MILLISECOND, MILLISECOND)
+        return Moment(since // timedelta(seconds=1) * SECOND, SECOND)
+    return Moment(since // timedelta(milliseconds=1) * MILLISECOND, MILLISECOND)

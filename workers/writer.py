@@ -31,6 +31,10 @@ IDLE_S = 60.0
 #: Bytes of an answer that are read: enough for the list of a 400 on a full batch of long lines.
 ANSWER_BYTES = 16 * 1024 * 1024
 
+#: How a 400 begins that is about the whole body. Only the beginning is InfluxDB's own: what a sender wrote
+#: may stand further on, and would keep a partition waiting for ever if it were believed.
+BODY_DAMAGED = ("unable to read data: gzip:", "gzip:")
+
 ADVICE = {
     401: "check TOWER_INFLUXDB_TOKEN (or USER and PASSWORD); it is read again before each try",
     403: "the token may not write to this bucket; give it write permission",
@@ -76,15 +80,19 @@ class Writer:
         }
         return f"/api/v2/write?{urlencode(query, quote_via=quote)}"
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip"}
+    def _headers(self) -> dict[str, str | bytes]:
         settings = self._settings
         if settings.influxdb_api == "v2":
-            headers["Authorization"] = f"Token {settings.influxdb_token.reveal()}"
+            credentials = f"Token {settings.influxdb_token.reveal()}".encode()
         else:
             pair = f"{settings.influxdb_user}:{settings.influxdb_password.reveal()}"
-            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-        return headers
+            credentials = b"Basic " + b64encode(pair.encode())
+        return {
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Encoding": "gzip",
+            # Bytes: http.client would encode text as Latin-1, or fail.
+            "Authorization": credentials,
+        }
 
     def write(self, lines: Sequence[bytes], timeout_s: float) -> None:
         """Store all of `lines`, or raise.
@@ -109,7 +117,7 @@ class Writer:
     @staticmethod
     def _refuse(status: int, answer: str, retry_after: str | None) -> NoReturn:
         """Raise what a status means; the classes are documented in the README."""
-        if status == 400 and "gzip" in answer:
+        if status == 400 and answer.startswith(BODY_DAMAGED):
             # Not the lines: the body was damaged on its way. No line may become a dead letter for that.
             raise Unavailable(status, answer)
         if status in {400, 422}:
