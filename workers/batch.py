@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workers.types import DeadLetter, Origin, Partition, partition_of
+from workers.types import DeadLetter, Origin, Partition, Reason, Source, origin_of, partition_of
 
 
 @dataclass(slots=True)
@@ -13,7 +13,7 @@ class Batch:
 
     Attributes:
         lines: Line protocol, one record each.
-        origins: Where each line came from, in the same order.
+        origins: Where each line came from, in the same order (`origin_of` gives it in full).
         dead_letters: Records that are no lines.
         ends: For each partition the offset after the last message in this batch: what a commit says once
             all of it is stored.
@@ -23,7 +23,7 @@ class Batch:
     """
 
     lines: list[bytes] = field(default_factory=list)
-    origins: list[Origin] = field(default_factory=list)
+    origins: list[Source] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     ends: dict[Partition, int] = field(default_factory=dict)
     records: Counter[Partition] = field(default_factory=Counter)
@@ -54,12 +54,12 @@ class Batch:
 
     def take_out_dead_letters(self) -> None:
         """Remove the lines that are among the dead letters."""
-        dead = {id(letter.origin) for letter in self.dead_letters}
+        dead = {_record_of(each.origin) for each in self.dead_letters if each.reason == Reason.REFUSED}
         if dead:
-            self._keep(lambda origin: id(origin) not in dead)
+            self._keep(lambda origin: _record_of(origin) not in dead)
 
     def _keep(self, wanted: Callable[[Origin], bool]) -> None:
-        kept = [each for each in zip(self.lines, self.origins, strict=True) if wanted(each[1])]
+        kept = [each for each in zip(self.lines, self.origins, strict=True) if wanted(origin_of(each[1]))]
         self.lines = [line for line, _ in kept]
         self.origins = [origin for _, origin in kept]
         self.size = sum(map(len, self.lines)) + len(self.lines)
@@ -67,3 +67,8 @@ class Batch:
     def dead_by_partition(self) -> Counter[Partition]:
         """Number of dead letters by partition."""
         return Counter(partition_of(letter.origin.message) for letter in self.dead_letters)
+
+
+def _record_of(origin: Origin) -> tuple[int, int]:
+    """What tells records in hand apart."""
+    return id(origin.message), origin.element

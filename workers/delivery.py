@@ -9,7 +9,7 @@ from workers.errors import Misconfigured, Refused, TooLarge, Unavailable
 from workers.log import Repeats, printable
 from workers.retry import Backoff
 from workers.settings import Settings
-from workers.types import DeadLetter, Origin, Reason, partition_of
+from workers.types import DeadLetter, Reason, Source, origin_of, partition_of
 from workers.writer import ADVICE
 
 
@@ -24,7 +24,7 @@ class Sink(Protocol):
 Wait = Callable[[float, str], None]
 
 #: Lines that are written together, with where each came from.
-Piece = list[tuple[bytes, Origin]]
+Piece = list[tuple[bytes, Source]]
 
 
 class Delivery:
@@ -168,8 +168,8 @@ def _halves(piece: Piece) -> list[Piece]:
 
 
 def _owned(piece: Piece, batch: Batch) -> Piece:
-    return [each for each in piece if partition_of(each[1].message) in batch.ends]
+    return [each for each in piece if partition_of(origin_of(each[1]).message) in batch.ends]
 
 
-def _dead_letter(refused: tuple[bytes, Origin], detail: str, batch: Batch) -> None:
-    batch.dead_letters.append(DeadLetter(refused[1], Reason.REFUSED, detail))
+def _dead_letter(refused: tuple[bytes, Source], detail: str, batch: Batch) -> None:
+    batch.dead_letters.append(DeadLetter(origin_of(refused[1]), Reason.REFUSED, detail))

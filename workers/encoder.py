@@ -74,7 +74,7 @@ class Encoder:
             raise RecordError(Reason.NO_FIELDS, "no field with a value")
         time = self._identity.timestamp(moment, partition, offset, index)
         try:
-            return f"{self._head(tags)} {fields} {time}".encode()
+            return f"{self.head(tags)} {fields} {time}".encode()
         except UnicodeEncodeError:
             raise RecordError(Reason.TEXT, "half a surrogate pair") from None
 
@@ -127,7 +127,7 @@ class Encoder:
             if text is None:
                 self.left_out += 1
             else:
-                yield (self._names.get(name) or self._name(name)) + text
+                yield (self._names.get(name) or self.name(name)) + text
 
     def _number(self, value: Any) -> str | None:
         """A float field's text, None for what is no finite number."""
@@ -190,7 +190,7 @@ class Encoder:
         except UnicodeDecodeError:
             raise RecordError(Reason.TEXT, "not UTF-8") from None
 
-    def _name(self, name: str) -> str:
+    def name(self, name: str) -> str:
         """`name=` for one field, escaped, and kept for the next record."""
         if not name:
             raise RecordError(Reason.NOT_A_RECORD, "a field without a name")
@@ -203,7 +203,7 @@ class Encoder:
         self._names[name] = found = f"{escape.name(name)}{'_' if taken else ''}="
         return found
 
-    def _head(self, tags: tuple[str | None, ...]) -> str:
+    def head(self, tags: tuple[str | None, ...]) -> str:
         """Measurement and tags, in the order of the tags' names as InfluxDB stores them."""
         head = self._heads.get(tags)
         if head is None:

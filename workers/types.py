@@ -55,6 +55,15 @@ class Origin(NamedTuple):
     value: bytes | None
 
 
+#: What a batch keeps of where a line came from: of most the message alone, whose one record it is.
+Source = Message | Origin
+
+
+def origin_of(source: Source) -> Origin:
+    """Where a line came from, in full."""
+    return source if isinstance(source, Origin) else Origin(source, 0, source.value())
+
+
 class Reason(StrEnum):
     """Why a record became a dead letter: the closed list behind `tower.reason`."""
 

@@ -1,0 +1,438 @@
+/* Messages to lines: the record shapes that are common, behind the same function as the Python path.
+ *
+ * What is not plainly common is left to that path, message by message: nested values, escapes, numbers and
+ * times of unusual form, whatever is over a limit, and everything that is wrong. So what a record means is
+ * said in Python alone, and a line made here is the line made there. Input is hostile: each read is
+ * bounded, by a size or by the zero that ends every bytes object. */
+#include "json.h"
+#include "message.h"
+#include "msgpack.h"
+
+#include <structmember.h>
+
+/* Records of one partition since the last flush. */
+typedef struct {
+    PyObject *topic;
+    PyObject *partition; /* workers.types.Partition, the key of the accounts */
+    int64_t end;
+    int64_t count;
+} account;
+
+typedef struct {
+    PyObject_HEAD
+    memory memory;
+    questions questions;
+    bool json, msgpack;
+    Py_ssize_t largest;
+    PyObject *partition_type;
+    account *accounts; /* by number of the partition */
+    int64_t *touched;  /* numbers whose account is not empty */
+    size_t touched_count;
+    bool begun, ready, busy;
+} Kernel;
+
+/* What one call is given and adds up. */
+typedef struct {
+    PyObject *lines, *origins, *ends, *records;
+    Py_ssize_t size, left_out, disbelieved;
+} tally;
+
+/* Enter what is counted into the batch's own accounts. */
+static bool
+flush(Kernel *self, const tally *tally)
+{
+    while (self->touched_count) {
+        account *account = &self->accounts[self->touched[self->touched_count - 1]];
+        PyObject *old = PyDict_GetItemWithError(tally->records, account->partition);
+        if (old == NULL && PyErr_Occurred()) {
+            return false;
+        }
+        PyObject *end = PyLong_FromLongLong(account->end);
+        PyObject *count = PyLong_FromLongLong(account->count);
+        PyObject *sum = count == NULL ? NULL : old == NULL ? Py_NewRef(count) : PyNumber_Add(old, count);
+        bool done = end != NULL && sum != NULL &&
+                    PyDict_SetItem(tally->ends, account->partition, end) == 0 &&
+                    PyDict_SetItem(tally->records, account->partition, sum) == 0;
+        Py_XDECREF(end);
+        Py_XDECREF(count);
+        Py_XDECREF(sum);
+        if (!done) {
+            return false;
+        }
+        account->count = 0;
+        self->touched_count--;
+    }
+    return true;
+}
+
+/* Find the account of a message's partition, ready to count in. */
+static outcome
+find_account(Kernel *self, PyObject *message, int64_t number, const tally *tally, account **found)
+{
+    account *account = *found = &self->accounts[number];
+    PyObject *topic = ask(&self->questions, message, TOPIC);
+    if (topic == NULL) {
+        return FAILED;
+    }
+    if (!PyUnicode_CheckExact(topic)) {
+        Py_DECREF(topic);
+        return LEFT;
+    }
+    if (account->topic != NULL && (account->topic == topic || !PyUnicode_Compare(account->topic, topic))) {
+        Py_DECREF(topic);
+        return TAKEN;
+    }
+    if (account->count && !flush(self, tally)) {
+        Py_DECREF(topic);
+        return FAILED;
+    }
+    PyObject *partition = PyObject_CallFunction(self->partition_type, "OL", topic, (long long)number);
+    if (partition == NULL) {
+        Py_DECREF(topic);
+        return FAILED;
+    }
+    Py_XSETREF(account->topic, topic);
+    Py_XSETREF(account->partition, partition);
+    return TAKEN;
+}
+
+static outcome
+read_record(Kernel *self, record *record, slice value)
+{
+    byte first = *value.at;
+    if (self->msgpack && is_map(first)) {
+        return msgpack_record(record, value);
+    }
+    return self->json ? json_record(record, value) : LEFT;
+}
+
+/* Append a line and where it came from: both or none. */
+static bool
+keep(tally *tally, PyObject *line, PyObject *message)
+{
+    if (PyList_Append(tally->lines, line) < 0) {
+        return false;
+    }
+    if (PyList_Append(tally->origins, message) < 0) {
+        Py_ssize_t count = PyList_GET_SIZE(tally->lines);
+        PyObject *type, *error, *traceback;
+        PyErr_Fetch(&type, &error, &traceback);
+        PyList_SetSlice(tally->lines, count - 1, count, NULL);
+        PyErr_Restore(type, error, traceback);
+        return false;
+    }
+    tally->size += PyBytes_GET_SIZE(line) + 1;
+    return true;
+}
+
+/* Make the line of one message's value. */
+static outcome
+take_value(Kernel *self, PyObject *message, PyObject *value, tally *tally)
+{
+    coordinates place = {0};
+    record record;
+    slice bytes = {(const byte *)PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value)};
+    record_begin(&record, &self->memory);
+    outcome done = read_record(self, &record, bytes);
+    if (done == TAKEN) {
+        done = ask_number(&self->questions, message, PARTITION, &place.partition);
+    }
+    if (done == TAKEN) {
+        done = ask_number(&self->questions, message, OFFSET, &place.offset);
+    }
+    if (done == TAKEN) {
+        done = ask_timestamp(&self->questions, message, &place.timed, &place.milliseconds);
+    }
+    if (done != TAKEN) {
+        return done;
+    }
+    if (place.partition < 0 || place.partition >= self->memory.partitions || place.offset < 0 ||
+        place.offset == INT64_MAX || place.milliseconds < 0 || place.milliseconds > LATEST / MILLISECOND) {
+        return LEFT;
+    }
+    account *account;
+    done = find_account(self, message, place.partition, tally, &account);
+    if (done != TAKEN) {
+        return done;
+    }
+    PyObject *line;
+    done = record_line(&record, &place, &line, &tally->disbelieved);
+    if (done != TAKEN) {
+        return done;
+    }
+    bool kept = keep(tally, line, message);
+    Py_DECREF(line);
+    if (!kept) {
+        return FAILED;
+    }
+    if (account->count++ == 0) {
+        self->touched[self->touched_count++] = place.partition;
+    }
+    account->end = place.offset + 1;
+    tally->left_out += (Py_ssize_t)record.left_out;
+    return TAKEN;
+}
+
+static outcome
+take_message(Kernel *self, PyObject *message, tally *tally)
+{
+    if (Py_TYPE(message) != self->questions.type && !questions_learn(&self->questions, Py_TYPE(message))) {
+        return FAILED;
+    }
+    PyObject *value = ask(&self->questions, message, VALUE);
+    if (value == NULL) {
+        return FAILED;
+    }
+    outcome done = LEFT;
+    if (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) <= self->largest) {
+        done = take_value(self, message, value, tally);
+    }
+    Py_DECREF(value);
+    return done;
+}
+
+/* What _kernel.pyi says of Kernel.take. */
+static PyObject *
+Kernel_take(Kernel *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 6 || !PyList_CheckExact(args[0]) || !PyLong_CheckExact(args[1]) ||
+        !PyList_CheckExact(args[2]) || !PyList_CheckExact(args[3]) || !PyDict_Check(args[4]) ||
+        !PyDict_Check(args[5])) {
+        PyErr_SetString(PyExc_TypeError, "take(messages: list, start: int, lines: list, origins: list, "
+                                         "ends: dict, records: dict)");
+        return NULL;
+    }
+    Py_ssize_t at = PyLong_AsSsize_t(args[1]);
+    if (at < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "start is negative");
+        }
+        return NULL;
+    }
+    if (self->busy || !self->ready) {
+        PyErr_SetString(PyExc_RuntimeError, "a kernel takes one list at a time");
+        return NULL;
+    }
+    self->busy = true;
+    tally tally = {.lines = args[2], .origins = args[3], .ends = args[4], .records = args[5]};
+    outcome done = TAKEN;
+    /* The size is looked at each time: what a message is asked may be Python, which may change the list. */
+    while (at < PyList_GET_SIZE(args[0])) {
+        PyObject *message = Py_NewRef(PyList_GET_ITEM(args[0], at));
+        done = take_message(self, message, &tally);
+        Py_DECREF(message);
+        if (done != TAKEN) {
+            break;
+        }
+        at++;
+    }
+    /* Whatever happened: the lines that are there have their ends, and nothing is left for a later batch. */
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    bool flushed = flush(self, &tally);
+    while (self->touched_count) {
+        self->accounts[self->touched[--self->touched_count]].count = 0;
+    }
+    self->busy = false;
+    if (done == FAILED) {
+        PyErr_Restore(type, error, traceback);
+        return NULL;
+    }
+    return flushed ? Py_BuildValue("nnnn", at, tally.size, tally.left_out, tally.disbelieved) : NULL;
+}
+
+/* Enter the configured fields: (name, kind, tag number, prefix) each. */
+static bool
+enter_names(names *names, PyObject *fields)
+{
+    PyObject *all = PySequence_Fast(fields, "fields must be a sequence");
+    for (Py_ssize_t each = 0; all != NULL && each < PySequence_Fast_GET_SIZE(all); each++) {
+        Py_buffer key, prefix;
+        int kind_, tag;
+        PyObject *entry = PySequence_Fast_GET_ITEM(all, each);
+        if (!PyTuple_Check(entry)) {
+            PyErr_SetString(PyExc_TypeError, "a field must be a tuple");
+            break;
+        }
+        if (!PyArg_ParseTuple(entry, "y*iiy*", &key, &kind_, &tag, &prefix)) {
+            break;
+        }
+        slice text = {key.buf, (size_t)key.len}, written = {prefix.buf, (size_t)prefix.len};
+        name *made = names_add(names, text, written, (kind)kind_, (uint16_t)tag);
+        PyBuffer_Release(&key);
+        PyBuffer_Release(&prefix);
+        if (made == NULL) {
+            if (!PyErr_Occurred()) {
+                PyErr_SetString(PyExc_ValueError, "a field is configured twice, or too long, or one too many");
+            }
+            break;
+        }
+    }
+    Py_XDECREF(all);
+    names->configured = names->count;
+    return !PyErr_Occurred();
+}
+
+static int
+Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
+{
+    static char *options[] = {"json",      "msgpack",    "largest",    "max_fields",     "max_tag",
+                              "max_text",  "window",     "partitions", "partition_type", "tag_count",
+                              "fields",    "name_of",    "head_of",    NULL};
+    memory *memory = &self->memory;
+    int json, msgpack;
+    Py_ssize_t largest, max_fields, max_tag, max_text, tag_count;
+    long long window, partitions;
+    PyObject *partition_type, *fields, *name_of, *head_of;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$ppnnnnLLOnOOO", options, &json, &msgpack, &largest,
+                                     &max_fields, &max_tag, &max_text, &window, &partitions,
+                                     &partition_type, &tag_count, &fields, &name_of, &head_of)) {
+        return -1;
+    }
+    if (partitions < 1 || partitions > 4096 || max_fields < 0 || max_tag < 0 || max_text < 0 ||
+        tag_count < 0 || tag_count > 1000 || window < 0 || window > LATEST) {
+        PyErr_SetString(PyExc_ValueError, "a limit is out of its range");
+        return -1;
+    }
+    if (self->begun) {
+        PyErr_SetString(PyExc_RuntimeError, "a kernel is made once");
+        return -1;
+    }
+    self->begun = true;
+    self->json = json;
+    self->msgpack = msgpack;
+    self->largest = largest;
+    self->partition_type = Py_NewRef(partition_type);
+    memory->name_of = Py_NewRef(name_of);
+    memory->head_of = Py_NewRef(head_of);
+    memory->max_fields = (size_t)max_fields;
+    memory->max_tag = (size_t)max_tag;
+    memory->max_text = (size_t)max_text;
+    memory->window = window;
+    memory->partitions = partitions;
+    memory->tag_count = (size_t)tag_count;
+    memory->tags = PyMem_Calloc((size_t)tag_count + 1, sizeof(slice));
+    memory->tag_digits = PyMem_Calloc((size_t)tag_count + 1, DIGITS);
+    memory->fields = PyMem_Malloc(FIELDS_BYTES);
+    self->touched = PyMem_Calloc((size_t)partitions, sizeof(int64_t));
+    self->accounts = PyMem_Calloc((size_t)partitions, sizeof(account));
+    for (size_t each = 0; each < SHAPE; each++) {
+        memory->shape[each] = NAMES;
+    }
+    if (memory->tags == NULL || memory->tag_digits == NULL || memory->fields == NULL ||
+        self->touched == NULL || self->accounts == NULL || !names_open(&memory->names) ||
+        !heads_open(&memory->heads)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (!questions_open(&self->questions) || !enter_names(&memory->names, fields)) {
+        return -1;
+    }
+    for (size_t each = 0; each < memory->names.count; each++) {
+        const name *name = &memory->names.kept[each];
+        if (name->kind > TIME || (name->kind == TAG && name->tag >= memory->tag_count)) {
+            PyErr_SetString(PyExc_ValueError, "a field is of no known kind");
+            return -1;
+        }
+    }
+    self->ready = true;
+    return 0;
+}
+
+static int
+Kernel_traverse(Kernel *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->partition_type);
+    Py_VISIT(self->memory.name_of);
+    Py_VISIT(self->memory.head_of);
+    Py_VISIT(self->questions.type);
+    return 0;
+}
+
+static int
+Kernel_clear(Kernel *self)
+{
+    self->ready = false;
+    Py_CLEAR(self->partition_type);
+    Py_CLEAR(self->memory.name_of);
+    Py_CLEAR(self->memory.head_of);
+    questions_close(&self->questions);
+    return 0;
+}
+
+static void
+Kernel_dealloc(Kernel *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Kernel_clear(self);
+    for (int64_t each = 0; self->accounts != NULL && each < self->memory.partitions; each++) {
+        Py_XDECREF(self->accounts[each].topic);
+        Py_XDECREF(self->accounts[each].partition);
+    }
+    PyMem_Free(self->accounts);
+    PyMem_Free(self->touched);
+    PyMem_Free(self->memory.tags);
+    PyMem_Free(self->memory.tag_digits);
+    PyMem_Free(self->memory.fields);
+    names_close(&self->memory.names);
+    heads_close(&self->memory.heads);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef Kernel_methods[] = {
+    {"take", (PyCFunction)(void (*)(void))Kernel_take, METH_FASTCALL,
+     "Take messages until one is left to the Python path: see _kernel.pyi."},
+    {NULL},
+};
+
+static PyType_Slot Kernel_slots[] = {
+    {Py_tp_doc, "Makes lines of messages: see _kernel.pyi."},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, Kernel_init},
+    {Py_tp_dealloc, Kernel_dealloc},
+    {Py_tp_traverse, Kernel_traverse},
+    {Py_tp_clear, Kernel_clear},
+    {Py_tp_methods, Kernel_methods},
+    {0, NULL},
+};
+
+static PyType_Spec Kernel_spec = {
+    .name = "workers._kernel.Kernel",
+    .basicsize = sizeof(Kernel),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = Kernel_slots,
+};
+
+static int
+kernel_exec(PyObject *module)
+{
+    fill_classes();
+    PyObject *type = PyType_FromModuleAndSpec(module, &Kernel_spec, NULL);
+    if (type == NULL) {
+        return -1;
+    }
+    int added = PyModule_AddType(module, (PyTypeObject *)type);
+    Py_DECREF(type);
+    return added;
+}
+
+static PyModuleDef_Slot kernel_slots[] = {
+    {Py_mod_exec, kernel_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef kernel_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "workers._kernel",
+    .m_doc = "The native path from messages to lines.",
+    .m_slots = kernel_slots,
+};
+
+PyMODINIT_FUNC
+PyInit__kernel(void)
+{
+    return PyModuleDef_Init(&kernel_module);
+}
