@@ -15,7 +15,7 @@ help: ## this list
 install: $(INSTALLED) ## make .venv with the locked versions of everything
 
 # uv only shortens the wait: pip would read the same lock, with the same hashes, six times slower.
-$(INSTALLED): pyproject.toml requirements.lock
+$(INSTALLED): pyproject.toml requirements.lock $(wildcard workers/native/*)
 	@echo "tower: setting up $(VENV) from requirements.lock (about 30 s the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tower needs Python 3.11 or later; set PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

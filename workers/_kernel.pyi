@@ -3,8 +3,6 @@ from collections.abc import Callable, Sequence
 from workers.types import Message, Partition, Source
 
 class Kernel:
-    """Makes lines of messages whose records are of common shape (see workers/native/kernel.c)."""
-
     def __init__(
         self,
         *,
@@ -31,18 +29,4 @@ class Kernel:
         ends: dict[Partition, int],
         records: dict[Partition, int],
         /,
-    ) -> tuple[int, int, int, int]:
-        """Take messages until one is left to the Python path.
-
-        Args:
-            messages: Consumed messages.
-            start: The first of them to take.
-            lines: Gets the lines.
-            origins: Gets the message of each line.
-            ends: Gets for each partition the offset after the last message taken.
-            records: Gets for each partition the number of messages taken, added to what it holds.
-
-        Returns:
-            Position of the message that is left, or the number of messages; bytes of the lines with a newline
-            each; values left out; times not believed.
-        """
+    ) -> tuple[int, int, int, int]: ...

@@ -13,9 +13,7 @@ from workers.types import Partition
 try:
     from workers._kernel import Kernel
 except ImportError:  # Installed where no C compiler was.
-    AVAILABLE = False
-else:
-    AVAILABLE = True
+    Kernel = None  # type: ignore[assignment,misc]
 
 #: Kinds of a field, as in workers/native/names.h.
 NUMBER, TAG, TIME = 1, 2, 3
@@ -23,7 +21,7 @@ NUMBER, TAG, TIME = 1, 2, 3
 
 def build(settings: Settings, encoder: Encoder) -> "Kernel | None":
     """A kernel that does what `encoder` does under `settings`, None where there can be none."""
-    if not AVAILABLE or settings.format == "text":
+    if Kernel is None or settings.format == "text":
         return None
 
     def name_of(name: str) -> bytes | None:

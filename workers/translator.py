@@ -1,6 +1,7 @@
 """Messages to the lines of a batch: decode and encode, and what cannot be either to its dead letters."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from workers import kernel
 from workers.batch import Batch
@@ -9,6 +10,9 @@ from workers.encoder import Encoder
 from workers.errors import RecordError
 from workers.settings import Settings
 from workers.types import NO_TIMESTAMP, DeadLetter, Message, Origin, Partition, Reason, Source, origin_of
+
+if TYPE_CHECKING:
+    from workers._kernel import Kernel
 
 
 class Translator:
@@ -36,15 +40,16 @@ class Translator:
             for message in messages:
                 self._translate_one(message, batch)
             return
-        messages = list(messages)
-        place = self._take(messages, 0, batch)
-        while place < len(messages):
-            self._translate_one(messages[place], batch)
-            place = self._take(messages, place + 1, batch)
+        queue, place = list(messages), 0
+        while place < len(queue):
+            place = self._take(self._kernel, queue, place, batch)
+            if place < len(queue):
+                self._translate_one(queue[place], batch)
+                place += 1
 
-    def _take(self, messages: list[Message], start: int, batch: Batch) -> int:
+    def _take(self, native: "Kernel", messages: list[Message], start: int, batch: Batch) -> int:
         """Have the kernel take messages up to the first it leaves; that one's position."""
-        place, size, left_out, disbelieved = self._kernel.take(
+        place, size, left_out, disbelieved = native.take(
             messages, start, batch.lines, batch.origins, batch.ends, batch.records
         )
         batch.size += size

@@ -41,8 +41,11 @@ typedef struct {
 static bool
 flush(Kernel *self, const tally *tally)
 {
-    while (self->touched_count) {
-        account *account = &self->accounts[self->touched[self->touched_count - 1]];
+    for (size_t each = 0; each < self->touched_count; each++) {
+        account *account = &self->accounts[self->touched[each]];
+        if (account->count == 0) {
+            continue;
+        }
         PyObject *old = PyDict_GetItemWithError(tally->records, account->partition);
         if (old == NULL && PyErr_Occurred()) {
             return false;
@@ -60,8 +63,8 @@ flush(Kernel *self, const tally *tally)
             return false;
         }
         account->count = 0;
-        self->touched_count--;
     }
+    self->touched_count = 0;
     return true;
 }
 
@@ -191,7 +194,21 @@ take_message(Kernel *self, PyObject *message, tally *tally)
     return done;
 }
 
-/* What _kernel.pyi says of Kernel.take. */
+PyDoc_STRVAR(take_doc,
+"take($self, messages, start, lines, origins, ends, records, /)\n"
+"--\n\n"
+"Take messages until one is left to the Python path.\n\n"
+"Args:\n"
+"    messages: Consumed messages.\n"
+"    start: Position of the first of them to take.\n"
+"    lines: Gets the lines.\n"
+"    origins: Gets the message of each line.\n"
+"    ends: Gets for each partition the offset after the last message taken.\n"
+"    records: Gets for each partition the number of messages taken, added to what it holds.\n\n"
+"Returns:\n"
+"    Position of the message that is left, or the number of messages; bytes of the lines with a newline\n"
+"    each; values left out; times not believed.");
+
 static PyObject *
 Kernel_take(Kernel *self, PyObject *const *args, Py_ssize_t count)
 {
@@ -383,13 +400,12 @@ Kernel_dealloc(Kernel *self)
 }
 
 static PyMethodDef Kernel_methods[] = {
-    {"take", (PyCFunction)(void (*)(void))Kernel_take, METH_FASTCALL,
-     "Take messages until one is left to the Python path: see _kernel.pyi."},
+    {"take", (PyCFunction)(void (*)(void))Kernel_take, METH_FASTCALL, take_doc},
     {NULL},
 };
 
 static PyType_Slot Kernel_slots[] = {
-    {Py_tp_doc, "Makes lines of messages: see _kernel.pyi."},
+    {Py_tp_doc, "Makes lines of messages whose records are of common shape; built by workers.kernel."},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, Kernel_init},
     {Py_tp_dealloc, Kernel_dealloc},
