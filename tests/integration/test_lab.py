@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
