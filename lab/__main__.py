@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from lab import influxd, jars, report
 from lab.demo import Demo
 from lab.errors import LabError
 from lab.feed import Feed, Sender
@@ -75,6 +74,14 @@ def main() -> None:
 
 
 @main.command()
+def prepare() -> None:
+    """Fetch or build, once, what the lab needs; `up` and the tests then start at once."""
+    progress = Progress()
+    click.echo(f"Java and Kafka: {jars.java(progress).executable}")
+    click.echo(f"InfluxDB: {influxd.influxd(progress)}")
+
+
+@main.command()
 @data_option
 @click.option(
     "--topology",
@@ -92,7 +99,7 @@ def up(data: Path, topology: str | None, **wanted: Any) -> None:
     Ports are remembered in the data folder, so running it again is harmless.
     """
     lab = Lab(data, Wanted(Topology(topology) if topology else None, **wanted)).up()
-    _table(lab.status())
+    report.show(lab.status())
 
 
 @main.command()
@@ -112,7 +119,7 @@ def status(data: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
-        _table(found)
+        report.show(found)
     if not all(server["serving"] for server in [*found["nodes"], found["influxdb"]]):
         sys.exit(RET_NOT_SERVING)
 
@@ -217,26 +224,6 @@ def demo(*, keep: bool, data: Path, records: int, seconds: int, workers: int, **
     run = Demo(wanted, records, seconds, workers, data if keep else None, Progress())
     if not run.run():
         sys.exit(RET_FAILED)
-
-
-def _table(found: dict[str, Any]) -> None:
-    table = Table(title=f"lab in {found['data']} ({found['topology']})", title_justify="left")
-    for column in ("server", "pid", "port", "serves"):
-        table.add_column(column)
-    influxdb = found["influxdb"]
-    for node in found["nodes"]:
-        name = f"Kafka node {node['id']} ({node['role']})"
-        table.add_row(name, *_cells(node))
-    table.add_row(f"InfluxDB {influxdb['version'] or ''}", *_cells(influxdb))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"Kafka     {found['bootstrap_servers']}", soft_wrap=True)
-    console.print(f"InfluxDB  {influxdb['url']}  org {influxdb['org']}  bucket {influxdb['bucket']}")
-    console.print(f"worker token in {influxdb['worker_token_file']}", soft_wrap=True)
-
-
-def _cells(server: dict[str, Any]) -> tuple[str, str, str]:
-    return str(server["pid"] or "-"), str(server["port"]), "yes" if server["serving"] else "no"
 
 
 if __name__ == "__main__":

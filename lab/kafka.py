@@ -163,11 +163,13 @@ class Node(Server):
     @property
     def formatted(self) -> bool:
         """Whether its data folder belongs to a cluster already."""
-        return (self.folder / "data" / "meta.properties").exists()
+        return (self.folder / "formatted").exists()
 
     def begin_format(self) -> subprocess.Popen[bytes]:
         """Write its configuration and start making its data folder, once in its life."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        # What a formatting that was cut off has left.
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
         found = properties(self.spec, self._specs, self.host, self.folder / "data")
         lines = [f"{name}={value}\n" for name, value in found.items()]
         write_atomically(self._config, "".join(lines))
@@ -203,7 +205,9 @@ class Node(Server):
         if code != 0:
             shutil.rmtree(self.folder / "data", ignore_errors=True)
             why = "took too long" if code is None else f"failed with exit code {code}"
-            raise LabError(f"{self.name}: formatting {why}; see {self.folder / 'format.log'}")
+            said = (self.folder / "format.log").read_text(errors="replace").splitlines()[-5:]
+            raise LabError("\n    ".join([f"{self.name}: formatting {why}:", *said]))
+        (self.folder / "formatted").touch()
 
     def start(self, options: tuple[str, ...] = ()) -> None:
         """Start it, unless it runs; does not wait until it serves."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import TYPE_CHECKING, Any, Self
 
-from lab import influxd, jars, ports
-from lab.errors import BusyError, LabError, SlowError
+from lab import influxd, jars, report, starting
+from lab.errors import LabError
 from lab.files import locked, read_secret
 from lab.guardian import Guardian
 from lab.influxdb import Influxdb
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 TOPIC = "resource"
 DEAD_LETTER_TOPIC = "resource.dlq"
 PARTITIONS = 3
-#: Seconds for all servers to serve. Six JVMs on two busy cores need 30.
-SERVE_S = 120.0
-#: Seconds for the formatting of the nodes' folders.
-FORMAT_S = 120.0
 #: Seconds to wait for another command on the same data folder.
 LOCK_S = 300.0
 
@@ -88,8 +83,8 @@ class Lab:
                 if fresh:
                     Plan.make(self._wanted).save(self.data)
                 self._open()
-                self._format()
-                self._start(begun)
+                starting.format_nodes(self._nodes, self._progress)
+                starting.start([self.influxdb, *self._nodes], self.plan.host, begun, self._progress)
                 self.provision()
             except BaseException:
                 with uninterrupted():
@@ -117,15 +112,7 @@ class Lab:
             return
         with locked(self.data / "lock", LOCK_S, self._progress):
             self._open()
-            brokers = [node for node in self._nodes if node.spec.role is not Role.CONTROLLER]
-            controllers = [node for node in self._nodes if node.spec.role is Role.CONTROLLER]
-            # Brokers hand their leaderships over on the way out, which takes the controllers.
-            with self._progress.step("stopping Kafka and InfluxDB"):
-                for group in ([self.influxdb, *brokers], controllers):
-                    for server in group:
-                        server.kill() if purge else server.terminate()
-                    for server in group:
-                        server.stop()
+            starting.stop(self.influxdb, self._nodes, self._progress, at_once=purge)
             if purge:
                 shutil.rmtree(self.data)
                 self._forget()
@@ -136,36 +123,7 @@ class Lab:
         Raises:
             LabError: there is no lab in this folder.
         """
-        self._open()
-        health = self.influxdb.health() or {}
-        return {
-            "topology": self.plan.topology.value,
-            "data": str(self.data),
-            "bootstrap_servers": self.bootstrap_servers,
-            "nodes": [
-                {
-                    "id": node.spec.id,
-                    "role": node.spec.role.value,
-                    "pid": node.pid,
-                    "port": node.spec.port,
-                    "serving": node.pid is not None and node.serving(),
-                }
-                for node in self._nodes
-            ],
-            "influxdb": {
-                "url": self.influxdb.url,
-                "org": ORG,
-                "bucket": BUCKET,
-                "pid": self.influxdb.pid,
-                "port": self.influxdb.port,
-                "serving": self.influxdb.pid is not None and health.get("status") == "pass",
-                "version": health.get("version"),
-                "admin_token_file": str(self.secrets.admin_token),
-                "worker_token_file": str(self.secrets.worker_token()),
-                "v1_user": V1_USER,
-                "v1_password_file": str(self.secrets.v1_password),
-            },
-        }
+        return report.status(self)
 
     def provision(self) -> None:
         """Make what the workers need in Kafka and InfluxDB; what is there stays as it is."""
@@ -301,54 +259,3 @@ class Lab:
     def _forget(self) -> None:
         self._plan = None
         self._topics = None
-
-    def _format(self) -> None:
-        raw = [node for node in self._nodes if not node.formatted]
-        if not raw:
-            return
-        with self._progress.step(f"formatting {counted(len(raw), 'Kafka node')}"):
-            with uninterrupted():
-                children = [(node, node.begin_format()) for node in raw]
-            try:
-                for node, child in children:
-                    node.end_format(child, FORMAT_S)
-            finally:
-                for _, child in children:
-                    if child.poll() is None:
-                        child.kill()
-                        child.wait()
-
-    def _start(self, begun: list[Server]) -> None:
-        servers = [self.influxdb, *self._nodes]
-        waiting = [server for server in servers if server.process() is None]
-        for server in waiting:
-            for port in server.ports:
-                if not ports.is_free(self.plan.host, port):
-                    raise BusyError(
-                        f"port {port}, wanted for {server.name}, is in use; see by whom with "
-                        f"`ss -ltnp 'sport = :{port}'`, or choose other ports (0: any free one)"
-                    )
-        with self._progress.step("starting Kafka and InfluxDB") as step:
-            for server in waiting:
-                begun.append(server)
-                server.start()
-            deadline = time.monotonic() + SERVE_S
-            while True:
-                waiting = [server for server in servers if not server.serving()]
-                if not waiting:
-                    return
-                for server in waiting:
-                    why = server.exited()
-                    if why is not None:
-                        raise LabError(why)
-                names = ", ".join(server.name for server in waiting)
-                if time.monotonic() > deadline:
-                    tails = "\n".join(f"{server.log}:\n{server.log_tail()}" for server in waiting)
-                    raise SlowError(f"not serving after {SERVE_S:.0f} s: {names}\n{tails}")
-                step.note(f"waiting for {names}")
-                time.sleep(0.1)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 node`, `3 nodes`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "supervisor.conf"
 RUN = ROOT / "var"
+PROGRAM = Path(sys.executable).with_name("supervisord")
 #: Seconds for all workers to drain and stop, above the 20 s that supervisor.conf gives each.
 STOP_S = 40.0
 
@@ -33,25 +34,28 @@ class Pool(Server):
         super().__init__("the pool", folder)
         self._settings = dict(settings)
 
-    def start(self) -> None:
-        """Start supervisord.
+    def check(self) -> None:
+        """See whether it could start.
 
         Raises:
             MissingError: this is no checkout of Tower.
-            BusyError: its supervisord runs already.
+            BusyError: the checkout's supervisord runs already.
         """
-        program = Path(sys.executable).with_name("supervisord")
-        if not CONFIG.exists() or not program.exists():
-            raise MissingError(f"{CONFIG} or {program} is missing; run from a checkout, after `make`")
+        if not CONFIG.exists() or not PROGRAM.exists():
+            raise MissingError(f"{CONFIG} or {PROGRAM} is missing; run `make install` in a checkout")
         if self.serving():
             raise BusyError(
                 "a pool of this checkout runs already; see it with `supervisorctl -c "
                 "supervisor.conf status`, stop it with `supervisorctl -c supervisor.conf shutdown`"
             )
+
+    def start(self) -> None:
+        """Start supervisord, once `check` has found nothing against it."""
+        self.check()
         RUN.mkdir(mode=0o700, exist_ok=True)
         # None of our own TOWER_ variables: the pool is the lab's, whatever else is configured here.
         self.launch(
-            [str(program), "--nodaemon", "--configuration", str(CONFIG)],
+            [str(PROGRAM), "--nodaemon", "--configuration", str(CONFIG)],
             environment(**self._settings),
         )
 

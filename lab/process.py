@@ -81,8 +81,6 @@ class Server:
 
     def process(self) -> psutil.Process | None:
         """The running process; None for a zombie, too, and for somebody else's with its pid."""
-        if self._child is not None:
-            self._child.poll()  # Reaps it, or a killed child of ours would stay a zombie.
         try:
             record = json.loads(self._record.read_text())
             process = psutil.Process(record["pid"])
@@ -117,13 +115,14 @@ class Server:
                     )
             except OSError as error:
                 raise LabError(f"{self.name}: cannot run {argv[0]}: {error.strerror}") from error
+            # Reaps it when it ends, or a killed child of ours would stay a zombie.
+            threading.Thread(target=self._child.wait, daemon=True).start()
             child = psutil.Process(self._child.pid)
             try:
                 record = {"pid": child.pid, "started": started(child)}
                 write_atomically(self._record, json.dumps(record))
             except BaseException:
                 child.kill()  # Without its record nobody could ever stop it.
-                self._child.wait()
                 raise
 
     def wait_serving(self, timeout_s: float = 60.0) -> None:

@@ -1,0 +1,140 @@
+"""What a lab consists of, and that it is remembered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab import ports
+from lab.errors import BusyError, LabError
+from lab.kafka import Role, Spec, properties
+from lab.plan import Plan, Topology, Wanted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_default_is_one_combined_node_on_the_labs_first_ports() -> None:
+    plan = Plan.make(Wanted())
+
+    assert plan.nodes == [Spec(3, Role.COMBINED, 9090, 19090)]
+    assert (plan.bootstrap_servers, plan.influxdb_port) == ("localhost:9090", 8086)
+
+
+def test_the_cluster_has_the_labs_ids_and_ports() -> None:
+    plan = Plan.make(Wanted(Topology.CLUSTER))
+
+    assert [(node.id, node.role.value, node.port) for node in plan.nodes] == [
+        (0, "controller", 19090),
+        (1, "controller", 19091),
+        (2, "controller", 19092),
+        (3, "broker", 9090),
+        (4, "broker", 9091),
+        (5, "broker", 9092),
+    ]
+    assert plan.bootstrap_servers == "localhost:9090,localhost:9091,localhost:9092"
+
+
+def test_port_zero_means_free_ports_all_of_them_different() -> None:
+    plan = Plan.make(Wanted.free_ports(Topology.CLUSTER))
+
+    found = [*(node.port for node in plan.nodes), plan.influxdb_port]
+    assert len(set(found)) == 7
+    assert all(ports.is_free("localhost", port) for port in found)
+
+
+@pytest.mark.parametrize("topology", list(Topology))
+def test_a_plan_is_read_back_as_it_was_saved(topology: Topology, tmp_path: Path) -> None:
+    plan = Plan.make(Wanted(topology, "127.0.0.1", 4000, 5000, 6000))
+
+    plan.save(tmp_path)
+
+    assert Plan.load(tmp_path) == plan
+
+
+def test_a_folder_without_a_lab_has_no_plan(tmp_path: Path) -> None:
+    assert Plan.load(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", json.dumps({"format": 99})])
+def test_a_plan_that_cannot_be_read_says_what_to_remove(text: str, tmp_path: Path) -> None:
+    (tmp_path / "lab.json").write_text(text)
+
+    with pytest.raises(LabError, match="remove"):
+        Plan.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        (Wanted(Topology.CLUSTER), "topology"),
+        (Wanted(host="other"), "host"),
+        (Wanted(kafka_port=1), "Kafka port"),
+        (Wanted(controller_port=1), "controller port"),
+        (Wanted(influxdb_port=1), "InfluxDB port"),
+    ],
+)
+def test_asking_for_another_lab_in_the_same_folder_is_refused(
+    wanted: Wanted, name: str, tmp_path: Path
+) -> None:
+    plan = Plan.make(Wanted())
+
+    with pytest.raises(LabError, match=f"has {name} .*--purge"):
+        plan.check(wanted, tmp_path)
+
+
+@pytest.mark.parametrize("topology", list(Topology))
+def test_asking_for_the_same_lab_again_is_fine(topology: Topology, tmp_path: Path) -> None:
+    plan = Plan.make(Wanted(topology))
+
+    plan.check(Wanted(topology, "localhost", 9090, 19090, 8086), tmp_path)
+    plan.check(Wanted.free_ports(topology), tmp_path)
+    plan.check(Wanted(), tmp_path)
+
+
+def test_a_cluster_keeps_three_copies_and_wants_two_in_sync(tmp_path: Path) -> None:
+    plan = Plan.make(Wanted(Topology.CLUSTER))
+
+    found = properties(plan.nodes[4], plan.nodes, plan.host, tmp_path)
+
+    assert found["default.replication.factor"] == "3"
+    assert found["offsets.topic.replication.factor"] == "3"
+    assert found["min.insync.replicas"] == "2"
+    assert found["listeners"] == found["advertised.listeners"] == "PLAINTEXT://localhost:9091"
+    assert found["controller.quorum.voters"] == ("0@localhost:19090,1@localhost:19091,2@localhost:19092")
+
+
+def test_a_controller_listens_for_controllers_alone(tmp_path: Path) -> None:
+    plan = Plan.make(Wanted(Topology.CLUSTER))
+
+    found = properties(plan.nodes[1], plan.nodes, plan.host, tmp_path)
+
+    assert found["listeners"] == "CONTROLLER://localhost:19091"
+    assert found["process.roles"] == "controller"
+    assert "advertised.listeners" not in found
+
+
+def test_a_single_node_needs_no_copies(tmp_path: Path) -> None:
+    plan = Plan.make(Wanted())
+
+    found = properties(plan.nodes[0], plan.nodes, plan.host, tmp_path)
+
+    assert found["process.roles"] == "broker,controller"
+    assert found["offsets.topic.replication.factor"] == found["min.insync.replicas"] == "1"
+
+
+def test_free_ports_are_below_those_of_outgoing_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ports, "_ephemeral_low", lambda: 30_000)
+
+    assert all(ports.LOWEST <= port < 30_000 for port in ports.choose("localhost", 20))
+
+
+def test_too_few_free_ports_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda *_: False)
+
+    with pytest.raises(BusyError, match="no 2 free ports"):
+        ports.choose("localhost", 2)
