@@ -1,4 +1,4 @@
-"""`python -m workers` and `tower`: run a worker."""
+"""`python -m workers` and `tower`: run a worker, or one of the operator's commands."""
 
 import logging
 import os
@@ -9,20 +9,27 @@ import time
 import click
 
 from workers import log
+from workers.command import Commands
 from workers.errors import SettingsError
+from workers.exits import CRASHED, MISCONFIGURED, OK
 from workers.settings import Settings, load
-
-#: Exit codes, which supervisor.conf knows too.
-OK = 0  # stopped as asked
-CRASHED = 1  # an error nobody foresaw; supervisord starts it again
-MISCONFIGURED = 78  # an option has to be changed first (EX_CONFIG of sysexits.h); not started again
 
 #: Seconds before a crashed worker exits: supervisord starts it again at once, and without this a crash at
 #: start would spin.
 CRASH_PAUSE_S = 1.0
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+#: The operator's commands; a worker imports none of them.
+OPERATOR = {
+    "check": "workers.check:check",
+    "dlq": "workers.dlq:dlq",
+    "provision": "workers.provision:provision",
+    "replay": "workers.replay:replay",
+    "status": "workers.status:status",
+}
+
+
+@click.group(cls=Commands, lazy=OPERATOR, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Tower moves every record of a Kafka topic into InfluxDB.
 

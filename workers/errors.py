@@ -2,6 +2,7 @@
 
 TowerError
 ├── SettingsError          stop: a person has to change an option
+├── CommandError           an operator's command cannot do its work; a worker never raises it
 ├── RecordError            dead-letter this record, go on with its neighbours
 ├── WriteError             InfluxDB did not answer 204
 │   ├── Unavailable        try again, for ever: network, 408, 429, 5xx
@@ -27,6 +28,10 @@ class SettingsError(TowerError):
     def __init__(self, option: str, problem: str) -> None:
         super().__init__(f"{option}: {problem}")
         self.option = option
+
+
+class CommandError(TowerError):
+    """A command of the operator cannot go on; the text says why and what to do next."""
 
 
 class RecordError(TowerError):

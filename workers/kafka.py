@@ -47,7 +47,7 @@ PRODUCER: Mapping[str, str | int] = {
     "compression.type": "lz4",
 }
 
-#: A dead-letter producer gets what concerns the way to the brokers; the rest is the consumer's.
+#: What concerns the way to the brokers, for every other client than the group's member.
 SHARED = (
     "bootstrap.servers",
     "security.",
@@ -92,10 +92,26 @@ def is_incremental(made: Mapping[str, Any]) -> bool:
     return "cooperative" in str(made.get("partition.assignment.strategy", ""))
 
 
-def producer_properties(settings: Settings) -> dict[str, Any]:
-    """Librdkafka properties of the dead letters' producer: the same brokers, by the same way."""
+def client_properties(settings: Settings) -> dict[str, Any]:
+    """Librdkafka properties of any other client: the same brokers, by the same way."""
     given = {key: value for key, value in _given(settings).items() if key.startswith(SHARED)}
-    return {**COMMON, **PRODUCER, **given}
+    return {**COMMON, **given}
+
+
+def producer_properties(settings: Settings) -> dict[str, Any]:
+    """Librdkafka properties of the dead letters' producer."""
+    return {**PRODUCER, **client_properties(settings)}
+
+
+def reader_properties(settings: Settings) -> dict[str, Any]:
+    """Librdkafka properties of a consumer that reads where it is told to and is no member of the group."""
+    return {
+        **CONSUMER,
+        **client_properties(settings),
+        **FIXED_KAFKA,
+        # The end of a range is known by offset, and by this event where the last offset holds no record.
+        "enable.partition.eof": "true",
+    }
 
 
 def settings_error(error: KafkaException) -> SettingsError:

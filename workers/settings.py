@@ -248,11 +248,13 @@ def variable(option: dataclasses.Field[Any]) -> str:
     return PREFIX + option.name.upper()
 
 
-def load(environ: Mapping[str, str]) -> Settings:
+def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     """Read and check every setting.
 
     Args:
         environ: The environment, names to values.
+        credentials: False lets InfluxDB's token and password be absent or unreadable: commands that ask
+            Kafka alone must work for whoever may not read them.
 
     Returns:
         The settings, all valid.
@@ -262,10 +264,12 @@ def load(environ: Mapping[str, str]) -> Settings:
     """
     given = {**_from_file(environ.get("TOWER_CONFIG")), **environ}
     _refuse_unknown(given)
-    values = {each.name: _value(each, given) for each in options()}
+    values = {each.name: _value(each, given, credentials) for each in options()}
     settings = Settings(kafka=_kafka(given), **values)
     if settings.topic == settings.dead_letter_topic:
         raise SettingsError("TOWER_DEAD_LETTER_TOPIC", "must not be TOWER_TOPIC: it would be read back")
+    if not credentials:
+        return settings
     if settings.influxdb_api == "v2" and not settings.influxdb_token:
         raise SettingsError("TOWER_INFLUXDB_TOKEN", "is missing; set it, or TOWER_INFLUXDB_TOKEN_FILE")
     if settings.influxdb_api == "v1" and not (settings.influxdb_user and settings.influxdb_password):
@@ -274,10 +278,15 @@ def load(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _value(option: dataclasses.Field[Any], given: Mapping[str, str]) -> Any:
+def _value(option: dataclasses.Field[Any], given: Mapping[str, str], credentials: bool) -> Any:
     name, parse = variable(option), option.metadata["parse"]
     if parse is Secret:
-        return _secret(name, option.metadata["lab"], given)
+        try:
+            return _secret(name, option.metadata["lab"], given)
+        except SettingsError:
+            if credentials:
+                raise
+            return Secret()
     raw = given.get(name, given.get(option.metadata["lab"], option.metadata["default"]))
     if raw is None:
         return None

@@ -1,0 +1,149 @@
+"""`python -m workers check`: both ends, tried from here."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+from confluent_kafka import Consumer, KafkaException
+
+from workers import check_influxdb, check_kafka, check_pool, check_records
+from workers.errors import CommandError, SettingsError
+from workers.exits import FAILED
+from workers.finding import Finding, Level, as_object, fail, summary
+from workers.influxdb import Influxdb, token
+from workers.kafka import consumer_properties, settings_error
+from workers.pool import DEFAULT_WORKERS
+from workers.secret import Secret
+from workers.settings import Settings, load
+from workers.sight import beating
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One object, for programs.")
+@click.option(
+    "--supervisor-conf",
+    type=click.Path(path_type=Path),
+    default="supervisor.conf",
+    show_default=True,
+    help="The pool's configuration.",
+)
+@click.option(
+    "--look-token-file",
+    type=click.Path(path_type=Path),
+    help="File with a token that may read: mapping, retention and field types are looked at with it where "
+    "the workers' token may only write. INFLUXDB_ADMIN_TOKEN serves too.",
+)
+def check(as_json: bool, supervisor_conf: Path, look_token_file: Path | None) -> None:
+    """Try both ends and say what to do next.
+
+    Looks at settings, brokers and the addresses they advertise, topics, group, InfluxDB, rights, mapping,
+    field types and clocks. It changes nothing and writes no point.
+
+    Exit codes: 0 nothing fails (warnings do not count), 1 something does, 78 an option has to be changed.
+    """
+    settings = load(os.environ)
+    _refuse_unknown_properties(settings)
+    look = _look(settings, look_token_file, os.environ.get("INFLUXDB_ADMIN_TOKEN"))
+    workers = _workers(os.environ.get("TOWER_WORKERS"))
+    made = []
+    for found in findings(settings, workers, supervisor_conf, look):
+        made.append(found)
+        if not as_json:
+            click.echo(str(found))
+    if as_json:
+        click.echo(json.dumps(as_object(made), indent=2))
+    else:
+        click.echo(summary(made))
+    if any(each.level is Level.FAIL for each in made):
+        raise click.exceptions.Exit(FAILED)
+
+
+def findings(settings: Settings, workers: int, supervisor_conf: Path, look: str) -> Iterator[Finding]:
+    """All checks, one after the other; one that fails keeps only those that rest on it from being made.
+
+    Args:
+        settings: Of the workers.
+        workers: TOWER_WORKERS.
+        supervisor_conf: The pool's configuration.
+        look: Authorization header of a token that may read, or of the workers'.
+    """
+    yield check_pool.settings_valid(settings)
+    yield check_pool.drain(settings, supervisor_conf)
+    yield check_pool.polling(settings)
+    yield from _guarded("kafka", _kafka(settings, workers))
+    yield from _guarded("influxdb", _influxdb(settings, look))
+
+
+def _kafka(settings: Settings, workers: int) -> Iterator[Finding]:
+    reached = check_kafka.bootstrap(settings)
+    yield reached
+    if reached.level is Level.FAIL:
+        return
+    cluster = check_kafka.connect(settings)
+    if isinstance(cluster, Finding):
+        yield cluster
+        return
+    yield from check_kafka.listeners(settings, cluster.brokers())
+    topic = list(check_kafka.topic(cluster, settings, workers))
+    yield from topic
+    if not cluster.partitions(settings.topic):
+        return
+    yield from check_kafka.dead_letters(cluster, settings)
+    yield check_kafka.group(cluster, settings, beating(settings.run_dir, time.time()))
+    yield check_records.judge(check_records.newest(cluster, settings), time.time())
+
+
+def _influxdb(settings: Settings, look: str) -> Iterator[Finding]:
+    influxdb = Influxdb(settings.influxdb_url)
+    reached = list(check_influxdb.server(influxdb, settings))
+    yield from reached
+    if reached[0].level is Level.FAIL:
+        return
+    may_write = check_influxdb.write(influxdb, settings)
+    yield may_write
+    asked = list(check_influxdb.dashboard(influxdb, settings, look))
+    if settings.influxdb_api == "v2" and may_write.level is Level.OK:
+        mapping = check_influxdb.mapping(influxdb, settings, look)
+        # What cannot be seen matters no more once the dashboard's own query has been answered.
+        if mapping.level is not Level.WARN or not asked:
+            yield mapping
+        yield from check_influxdb.retention(influxdb, settings, look)
+    yield from asked
+
+
+def _guarded(check_: str, made: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings; where the server goes away in the middle, that is one more."""
+    try:
+        yield from made
+    except CommandError as error:
+        text, _, do = str(error).rpartition("; ")
+        yield fail(check_, text or str(error), do or "try again")
+
+
+def _refuse_unknown_properties(settings: Settings) -> None:
+    """Have librdkafka read the properties: it alone knows them all.
+
+    Raises:
+        SettingsError: It refuses one.
+    """
+    try:
+        Consumer(consumer_properties(settings)).close()
+    except KafkaException as error:
+        raise settings_error(error) from None
+
+
+def _look(settings: Settings, file: Path | None, admin: str | None) -> str:
+    """Authorization header of the token that sees most."""
+    if file is not None:
+        try:
+            return token(Secret(file=file).reveal())
+        except (OSError, ValueError) as error:
+            raise SettingsError("--look-token-file", f"cannot be read: {error}") from None
+    return token(admin or settings.influxdb_token.reveal())
+
+
+def _workers(given: str | None) -> int:
+    return int(given) if given and given.isdecimal() else DEFAULT_WORKERS

@@ -1,0 +1,123 @@
+"""What the operator's commands share: how they are found, how they fail, how they show waits and tables."""
+
+import importlib
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from workers.errors import CommandError, SettingsError
+from workers.exits import FAILED, MISCONFIGURED
+
+#: Seconds between two lines about the same wait.
+SAY_S = 2.0
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are asked for.
+
+    So a worker never loads the operator's commands, which would cost it memory.
+
+    Args:
+        lazy: Where each further command is, as `module:name`, by the command's name.
+    """
+
+    def __init__(self, *args: Any, lazy: dict[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, for the help."""
+        return sorted({*super().list_commands(ctx), *self._lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, None where there is none."""
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = self._lazy[cmd_name].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), name)
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it cannot do is one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            code, text = MISCONFIGURED, str(error)
+        except CommandError as error:
+            code, text = FAILED, str(error)
+        click.echo(f"tower: {text}", err=True)
+        return ctx.exit(code)
+
+
+class Wait:
+    """A wait that is bounded and seen: a line on standard error every `SAY_S` seconds.
+
+    Args:
+        what: What is waited for.
+        longest_s: Seconds after which it is over in any case.
+    """
+
+    def __init__(self, what: str, longest_s: float) -> None:
+        self._what = what
+        self._begun = time.monotonic()
+        self._end = self._begun + longest_s
+        self._said = self._begun
+
+    @property
+    def is_over(self) -> bool:
+        """True where the time is up."""
+        return time.monotonic() >= self._end
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but not past the end."""
+        time.sleep(max(0.0, min(seconds, self._end - time.monotonic())))
+        self.tick()
+
+    def tick(self, note: str = "") -> None:
+        """Say that the wait goes on, where it is time to."""
+        now = time.monotonic()
+        if now - self._said >= SAY_S:
+            self._said = now
+            text = f"  waiting for {self._what}"
+            spent, longest = now - self._begun, self._end - self._begun
+            click.echo(f"{text} ({spent:.0f} s of at most {longest:.0f}){note}", err=True)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Columns of text under a head; numbers to the right, None as `-`.
+
+    Args:
+        head: Titles of the columns.
+        rows: Cells, as many as titles.
+
+    Returns:
+        Lines joined by newlines, without trailing spaces.
+    """
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    right = [all(_is_number(row[place]) for row in cells) for place in range(len(head))]
+    lines = []
+    for row in [list(head), *cells]:
+        parts = [
+            cell.rjust(width) if is_number else cell.ljust(width)
+            for cell, width, is_number in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "-" or cell.lstrip("-").replace(".", "").isdigit()
+
+
+def age(seconds: float) -> str:
+    """A span of time for people: `3 s`, `5 min`, `2.5 h`, `4 days`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.0f} days"
