@@ -48,13 +48,28 @@ def dead_seqs(ledger: Ledger, letters: Iterable[DeadLetter]) -> list[set[int]]:
     return dead
 
 
-def no_loss(ledger: Ledger, stored: Stored, letters: Iterable[DeadLetter] = ()) -> Verdict:
-    """C1: every record Kafka confirmed is stored or a dead letter."""
+def no_loss(
+    ledger: Ledger,
+    stored: Stored,
+    letters: Iterable[DeadLetter] = (),
+    excluded: Mapping[int, int] | None = None,
+) -> Verdict:
+    """C1: every record Kafka confirmed is stored or a dead letter.
+
+    Args:
+        ledger: What was sent.
+        stored: What InfluxDB holds.
+        letters: What the dead-letter topic holds.
+        excluded: By partition the offset below which nothing is asked for: it was stored in a bucket
+            that was then deleted.
+    """
     lost = []
     for number, (book, counts, dead) in enumerate(
         zip(ledger.books, stored.counts, dead_seqs(ledger, letters), strict=True)
     ):
-        lost += [(number, seq) for seq in book.acked() if seq not in counts and seq not in dead]
+        least = (excluded or {}).get(number, 0)
+        wanted = (seq for seq in book.acked() if book.offsets[seq] >= least)
+        lost += [(number, seq) for seq in wanted if seq not in counts and seq not in dead]
     evidence = f"{ledger.acked} acknowledged, {stored.distinct} stored, {len(lost)} lost"
     if lost:
         evidence += f": (partition, seq) {_some(lost)}"

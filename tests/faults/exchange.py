@@ -122,6 +122,22 @@ class Head:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
+async def read_body(reader: StreamReader, head: Head) -> bytes:
+    """The body of an answer, by its length or in chunks.
+
+    Raises:
+        IncompleteReadError: The connection broke off inside it.
+    """
+    if head.headers.get("transfer-encoding") != "chunked":
+        return await reader.readexactly(head.length)
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += await reader.readexactly(size)
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return body
+
+
 async def read_head(reader: StreamReader) -> Head | None:
     """The next head of a connection, None where the other side has closed it.
 

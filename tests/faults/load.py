@@ -1,5 +1,6 @@
 """The load: records sent at a steady rate by a thread, each one in the ledger."""
 
+import json
 import random
 import threading
 import time
@@ -80,8 +81,21 @@ class Load:
         """Begin to send."""
         self._thread.start()
 
-    def send(self, partition: int, value: bytes | None = None, *, poison: bool = False) -> int:
+    def send(
+        self,
+        partition: int,
+        value: bytes | None = None,
+        *,
+        poison: bool = False,
+        extra: Mapping[str, Any] | None = None,
+    ) -> int:
         """Send one record now, the next sample of its partition unless `value` is given.
+
+        Args:
+            partition: Where to.
+            value: Other bytes than the sample's.
+            poison: Whether it must become a dead letter; without a value it is a tombstone.
+            extra: Further fields of the sample.
 
         Returns:
             Its sequence number.
@@ -91,6 +105,8 @@ class Load:
             seq = self._ledger.attempt(partition, second, poison=poison)
             if value is None and not poison:
                 value = sample(self._ledger.seed, partition, seq, second)
+        if extra and value is not None:
+            value = json.dumps({**json.loads(value), **extra}).encode()
         while True:
             try:
                 self._producer.produce(

@@ -128,12 +128,12 @@ class Pool:
                     found.append(process)
         return found
 
-    def _ask(self) -> Any:
-        """What supervisord says about all its processes, over its socket."""
+    def _ask(self, method: str, *arguments: object) -> Any:
+        """Call a method of supervisord over its socket."""
         transport: Any = SupervisorTransport(None, None, f"unix://{self.var / 'supervisor.sock'}")
         try:
             server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
-            return server.supervisor.getAllProcessInfo()
+            return getattr(server.supervisor, method)(*arguments)
         except (xmlrpc.client.Error, ValueError, HTTPException) as error:
             raise OSError(f"supervisord: {type(error).__name__}") from error
         finally:
@@ -147,7 +147,7 @@ class Pool:
         Raises:
             OSError: supervisord does not answer.
         """
-        return {int(each["name"]): each for each in self._ask()}
+        return {int(each["name"]): each for each in self._ask("getAllProcessInfo")}
 
     def pids(self) -> dict[int, int]:
         """Process id of each running worker."""
@@ -160,6 +160,27 @@ class Pool:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, which)
         return pid
+
+    def terminate(self, worker: int, timeout_s: float = 30, *, twice: bool = False) -> tuple[int, float]:
+        """SIGTERM for one worker from outside, and start it again: it ended as asked, so nobody else does.
+
+        Args:
+            worker: Its number.
+            timeout_s: Seconds it may take to end.
+            twice: Send a second SIGTERM right after the first.
+
+        Returns:
+            Its process id and the seconds until it had ended.
+        """
+        begun = time.monotonic()
+        pid = self.signal(worker, signal.SIGTERM)
+        if twice:
+            self.signal(worker, signal.SIGTERM)
+        self.until(lambda: self.pids().get(worker) != pid, timeout_s, f"worker {worker} to end")
+        took = time.monotonic() - begun
+        with contextlib.suppress(OSError):  # it may be on its way already
+            self._ask("startProcess", f"worker:{worker}")
+        return pid, took
 
     def control(self, *arguments: str, timeout_s: float = 60) -> str:
         """Run supervisorctl as an operator would; gives what it printed."""

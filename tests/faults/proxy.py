@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Self
 from urllib.parse import urlsplit
 
-from tests.faults.exchange import MAX_HEAD, Cut, Fault, Head, Reply, Request, read_head
+from tests.faults.exchange import MAX_HEAD, Cut, Fault, Head, Reply, Request, read_body, read_head
 
 #: Receive buffer of the worker's connections: small, so that a slow reader is felt by the sender.
 RECEIVE_BYTES = 16_384
@@ -242,10 +242,8 @@ class Proxy:
         """Hand a request to InfluxDB as the fault wants it; no head where it did not answer."""
         reader, writer = await asyncio.open_connection(*self._upstream, limit=MAX_HEAD)
         try:
-            # HTTP/1.0 keeps the answer unchunked and the connection to one exchange.
-            head = replace(head, first=head.first.replace("HTTP/1.1", "HTTP/1.0"))
             shorten = {"content_length": str(len(body))} if fault.cut is Cut.SHORTEN else {}
-            writer.write(head.encode(connection="close", **shorten))
+            writer.write(head.encode(**shorten))
             step = fault.slice_bytes or len(body) or 1
             for start in range(0, len(body), step):
                 writer.write(body[start : start + step])
@@ -262,7 +260,7 @@ class Proxy:
             elif fault.cut is Cut.CLOSE:
                 return None, b""
             answer = await read_head(reader)
-            return answer, await reader.read() if answer else b""
+            return answer, await read_body(reader, answer) if answer else b""
         finally:
             writer.close()
 
@@ -289,7 +287,12 @@ class Proxy:
         dropped = {"connection", "content-length", "transfer-encoding"}
         kept = {name: value for name, value in headers.items() if name.lower() not in dropped}
         head = Head(f"HTTP/1.1 {status} Scripted", kept | length)
-        client.writer.write(head.encode() + body)
-        await client.writer.drain()
+        # First, so that whoever sees the answer also finds it here.
         request.status = status
+        try:
+            client.writer.write(head.encode() + body)
+            await client.writer.drain()
+        except OSError:
+            request.status = 0
+            raise
         return True

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,9 @@ class Rig:
         self.group = self.name
         self.folder = Path(tempfile.mkdtemp(prefix=f"tower-{result.fault}-"))
         self.letters: list[DeadLetter] = []
+        #: By partition the offset below which nothing is asked for, see `exclude_committed`.
+        self.excluded: dict[int, int] = {}
+        self._secrets: list[str] = []
         self._ends: dict[int, int] = {}
         self._healed: float | None = None
         self._victim: int | None = None
@@ -68,6 +72,7 @@ class Rig:
         keep: bool = False,
         config: Mapping[str, str] | None = None,
         pool: bool = True,
+        retention_s: int = 0,
     ) -> None:
         """Make topic, bucket, proxy, pool, watch and load, and wait until the first points are stored.
 
@@ -77,13 +82,13 @@ class Rig:
             keep: Keep the text of every write.
             config: Settings of the topic.
             pool: False starts no pool: the scenario brings its own.
+            retention_s: Seconds the bucket keeps points, for ever when 0.
         """
         self.lab.topics.create(self.name, PARTITIONS, config=dict(config or {}))
         self.lab.topics.create(self.dead_letter_topic, 1)
-        self.token = self.lab.create_bucket(self.name)
+        self.token = self.lab.create_bucket(self.name, retention_s)
         self.token_file = self.folder / "token"
-        self.token_file.touch(0o600)
-        self.token_file.write_text(self.token)
+        self.rotate(self.token)
         admin = self.lab.secrets.admin_token.read_text().strip()
         self.database = Database(self.lab.influxdb.url, admin, self.name)
         self.proxy = self._stack.enter_context(Proxy(self.lab.influxdb.url, self.seed, keep=keep))
@@ -191,6 +196,25 @@ class Rig:
             else:
                 return
 
+    def rotate(self, token: str) -> None:
+        """Put another token into the workers' file, as a secret's keeper does: at once and whole."""
+        draft = self.token_file.with_suffix(".new")
+        draft.touch(0o600)
+        draft.write_text(token)
+        draft.replace(self.token_file)
+        self.token = token
+        self.expect_secret(token)
+
+    def expect_secret(self, secret: str) -> None:
+        """Let the end of the scenario search all logs and command lines for this."""
+        if secret not in self._secrets:
+            self._secrets.append(secret)
+
+    def exclude_committed(self) -> None:
+        """From here on ask for nothing that is committed now: its bucket is gone."""
+        self.excluded = self.sampler.committed()
+        self.sampler.forget(self.excluded)
+
     def dead_letters(self) -> list[DeadLetter]:
         """The dead letters so far."""
         return stored.dead_letters(self.bootstrap, self.dead_letter_topic)
@@ -205,25 +229,44 @@ class Rig:
 
     # --- the end -----------------------------------------------------------------------------------
 
-    def finish(self, *, crashes: int = 0, repeats: int = 0, drain: bool = True) -> None:
+    def top_up(self) -> None:
+        """Send fast until Kafka has confirmed as many records as the scenario is to have."""
+        missing = self.records - self.load.delivered
+        if missing > 0:
+            self.load.rate = max(self.load.rate, 8_000)
+            self.load.wait(self.records, 60 + missing / 1_000)
+
+    def pause_load(self) -> None:
+        """Send no more for now, and wait until all that was sent is committed."""
+        self.load.rate = 0
+        self.load.wait(self.ledger.attempted, 30)
+        self.drain()
+
+    def finish(
+        self, *, crashes: int = 0, repeats: int = 0, drain: bool = True, reasons: set[str] | None = None
+    ) -> None:
         """Top up the load, drain, stop, make all checks, and fail where one does not hold.
 
         Args:
             crashes: Ends of a worker without a commit: each may repeat a batch of its partitions.
             repeats: Further lines that may have been written twice, and why is said in the scenario.
             drain: False where the scenario ends with workers that are meant to wait.
+            reasons: The only reasons dead letters may have, any when None.
         """
-        self.load.rate = max(self.load.rate, 8_000)
-        missing = self.records - self.load.delivered
-        if missing > 0:
-            self.load.wait(self.records, 60 + missing / 1_000)
+        self.top_up()
         self.load.stop()
         if drain:
-            self._drain()
+            try:
+                self.drain()
+            except TimeoutError as error:
+                self.result.error = str(error)[:2_000]
         last = self.pool.vitals()
         self.sampler.stop(last=True)
         self.pool.stop()
         self.judge(last, crashes, repeats)
+        if reasons is not None:
+            found = Counter(each.reason for each in self.letters)
+            self.expect("reasons", set(found) <= reasons, f"reasons of the dead letters: {dict(found)}")
         problems = broken(self.result.verdicts)
         assert not problems, problems
 
@@ -238,10 +281,10 @@ class Rig:
         # A write InfluxDB acknowledged and the worker never heard of is rightly repeated.
         unheard = sum(each.lines for each in self.proxy.requests if each.upstream == 204 != each.status)
         batch = max((each.lines for each in self.proxy.requests), default=0)
-        extra = unheard + repeats + crashes * batch
+        extra = unheard + repeats + crashes * batch + sum(self.excluded.values())
         allowed = 1 + extra / max(1, found.distinct)
         result.verdicts += [
-            checks.no_loss(self.ledger, found, self.letters),
+            checks.no_loss(self.ledger, found, self.letters, self.excluded),
             checks.no_invention(found),
             checks.commit_never_leads(self.sampler.log),
             checks.drained(
@@ -250,10 +293,11 @@ class Rig:
                 unread,
             ),
             checks.no_duplicates(found),
+            checks.only_the_listed(self.ledger, self.letters),
             checks.alive(self.pool.first.values(), last, self.pool.peak_mb, self.rss_mb),
             checks.accounted(self.pool.states()),
             checks.amplification(acknowledged, found, allowed),
-            checks.no_secret(self.token, self.pool.texts()),
+            *(checks.no_secret(each, self.pool.texts()) for each in self._secrets),
         ]
         self._figures(found, acknowledged)
 
@@ -270,11 +314,11 @@ class Rig:
             self.figure("lag_zero_s", self.sampler.lag_zero(self._healed, self._ends))
         self.result.seconds = round(time.monotonic() - self._begun, 1)
 
-    def _drain(self) -> None:
-        """Wait until the group has committed all there is.
+    def drain(self) -> None:
+        """Wait until the group has committed all there is now.
 
         Raises:
-            TimeoutError: It did not within the deadline; the checks then say what is missing.
+            TimeoutError: It did not within the deadline.
         """
         ends: dict[int, int] = {}
 
@@ -287,10 +331,7 @@ class Rig:
                 return False
             return all(committed.get(number, 0) >= end for number, end in ends.items())
 
-        try:
-            self.until(done, self.deadline_s, "the group to commit all there is")
-        except TimeoutError as error:
-            self.result.error = str(error)[:2_000]
+        self.until(done, self.deadline_s, "the group to commit all there is")
 
 
 def admin_settings(lab: Lab) -> dict[str, Any]:

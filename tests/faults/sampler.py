@@ -61,9 +61,11 @@ class Sampler:
         self._dead = dead
         self._look = look
         self._numbers = [TopicPartition(topic, number) for number in range(len(ledger.books))]
-        #: By partition: the next sequence number to look at, and those whose report was still out.
+        #: By partition: the next sequence number to look at, and earlier ones that no sample has seen
+        #: stored: their delivery report was still out, or InfluxDB did not answer.
         self._next = [0] * len(ledger.books)
-        self._unsure: list[set[int]] = [set() for _ in ledger.books]
+        self._open: list[set[int]] = [set() for _ in ledger.books]
+        self._excluded: dict[int, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._consumer = Consumer(
@@ -126,6 +128,10 @@ class Sampler:
                 return commit.at - since
         return None
 
+    def forget(self, below: Mapping[int, int]) -> None:
+        """Ask no more for records below these offsets: their bucket is gone."""
+        self._excluded = dict(below)
+
     def sample(self) -> None:
         """One look: committed offsets, then the points that they claim."""
         try:
@@ -137,6 +143,8 @@ class Sampler:
             self.log.skipped += 1
             return
         self.log.samples += 1
+        for number, seqs in claimed.items():
+            self._open[number] -= seqs
         for number, seqs in missing.items():
             if seqs:
                 self.log.leads.append(
@@ -152,26 +160,21 @@ class Sampler:
                 self._look()
 
     def _claimed(self, number: int, committed: int) -> set[int]:
-        """Sequence numbers below a committed offset that no sample has looked at yet.
-
-        A record whose delivery report is still out has no offset here; it is looked at again next time.
-        """
-        offsets = self._ledger.books[number].offsets
-        unsure = self._unsure[number]
-        claimed = {seq for seq in unsure if 0 <= offsets[seq] < committed}
-        unsure -= {seq for seq in unsure if offsets[seq] != Fate.PENDING}
+        """Sequence numbers below a committed offset that no sample has seen stored yet."""
+        offsets, open_ = self._ledger.books[number].offsets, self._open[number]
         seq = self._next[number]
         while seq < len(offsets) and offsets[seq] < committed:
             if offsets[seq] == Fate.PENDING:
                 # Nothing after it can be told yet, unless Kafka confirmed a later one below the commit.
                 if not any(0 <= each < committed for each in offsets[seq + 1 : seq + 1_000]):
                     break
-                unsure.add(seq)
+                open_.add(seq)
             elif offsets[seq] >= 0:
-                claimed.add(seq)
+                open_.add(seq)
             seq += 1
         self._next[number] = seq
-        return claimed
+        least = self._excluded.get(number, 0)
+        return {seq for seq in open_ if least <= offsets[seq] < committed}
 
     def _missing(self, claimed: Mapping[int, set[int]]) -> dict[int, set[int]]:
         if not claimed:

@@ -1,10 +1,12 @@
 """Faults of InfluxDB and of the way to it: errors, silence, cuts, kills, full disks, credentials."""
 
 import random
+import sys
 import time
 
 import pytest
 
+from tests.faults.admin import Admin
 from tests.faults.exchange import Cut, Fault, Reply
 from tests.faults.rig import Rig
 
@@ -17,7 +19,7 @@ def test_503_and_429_with_retry_after_are_waited_out_as_told(rig: Rig) -> None:
     rig.run_for(rig.seconds(5, 1))
     before = rig.pool.counter("rebalances")
     early = told = same = 0
-    for status, asked in ((503, "3"), (429, "2")) * (1 if rig.quick else 6):
+    for status, asked in ((503, "3"), (429, "2")) * (1 if rig.quick else 4):
         since = time.monotonic()
         rig.proxy.set(Fault(status=status, headers={"Retry-After": asked}, body=b'{"message":"later"}'))
         rig.run_for(rig.seconds(5, 2.5))
@@ -106,4 +108,70 @@ def test_influxd_killed_during_writes_has_all_it_acknowledged(rig: Rig) -> None:
     rig.expect("recovery", slowest <= 2, f"serving to first write {slowest:.2f} s, at most 2")
 
     # A write that was cut off may be in the WAL although nobody heard its 204.
+    rig.finish()
+
+
+@pytest.mark.quick
+@pytest.mark.faults(20)
+def test_a_revoked_token_drops_nothing_and_a_rotated_one_is_taken_up(rig: Rig) -> None:
+    """Inactive for a minute (403) and active again; then deleted (401), and another one in the file."""
+    rig.start({"TOWER_PROBE_S": "1"} if rig.quick else {})
+    admin = Admin(rig.lab)
+    rig.run_for(rig.seconds(3, 1))
+    pids = rig.pool.pids()
+    admin.activate(rig.token, active=False)
+    # What was under way when the token went may still have been committed.
+    rig.run_for(1)
+    before = rig.sampler.committed()
+    rig.run_for(rig.seconds(60, 3))
+    after = rig.sampler.committed()
+    admin.activate(rig.token, active=True)
+    back = rig.until_written(time.monotonic())
+    rig.run_for(rig.seconds(3, 1))
+    new = admin.replace(rig.token, rig.name)
+    rig.run_for(rig.seconds(8, 2))
+    refused = sorted({each.status for each in rig.proxy.requests} - {204})
+    rig.rotate(new)
+    changed = time.monotonic()
+    rig.healed(changed)
+    again = rig.until_written(changed)
+    complaints = sum(rig.pool.log(each).count(" ERROR ") for each in range(rig.pool.workers))
+    rig.expect("refused", refused == [401, 403], f"answers besides 204: {refused}")
+    rig.expect("uncommitted", before == after, f"committed when it went {before}, when it came {after}")
+    rig.expect("no restart", rig.pool.pids() == pids, f"processes {pids} before, {rig.pool.pids()} after")
+    rig.expect("log", 0 < complaints <= 3 * 6, f"{complaints} complaints in the logs of three workers")
+    text = f"first write {back:.1f} s after it was back, {again:.1f} s after the new one"
+    rig.expect("resumes", back <= 8 and again <= 8, text)
+
+    rig.finish()
+
+
+@pytest.mark.faults(21)
+def test_a_bucket_deleted_and_made_again_is_waited_for(rig: Rig) -> None:
+    """404 while it is gone, 403 from when it is back, as the token was for the old one; then a new token.
+
+    What had been committed when the bucket went is gone with it and is not asked for again.
+    """
+    rig.start()
+    admin = Admin(rig.lab)
+    rig.run_for(5)
+    pids = rig.pool.pids()
+    rig.sampler.forget(dict.fromkeys(range(3), sys.maxsize))
+    admin.remove_bucket(rig.name)
+    rig.run_for(2)
+    rig.exclude_committed()
+    rig.run_for(15)
+    rig.lab.create_bucket(rig.name)
+    rig.run_for(15)
+    refused = sorted({each.status for each in rig.proxy.requests} - {204})
+    committed = rig.sampler.committed()
+    rig.rotate(admin.replace(rig.token, rig.name))
+    changed = time.monotonic()
+    rig.healed(changed)
+    again = rig.until_written(changed)
+    rig.expect("refused", {404, 403} <= set(refused), f"answers besides 204: {refused}")
+    rig.expect("uncommitted", committed == rig.excluded, f"committed {rig.excluded} and later {committed}")
+    rig.expect("no restart", rig.pool.pids() == pids, f"processes {pids} before, {rig.pool.pids()} after")
+    rig.expect("resumes", again <= 8, f"first write {again:.1f} s after the new token")
+
     rig.finish()

@@ -1,0 +1,129 @@
+"""Records that cannot become points: refused by InfluxDB, undecodable, oversized, and what keeps them."""
+
+import json
+import math
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.exchange import Request
+from tests.faults.ledger import Ledger, sample
+from tests.faults.rig import Rig
+
+CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+
+#: A tag and a key of this size pass the settings below, and together exceed the 65,535 bytes that
+#: InfluxDB gives a series key.
+HALF_KEY = 40_000
+
+
+def unparsable(ledger: Ledger, partition: int) -> bytes:
+    """A record whose line InfluxDB answers with 400: its series key is too long."""
+    record = json.loads(sample(ledger.seed, partition, 0, int(time.time())))
+    return json.dumps({**record, "ip": "i" * HALF_KEY, "deviceId": "d" * HALF_KEY}).encode()
+
+
+def conflicting(ledger: Ledger, partition: int) -> bytes:
+    """A record whose line InfluxDB answers with 422: `part` is a number in all others."""
+    record = json.loads(sample(ledger.seed, partition, 0, int(time.time())))
+    return json.dumps({**record, "part": "none"}).encode()
+
+
+def outdated(ledger: Ledger, partition: int) -> bytes:
+    """A record whose line InfluxDB answers with 422: it is older than the bucket keeps points."""
+    return sample(ledger.seed, partition, 0, int(time.time()) - 6 * 3600)
+
+
+def pieces(rig: Rig, since: float, status: int) -> list[tuple[Request, int]]:
+    """Refused requests that are no part of a refused one before, and how many requests each cost."""
+    found: list[tuple[Request, set[bytes], int]] = []
+    for request in rig.proxy.writes(since):
+        lines = set(request.text.splitlines())
+        for place, (first, whole, cost) in enumerate(found):
+            if lines <= whole:
+                found[place] = (first, whole, cost + 1)
+                break
+        else:
+            if request.upstream == status:
+                found.append((request, lines, 0))
+    return [(request, cost) for request, _, cost in found]
+
+
+@pytest.mark.quick
+@pytest.mark.faults(22)
+def test_refused_lines_alone_go_to_the_dead_letters(rig: Rig) -> None:
+    """Type conflicts (422), points outside the retention (422) and unparsable lines (400), 1 in 1,000.
+
+    First alone among 5,000, to count what each costs: one more request for a 400, which lists its lines,
+    and at most 2 log2(n) for a 422, which has to be halved.
+    """
+    rig.start({"TOWER_MAX_TAG_BYTES": "60000"}, keep=True, retention_s=3600)
+    for make, status in ((unparsable, 400), (conflicting, 422), (outdated, 422)):
+        rig.pause_load()
+        since = time.monotonic()
+        for seq in range(1_000 if rig.quick else 5_000):
+            rig.load.send(0, make(rig.ledger, 0) if seq == 700 else None, poison=seq == 700)
+        rig.drain()
+        ((refused, cost),) = pieces(rig, since, status)
+        most = 1 if status == 400 else 2 * math.ceil(math.log2(refused.lines))
+        name = make.__name__
+        rig.expect(
+            name, cost <= most, f"{cost} more requests for one line of {refused.lines}, at most {most}"
+        )
+        rig.figure(f"{name}_requests", cost)
+    draw = random.Random(rig.seed)
+    makers = (unparsable, conflicting, outdated)
+    rig.load.poison = lambda partition, _: (
+        draw.choice(makers)(rig.ledger, partition) if draw.random() < 0.001 else None
+    )
+    rig.load.rate = rig.rate
+    rig.run_for(rig.seconds(20, 2))
+    # And once 1 in 100.
+    rig.load.poison = lambda partition, _: (
+        draw.choice(makers)(rig.ledger, partition) if draw.random() < 0.01 else None
+    )
+    rig.run_for(rig.seconds(10, 1))
+    rig.load.poison = None
+    rig.healed()
+
+    rig.finish(reasons={"refused"})
+
+
+@pytest.mark.quick
+@pytest.mark.faults(23)
+def test_poison_of_every_kind_costs_itself_alone(rig: Rig) -> None:
+    """The corpus mixed with good records; alone, as a flood; and as the last record of each partition.
+
+    Records with awkward but storable content are mixed in too, and must be stored.
+    """
+    dead = [path.read_bytes() for path in sorted((CORPUS / "dead").iterdir())]
+    stored = [json.loads(path.read_text()) for path in sorted((CORPUS / "stored").iterdir())]
+    small = [value for value in dead if len(value) < 1_000]
+    rig.start()
+    rig.pause_load()
+    for partition in range(3):
+        for value in [*dead, b"", None]:
+            rig.load.send(partition, value, poison=True)
+            rig.load.send(partition)
+        for extra in stored:
+            rig.load.send(partition, extra=extra)
+    rig.load.poison = lambda _, draw: draw.choice(dead) if draw.random() < 0.01 else None
+    rig.load.rate = rig.rate
+    rig.run_for(rig.seconds(15, 1))
+    rig.load.poison = lambda _, draw: draw.choice(small)
+    rig.run_for(rig.seconds(10, 1))
+    rig.load.poison = None
+    rig.healed()
+    rig.top_up()
+    rig.pause_load()
+    for partition in range(3):
+        rig.load.send(partition, dead[partition], poison=True)
+
+    starts = len(rig.pool.spawned())
+    rig.expect("no restart", starts == 3, f"{starts} starts of three workers")
+    logged = sum(len(text) for name, text in rig.pool.texts().items() if ".log" in name)
+    rig.expect("log", logged < 200_000, f"{logged} bytes of log")
+
+    rig.finish()
