@@ -11,6 +11,9 @@ from enum import StrEnum
 #: Records name their partition in a field; a request is filed under the partitions it carries.
 _PART = re.compile(rb"[ ,]part=(\d+)")
 
+#: The end of a line, its time: a newline alone may stand inside a text field.
+_END = re.compile(rb" \d{16,19}$", re.MULTILINE)
+
 #: Largest head of a request or an answer, in bytes.
 MAX_HEAD = 65_536
 
@@ -91,7 +94,7 @@ class Request:
             text = zlib.decompress(body, 31) if gzipped else body
         except zlib.error:
             text = b""
-        self.lines = text.count(b"\n") + (not text.endswith(b"\n")) if text else 0
+        self.lines = len(_END.findall(text))
         self.digest = hashlib.blake2b(text, digest_size=8).hexdigest()
         self.partitions = frozenset(int(each) for each in set(_PART.findall(text)))
         if keep:

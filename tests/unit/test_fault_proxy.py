@@ -13,7 +13,7 @@ import pytest
 from tests.faults.exchange import Cut, Fault, Reply
 from tests.faults.proxy import Proxy
 
-BODY = b"labs part=1,seq=0 1\nlabs part=2,seq=0 2"
+BODY = b'labs part=1,seq=0,note="a\nb" 1700000000000000001\nlabs part=2,seq=0 1700000000000000002'
 
 
 class Database(BaseHTTPRequestHandler):
