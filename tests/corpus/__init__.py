@@ -1,0 +1,62 @@
+"""Poison payloads as files, and what becomes of each.
+
+`index.toml` lists them; whoever adds a payload adds its outcome there. The same list is used with the
+decoder and encoder alone, through real Kafka and InfluxDB, and under faults.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+PAYLOADS = FOLDER / "payloads"
+
+#: The outcome of a record that becomes a point; any other is the reason of its dead letter.
+STORED = "stored"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One message.
+
+    Attributes:
+        name: What is odd about it.
+        value: The message's value, None for a tombstone.
+        expect: For each record in it `STORED`, or the reason of its dead letter.
+        fields: For each stored record its fields as line protocol; empty where the index tells none.
+        note: Why.
+    """
+
+    name: str
+    value: bytes | None
+    expect: tuple[str, ...]
+    fields: tuple[str, ...]
+    note: str
+
+    @property
+    def stored(self) -> int:
+        """Number of points it makes."""
+        return self.expect.count(STORED)
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reasons of its dead letters, in order."""
+        return [each for each in self.expect if each != STORED]
+
+
+@cache
+def load() -> list[Case]:
+    """All cases, in the order of the index."""
+    with (FOLDER / "index.toml").open("rb") as file:
+        index = tomllib.load(file)["case"]
+    return [
+        Case(
+            name=each["name"],
+            value=(PAYLOADS / each["file"]).read_bytes() if "file" in each else None,
+            expect=tuple(each["expect"] * each.get("times", 1)),
+            fields=tuple(each.get("fields", ())),
+            note=each["note"],
+        )
+        for each in index
+    ]

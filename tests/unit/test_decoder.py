@@ -1,0 +1,200 @@
+"""Bytes become records or a reason; nothing else ever comes out."""
+
+import json
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests import corpus
+from workers.decoder import MAX_RECORDS, Nanoseconds, decode, detect
+from workers.errors import RecordError
+from workers.types import Reason
+
+FORMATS = ["auto", "json", "msgpack", "text"]
+
+#: What a sender can put into a record that both JSON and msgpack carry.
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+)
+RECORDS = st.dictionaries(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=10),
+    st.recursive(
+        SCALARS,
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3)
+        ),
+        max_leaves=6,
+    ),
+    max_size=6,
+)
+
+#: Bytes that are nearly JSON, msgpack or legacy text.
+BYTES = st.one_of(
+    st.binary(max_size=80),
+    st.text('{}[]",:0123456789.eE+-NaInfity \\u\n\ttrueflsn', max_size=60).map(str.encode),
+    st.sampled_from(
+        [case.value or b"" for case in corpus.load() if len(case.value or b"") < 3_000]
+    ).flatmap(
+        lambda value: st.tuples(st.integers(0, len(value)), st.binary(max_size=3)).map(
+            lambda cut: value[: cut[0]] + cut[1] + value[cut[0] + 1 :]
+        )
+    ),
+)
+
+
+def reason_of(value: bytes | None, format_: str = "auto") -> str:
+    with pytest.raises(RecordError) as caught:
+        decode(value, format_)
+    return caught.value.reason
+
+
+@settings(max_examples=400, deadline=None)
+@given(BYTES, st.sampled_from(FORMATS))
+@example(b"memory:" + b"0" * 5_000, "text")
+@example(b"\x81\x91\x91\x01\x01", "auto")
+def test_any_bytes_are_records_or_a_reason(value: bytes, format_: str) -> None:
+    try:
+        records = decode(value, format_)
+    except RecordError as error:
+        found: set[str] = {error.reason}
+    else:
+        found = set()
+        assert 1 <= len(records) <= MAX_RECORDS
+        assert all(isinstance(raw, bytes) for _, raw in records)
+
+    assert found <= set(Reason)
+
+
+@settings(max_examples=100, deadline=None)
+@given(RECORDS)
+def test_a_record_is_the_same_through_json_and_msgpack(record: dict[str, Any]) -> None:
+    through_json = decode(json.dumps(record).encode())
+    through_msgpack = decode(msgpack.packb(record))
+
+    assert [fields for fields, _ in through_json] == [record]
+    assert [fields for fields, _ in through_msgpack] == [record]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(RECORDS, min_size=1, max_size=5))
+def test_an_array_is_its_records_each_with_its_own_bytes(records: list[dict[str, Any]]) -> None:
+    for value in (json.dumps(records).encode(), msgpack.packb(records)):
+        decoded = decode(value)
+
+        assert [fields for fields, _ in decoded] == records
+        assert [decode(raw)[0][0] for _, raw in decoded] == records
+
+
+@pytest.mark.parametrize(
+    ("value", "format_"),
+    [
+        (b'{"a":1}', "json"),
+        (b" \r\n\t[1]", "json"),
+        (b"\x80", "msgpack"),
+        (b"\x8f", "msgpack"),
+        (b"\x90", "msgpack"),
+        (b"\x9f", "msgpack"),
+        (b"\xdc\0\0", "msgpack"),
+        (b"\xdf\0\0\0\0", "msgpack"),
+        (b"memory:1", "text"),
+        (b"\xc0", "text"),
+        (b"\xa1a", "text"),
+        ("ü:1".encode(), "text"),
+        (b" ", "text"),
+    ],
+)
+def test_the_format_is_told_by_the_first_byte(value: bytes, format_: str) -> None:
+    assert detect(value) == format_
+
+
+@pytest.mark.parametrize(("value", "reason"), [(None, Reason.EMPTY), (b"", Reason.EMPTY)])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_no_value_is_empty_in_every_format(value: bytes | None, reason: str, format_: str) -> None:
+    assert reason_of(value, format_) == reason
+
+
+def test_a_fixed_format_is_not_guessed() -> None:
+    assert reason_of(b"memory:1", "json") == Reason.JSON
+    assert reason_of(b'{"memory":1}', "msgpack") == Reason.MSGPACK
+    assert decode(b'{"memory":1}', "text") == [({'{"memory"': "1}"}, b'{"memory":1}')]
+
+
+class TestEventTime:
+    """Fluentd's extension 0."""
+
+    def test_it_is_nanoseconds_and_says_so(self) -> None:
+        value = msgpack.packb({"t": msgpack.ExtType(0, b"\x65\x53\xf1\x00\x00\x00\x00\x05")})
+
+        time = decode(value)[0][0]["t"]
+
+        assert isinstance(time, Nanoseconds)
+        assert time == 1_700_000_000_000_000_005
+
+    @pytest.mark.parametrize("code", [1, 5, 127, -2, -128])
+    def test_any_other_extension_is_refused(self, code: int) -> None:
+        packed = b"\x81\xa1t\xc7\x08" + code.to_bytes(1, "big", signed=True) + b"\0" * 8
+
+        assert reason_of(packed) == Reason.MSGPACK
+
+    @pytest.mark.parametrize("size", [0, 1, 4, 7, 9, 16])
+    def test_another_length_is_refused(self, size: int) -> None:
+        assert reason_of(msgpack.packb({"t": msgpack.ExtType(0, b"\0" * size)})) == Reason.MSGPACK
+
+
+class TestLegacyText:
+    """`memory:123,tx:456`, by key and never by position."""
+
+    @pytest.mark.parametrize(
+        ("text", "fields"),
+        [
+            ("memory:1,tx:2", {"memory": 1, "tx": 2}),
+            ("tx:2,memory:1", {"memory": 1, "tx": 2}),
+            ("memory:1.5", {"memory": 1.5}),
+            ("memory:-1", {"memory": -1.0}),
+            ("memory:1e3", {"memory": 1000.0}),
+            ("note:a:b", {"note": "a:b"}),
+            ("note:a,b,tx:1", {"note": "a,b", "tx": 1}),
+            ("note:", {"note": ""}),
+            ("a:1,a:2", {"a": 2}),
+            ("a:nan,b:inf,c:1_0,d:0x1", {"a": "nan", "b": "inf", "c": "1_0", "d": "0x1"}),
+            ("time:1700000000123456789", {"time": 1_700_000_000_123_456_789}),
+        ],
+    )
+    def test_names_and_values(self, text: str, fields: dict[str, object]) -> None:
+        assert decode(text.encode(), "text") == [(fields, text.encode())]
+
+    @pytest.mark.parametrize("text", ["", " ", "memory", "1,2,3", ",", ":", ":1", ",a:1"])
+    def test_what_does_not_begin_with_a_name_is_none(self, text: str) -> None:
+        assert reason_of((text or "\n").encode(), "text") == Reason.TEXT
+
+
+class TestLimits:
+    """Of one message."""
+
+    @pytest.mark.parametrize("pack", [lambda it: json.dumps(it).encode(), msgpack.packb])
+    def test_1024_records_are_taken_and_one_more_is_not(self, pack: Any) -> None:
+        record = {"a": 1}
+
+        assert len(decode(pack([record] * MAX_RECORDS))) == MAX_RECORDS
+        assert reason_of(pack([record] * (MAX_RECORDS + 1))) == Reason.TOO_MANY_RECORDS
+
+    @pytest.mark.parametrize(
+        "value", [b"[" * 100_000, b'{"":' * 100_000, b"\x91" * 100_000, b"\x81\xa0" * 100_000]
+    )
+    def test_endless_nesting_ends(self, value: bytes) -> None:
+        assert reason_of(value) == Reason.TOO_DEEP
+
+
+def test_a_detail_names_places_and_types_but_quotes_nothing() -> None:
+    for value in (b'{"a":"CANARY', b'{"CANARY":CANARY}', b"\x81\xa6CANARY\xc1", b"CANARY"):
+        with pytest.raises(RecordError) as caught:
+            decode(value)
+
+        assert "CANARY" not in str(caught.value)
