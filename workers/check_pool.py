@@ -3,10 +3,10 @@
 import configparser
 from pathlib import Path
 
+from workers.drain import LEAVE_S
 from workers.errors import CommandError
 from workers.finding import Finding, fail, ok, warn
 from workers.kafka import consumer_properties
-from workers.loop import LEAVE_S
 from workers.settings import Settings
 
 #: Milliseconds after which the group takes a member that does not poll for dead: librdkafka's default.
