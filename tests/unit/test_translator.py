@@ -14,7 +14,7 @@ from tests.unit.fakes import FakeMessage, partition
 from workers.batch import Batch
 from workers.encoder import Encoder
 from workers.translator import Translator
-from workers.types import Message, Reason
+from workers.types import Message, Reason, origin_of
 
 CORPUS = [pytest.param(case, id=case.name) for case in corpus.load()]
 
@@ -35,7 +35,7 @@ def translated(messages: Sequence[Message], **options: object) -> Batch:
 
 def outcomes(batch: Batch) -> list[str]:
     """For each record, in the order of the messages, what became of it."""
-    stored = [(origin.message.offset(), origin.element, STORED) for origin in batch.origins]
+    stored = [(origin.message.offset(), origin.element, STORED) for origin in map(origin_of, batch.origins)]
     dead = [
         (letter.origin.message.offset(), letter.origin.element, letter.reason)
         for letter in batch.dead_letters
@@ -114,7 +114,7 @@ def test_every_message_ends_as_lines_or_dead_letters(messages: list[tuple[int, b
     assert len(batch.lines) + len(batch.dead_letters) == batch.records.total() >= len(made)
     assert batch.ends == {partition(each.number): each.place + 1 for each in made}
     assert batch.size == sum(len(line) + 1 for line in batch.lines)
-    ended = {each.message.offset() for each in batch.origins}
+    ended = {origin_of(each).message.offset() for each in batch.origins}
     ended |= {each.origin.message.offset() for each in batch.dead_letters}
     assert ended == {each.place for each in made}
 
