@@ -18,14 +18,13 @@ from workers.settings import Settings, load
 #: start would spin.
 CRASH_PAUSE_S = 1.0
 
-
 #: The operator's commands; a worker imports none of them.
 OPERATOR = {
-    "check": "workers.commands.commands.check:check",
-    "dlq": "workers.commands.commands.dlq:dlq",
-    "provision": "workers.commands.commands.provision:provision",
-    "replay": "workers.commands.commands.replay:replay",
-    "status": "workers.commands.commands.status:status",
+    "check": "workers.commands.check:check",
+    "dlq": "workers.commands.dlq:dlq",
+    "provision": "workers.commands.provision:provision",
+    "replay": "workers.commands.replay:replay",
+    "status": "workers.commands.status:status",
 }
 
 

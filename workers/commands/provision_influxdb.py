@@ -143,8 +143,8 @@ class Provisioner:
         if answer.status != 204:
             raise CommandError(
                 f"{what} may not write to {settings.influxdb_database} ({answer.status}: {answer.message}) "
-                f"and cannot be given more rights; remove it with `influx v1 auth delete --username {user}` "
-                "and run this again"
+                f"and cannot be given more rights; remove it with `influx v1 auth delete --username "
+                f"{user}` and run this again"
             )
         return Step(what, done, "its password is set" if done is Done.CHANGED else "its password is right")
 
