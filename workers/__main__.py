@@ -9,7 +9,7 @@ import time
 import click
 
 from workers import log
-from workers.command import Commands
+from workers.commands.group import Commands
 from workers.errors import SettingsError
 from workers.exits import CRASHED, MISCONFIGURED, OK
 from workers.settings import Settings, load
@@ -18,14 +18,13 @@ from workers.settings import Settings, load
 #: start would spin.
 CRASH_PAUSE_S = 1.0
 
-
 #: The operator's commands; a worker imports none of them.
 OPERATOR = {
-    "check": "workers.check:check",
-    "dlq": "workers.dlq:dlq",
-    "provision": "workers.provision:provision",
-    "replay": "workers.replay:replay",
-    "status": "workers.status:status",
+    "check": "workers.commands.check:check",
+    "dlq": "workers.commands.dlq:dlq",
+    "provision": "workers.commands.provision:provision",
+    "replay": "workers.commands.replay:replay",
+    "status": "workers.commands.status:status",
 }
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from workers.command import age
+from workers.commands.finding import Finding, fail, ok, warn
+from workers.commands.influxdb import Answer, Influxdb, basic, series, token
+from workers.commands.show import age
 from workers.errors import CommandError
-from workers.finding import Finding, fail, ok, warn
-from workers.influxdb import Answer, Influxdb, basic, series, token
 from workers.settings import Settings
 
 #: Seconds two clocks may differ. `Date` has whole seconds, so less cannot be told.

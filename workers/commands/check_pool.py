@@ -3,9 +3,9 @@
 import configparser
 from pathlib import Path
 
+from workers.commands.finding import Finding, fail, ok, warn
 from workers.drain import LEAVE_S
 from workers.errors import CommandError
-from workers.finding import Finding, fail, ok, warn
 from workers.kafka import consumer_properties
 from workers.settings import Settings
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import click
 from confluent_kafka import Consumer, KafkaException
 
-from workers import check_influxdb, check_kafka, check_pool, check_records
+from workers.commands import check_influxdb, check_kafka, check_pool, check_records
+from workers.commands.finding import Finding, Level, as_object, fail, summary
+from workers.commands.influxdb import Influxdb, token
+from workers.commands.sight import beating
 from workers.errors import CommandError, SettingsError
 from workers.exits import FAILED
-from workers.finding import Finding, Level, as_object, fail, summary
-from workers.influxdb import Influxdb, token
 from workers.kafka import consumer_properties, settings_error
 from workers.pool import DEFAULT_WORKERS
 from workers.secret import Secret
 from workers.settings import Settings, load
-from workers.sight import beating
 
 
 @click.command()

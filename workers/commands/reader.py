@@ -77,8 +77,8 @@ class Reader:
                 why = f": {self._why}" if self._why else ""
                 raise CommandError(f"reading {topic}[{number}]: Kafka gave nothing for {QUIET_S:g} s{why}")
 
-    def committed(self, topic: str, number: int) -> TopicPartition:
-        """What this group has committed, with its metadata; a negative offset where nothing.
+    def committed(self, topic: str, number: int) -> tuple[int, str]:
+        """Offset that this group has committed, negative where none, and the commit's metadata.
 
         Raises:
             CommandError: The coordinator does not answer.
@@ -87,7 +87,7 @@ class Reader:
             (found,) = self._consumer.committed([TopicPartition(topic, number)], timeout=QUIET_S)
         except KafkaException as error:
             raise CommandError(f"reading how far was replayed: {error.args[0].str()}") from None
-        return TopicPartition(topic, number, found.offset, found.metadata)
+        return int(found.offset), str(found.metadata or "")
 
     def commit(self, where: TopicPartition) -> None:
         """Commit in the name of this group; returns when Kafka has confirmed it.

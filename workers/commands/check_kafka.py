@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from workers.cluster import Cluster, Part
-from workers.command import age
+from workers.commands.cluster import Cluster, Part
+from workers.commands.finding import Finding, fail, ok, warn
+from workers.commands.reach import Address, Unreachable, addresses, reach
+from workers.commands.show import age
 from workers.errors import CommandError
-from workers.finding import Finding, fail, ok, warn
-from workers.reach import Address, Unreachable, addresses, reach
 from workers.settings import Settings
 
 #: Bytes of a dead letter besides its record: headers, and what Kafka puts around both.

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers.batch import Batch
-from workers.cluster import Cluster
-from workers.command import age
+from workers.commands.cluster import Cluster
+from workers.commands.finding import Finding, fail, ok, warn
+from workers.commands.reader import Reader
+from workers.commands.show import age
 from workers.encoder import Encoder
-from workers.finding import Finding, fail, ok, warn
-from workers.reader import Reader
 from workers.settings import Settings
 from workers.translator import Translator
 

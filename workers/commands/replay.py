@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 import click
 
-from workers.cluster import Cluster
-from workers.command import Wait, table
+from workers.commands.cluster import Cluster
+from workers.commands.show import Wait, table
+from workers.commands.sight import beating
 from workers.errors import CommandError
 from workers.kafka import CLASSIC
 from workers.settings import Settings, load
-from workers.sight import beating
 
 #: Seconds after which Kafka drops a KIP-848 member that is gone: the broker decides, this is its default.
 BROKER_SESSION_S = 45.0

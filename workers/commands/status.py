@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from workers.cluster import Cluster
-from workers.command import table
+from workers.commands.cluster import Cluster
+from workers.commands.show import table
+from workers.commands.sight import Sight, look, total
 from workers.errors import CommandError
 from workers.exits import FAILED
 from workers.pool import DEFAULT_WORKERS
 from workers.settings import Settings, load
-from workers.sight import Sight, look, total
 
 #: Entries of a partition's account, as the state files call them.
 ACCOUNT = ("consumed", "written", "dead_lettered", "uncommitted")

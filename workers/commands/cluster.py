@@ -14,9 +14,9 @@ from confluent_kafka import (
     admin,
 )
 
+from workers.commands.reach import Address, addresses, reach
 from workers.errors import CommandError
 from workers.kafka import client_properties, settings_error
-from workers.reach import Address, addresses, reach
 from workers.settings import Settings
 
 #: The client exports its classes without saying so to a type checker.

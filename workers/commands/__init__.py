@@ -1,0 +1,1 @@
+"""The operator's commands. A worker loads none of them."""
