@@ -46,6 +46,61 @@ is_digit(byte each)
     return (byte)(each - '0') < 10;
 }
 
+/* memcmp() and memcpy() of a few bytes, without a call: two moves of fixed size, which may overlap. */
+static inline uint64_t
+load64(const byte *at)
+{
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+static inline uint32_t
+load32(const byte *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+static inline bool
+is_same(const byte *one, const byte *other, size_t size)
+{
+    if (size >= 4 && size <= 8) {
+        return load32(one) == load32(other) && load32(one + size - 4) == load32(other + size - 4);
+    }
+    if (size > 8 && size <= 16) {
+        return load64(one) == load64(other) && load64(one + size - 8) == load64(other + size - 8);
+    }
+    if (size == 2) {
+        return one[0] == other[0] && one[1] == other[1];
+    }
+    return !memcmp(one, other, size);
+}
+
+static inline void
+copy(byte *to, const byte *from, size_t size)
+{
+    if (size >= 4 && size <= 8) {
+        uint32_t first = load32(from), last = load32(from + size - 4);
+        memcpy(to, &first, 4);
+        memcpy(to + size - 4, &last, 4);
+    }
+    else if (size > 8 && size <= 16) {
+        uint64_t first = load64(from), last = load64(from + size - 8);
+        memcpy(to, &first, 8);
+        memcpy(to + size - 8, &last, 8);
+    }
+    else if (size < 4) {
+        for (size_t each = 0; each < size; each++) {
+            to[each] = from[each];
+        }
+    }
+    else {
+        memcpy(to, from, size);
+    }
+}
+
 /* TAKEN where some bytes are UTF-8 as Python reads it. */
 static outcome
 check_utf8(slice text)

@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
     head *kept;
     head *last; /* of the record before: most streams come from few senders */
-    byte key[HEAD_KEY_BYTES];
+    byte key[HEAD_KEY_BYTES + 8]; /* and zeros up to a multiple of 8 */
     size_t key_size;
 } heads;
 
@@ -59,6 +59,7 @@ heads_key(heads *self, const slice *tags, size_t count)
         }
         at += size;
     }
+    memset(at, 0, 8);
     self->key_size = (size_t)(at - self->key);
     return true;
 }
@@ -74,18 +75,12 @@ heads_is(const heads *self, const head *which)
 static head *
 heads_place(const heads *self)
 {
-    uint64_t hash = 0;
-    size_t at = 0;
-    for (; at + 8 <= self->key_size; at += 8) {
-        uint64_t part;
-        memcpy(&part, self->key + at, 8);
-        hash = (hash ^ part) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 32;
+    uint64_t hash = self->key_size;
+    for (size_t at = 0; at < self->key_size; at += 8) {
+        /* Both shifts: what differs in the high bits of a part must reach the low ones, and so the place. */
+        hash = (hash ^ load64(self->key + at)) * UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 47 ^ hash >> 23;
     }
-    for (; at < self->key_size; at++) {
-        hash = (hash ^ self->key[at]) * UINT64_C(0x9E3779B97F4A7C15);
-    }
-    hash ^= hash >> 32;
     for (unsigned probe = 0; probe < HEAD_PROBES; probe++) {
         head *place = &self->kept[(hash + probe) % HEADS];
         if (place->key == NULL || heads_is(self, place)) {

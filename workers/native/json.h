@@ -58,7 +58,7 @@ json_number(record *self, const name *field, const byte **at)
         return LEFT;
     }
     if (whole) {
-        memcpy(self->at, read.text.at, read.text.size);
+        copy(self->at, read.text.at, read.text.size);
         self->at += read.text.size;
         return TAKEN;
     }
@@ -113,7 +113,7 @@ json_record(record *self, slice value)
         outcome done = TAKEN;
         name *field = record_guess(self);
         if (field != NULL && (size_t)(end - at) > field->key_size && at[field->key_size] == '"' &&
-            !memcmp(at, field->key, field->key_size)) {
+            is_same(at, field->key, field->key_size)) {
             at += field->key_size + 1;
         }
         else {

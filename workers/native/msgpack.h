@@ -208,7 +208,7 @@ msgpack_record(record *self, slice value)
         }
         outcome done = TAKEN;
         name *field = record_guess(self);
-        if (field == NULL || key.size != field->key_size || memcmp(key.at, field->key, key.size)) {
+        if (field == NULL || key.size != field->key_size || !is_same(key.at, field->key, key.size)) {
             for (size_t each = 0; each < key.size; each++) {
                 if (class_of[key.at[each]] != PLAIN) {
                     return LEFT;

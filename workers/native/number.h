@@ -220,7 +220,7 @@ put_float(byte **out, const number *from)
             while (text[size - 1] == '0' && text[size - 2] != '.') {
                 size--;
             }
-            memcpy(*out, text, size);
+            copy(*out, text, size);
             *out += size;
             return TAKEN;
         }

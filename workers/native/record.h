@@ -133,7 +133,7 @@ put_name(record *self, const name *field, size_t size)
     if (self->at != start) {
         *self->at++ = ',';
     }
-    memcpy(self->at, field->prefix, field->prefix_size);
+    copy(self->at, field->prefix, field->prefix_size);
     self->at += field->prefix_size;
     return true;
 }
@@ -168,7 +168,7 @@ take_text_number(record *self, const name *field, slice text)
             text.at++;
             text.size--;
         }
-        memcpy(self->at, text.at, text.size);
+        copy(self->at, text.at, text.size);
         self->at += text.size;
         return TAKEN;
     }
@@ -209,7 +209,7 @@ take_text(record *self, const name *field, slice text, bool ascii)
         return LEFT;
     }
     *self->at++ = '"';
-    memcpy(self->at, text.at, text.size);
+    copy(self->at, text.at, text.size);
     self->at += text.size;
     *self->at++ = '"';
     return ascii ? TAKEN : check_utf8(text);
@@ -238,7 +238,7 @@ take_constant(record *self, const name *field, slice text)
     if (!put_name(self, field, text.size)) {
         return LEFT;
     }
-    memcpy(self->at, text.at, text.size);
+    copy(self->at, text.at, text.size);
     self->at += text.size;
     return TAKEN;
 }
