@@ -5,7 +5,7 @@ import pytest
 from tests.unit import fakes
 from tests.unit.fakes import partition
 from workers.batch import Batch
-from workers.types import DeadLetter, Reason
+from workers.types import DeadLetter, Reason, origin_of, partition_of
 
 
 def filled(*numbers: int, dead: tuple[int, ...] = ()) -> Batch:
@@ -58,7 +58,7 @@ def test_dropping_a_partition_forgets_it_and_nothing_else() -> None:
     batch.drop({partition(0), partition(7)})
 
     assert batch.lines == [b"line1", b"line3"]
-    assert [origin.message.partition() for origin in batch.origins] == [1, 2]
+    assert [partition_of(origin_of(each).message) for each in batch.origins] == [partition(1), partition(2)]
     assert [letter.origin.message.partition() for letter in batch.dead_letters] == [1]
     assert batch.ends.keys() == batch.records.keys() == {partition(1), partition(2)}
     assert batch.size == sum(len(line) + 1 for line in batch.lines)
@@ -75,7 +75,7 @@ def test_dropping_every_partition_leaves_nothing_to_commit() -> None:
 
 def test_lines_that_became_dead_letters_are_taken_out() -> None:
     batch = filled(0, 0, 1)
-    batch.dead_letters.append(DeadLetter(batch.origins[1], Reason.REFUSED, ""))
+    batch.dead_letters.append(DeadLetter(origin_of(batch.origins[1]), Reason.REFUSED, ""))
 
     batch.take_out_dead_letters()
 
