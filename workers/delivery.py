@@ -81,7 +81,7 @@ class Delivery:
 
     def _write(self, batch: Batch, timeout_s: float) -> None:
         pieces = self._cut(list(zip(batch.lines, batch.origins, strict=True)))
-        held = set(batch.ends)
+        held, room = set(batch.ends), self._room
         while pieces:
             if batch.ends.keys() != held:
                 # A rebalance while waiting has taken partitions out of the batch.
@@ -107,7 +107,10 @@ class Delivery:
                 self.writes += 1
                 self.lines += len(piece)
                 self._backoff.reset()
-                self._room = min(self._room * 2, max(self._settings.batch_lines, len(piece)))
+        if self._room == room:
+            # Grows after a whole batch went through, not within one: a server's limit stays where it is,
+            # and each batch would find it anew.
+            self._room = min(room * 2, self._settings.batch_lines)
 
     def _cut(self, whole: Piece) -> list[Piece]:
         """The batch in pieces of what lately went through at once, the first one last."""

@@ -1,13 +1,16 @@
 """Line protocol as InfluxDB reads it: a reader of our own, to hold the encoder to.
 
 Written from the rules of the format, not from the encoder: a backslash escapes a separator in names and
-tag values, the quote and itself in strings, and is itself anywhere else.
+tag values, the quote and itself in strings, and is itself anywhere else; a string begins with a quote
+right behind the equals sign of a field.
 """
 
 import re
 from dataclasses import dataclass
 
-_TAGS_END = re.compile(r"(?<!\\) ")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]\d+)?")
+_STRING = re.compile(r'"(?:[^"\\]|\\["\\])*"', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,13 @@ class Point:
 
 def split_lines(body: str) -> list[str]:
     """Lines of a body: a line break inside a string is part of it."""
-    lines, start, quoted, in_fields, at = [], 0, False, False, 0
-    while at < len(body):
-        char = body[at]
-        if char == "\\" and at + 1 < len(body):
-            at += 1
-        elif char == " " and not quoted:
-            in_fields = True
-        elif char == '"' and in_fields and (quoted or body[at - 1] == "="):
-            quoted = not quoted
-        elif char == "\n" and not quoted:
-            lines.append(body[start:at])
-            start, in_fields = at + 1, False
-        at += 1
-    return [*lines, body[start:]]
+    lines: list[str] = []
+    while body:
+        _, behind = _tags_and_rest(body)
+        line = len(body) - len(behind) + _end(behind, "\n")
+        lines.append(body[:line])
+        body = body[line + 1 :]
+    return lines
 
 
 def parse(line: str) -> Point:
@@ -49,15 +45,45 @@ def parse(line: str) -> Point:
     Raises:
         ValueError: It is no line.
     """
-    end = _TAGS_END.search(line)
-    if end is None or line.startswith("#"):
-        raise ValueError("no fields, or a comment")
-    measurement, *pairs = _split(line[: end.start()], ",")
-    fields, _, time = line[end.end() :].rpartition(" ")
+    if line.startswith("#"):
+        raise ValueError("a comment")
+    head, rest = _tags_and_rest(line)
+    fields, _, time = rest.rpartition(" ")
+    measurement, *pairs = _split(head, ",")
     tags = dict(_pair(pair) for pair in pairs)
-    if len(tags) != len(pairs):
-        raise ValueError("a tag stands twice")
-    return Point(_plain(measurement), tags, dict(_field(each) for each in _fields(fields)), int(time))
+    if len(tags) != len(pairs) or not fields:
+        raise ValueError("a tag stands twice, or there are no fields")
+    return Point(_plain(measurement), tags, dict(_field(each) for each in _cut(fields, ",")), int(time))
+
+
+def _tags_and_rest(text: str) -> tuple[str, str]:
+    """What stands before and behind the first space that is not escaped."""
+    head, *rest = re.split(r"(?<!\\) ", text, maxsplit=1)
+    if not rest or "\n" in head:
+        raise ValueError("no fields")
+    return head, rest[0]
+
+
+def _cut(text: str, mark: str) -> list[str]:
+    """Parts of a text of fields, between marks that are neither escaped nor in a string."""
+    end = _end(text, mark)
+    return [text[:end], *_cut(text[end + 1 :], mark)] if end < len(text) else [text]
+
+
+def _end(text: str, mark: str) -> int:
+    """Place of the first such mark, or of the text's end."""
+    at, quoted, equals = 0, False, -2
+    while at < len(text) and (quoted or text[at] != mark):
+        if text[at] == "\\":
+            at += 1
+        elif text[at] == '"' and (quoted or equals == at - 1):
+            quoted = not quoted
+        elif text[at] == "=" and not quoted:
+            equals = at
+        at += 1
+    if quoted:
+        raise ValueError("a string without an end")
+    return at
 
 
 def _split(text: str, mark: str) -> list[str]:
@@ -70,38 +96,19 @@ def _plain(text: str) -> str:
 
 def _pair(text: str) -> tuple[str, str]:
     name, value = _split(text, "=")
-    if not (name and value) or re.search(r"[\x00-\x1f\x7f]", text):
+    if not (name and value) or _CONTROL.search(text):
         raise ValueError("an empty tag, or a control character")
     return _plain(name), _plain(value)
 
 
-def _fields(text: str) -> list[str]:
-    """Fields of a field set: commas inside strings separate nothing."""
-    fields, start, quoted, at = [], 0, False, 0
-    while at < len(text):
-        if text[at] == "\\":
-            at += 1
-        elif text[at] == '"' and (quoted or text[at - 1] == "="):
-            quoted = not quoted
-        elif text[at] == "," and not quoted:
-            fields.append(text[start:at])
-            start = at + 1
-        at += 1
-    if quoted:
-        raise ValueError("a string without an end")
-    return [*fields, text[start:]]
-
-
 def _field(text: str) -> tuple[str, float | bool | str]:
     name, value = re.split(r"(?<!\\)=", text, maxsplit=1)
-    if not name or re.search(r"[\x00-\x1f\x7f]", name):
+    if not name or _CONTROL.search(name):
         raise ValueError("a field without a name, or a control character in it")
-    if value.startswith('"'):
-        if not re.fullmatch(r'"(?:[^"\\]|\\["\\])*"', value, re.DOTALL):
-            raise ValueError("not one string")
+    if _STRING.fullmatch(value):
         return _plain(name), re.sub(r'\\(["\\])', r"\1", value[1:-1])
     if value in {"true", "false"}:
         return _plain(name), value == "true"
-    if not re.fullmatch(r"-?\d+(\.\d+)?(e[+-]\d+)?", value):
-        raise ValueError("no float")
+    if not _FLOAT.fullmatch(value):
+        raise ValueError("neither string, bool nor float")
     return _plain(name), float(value)
