@@ -5,8 +5,8 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from lab.errors import LabError
 from tests.faults.exchange import Cut, Fault, Reply
 from tests.faults.mend import mend
 from tests.faults.rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Minutes of faults; `make soak MINUTES=60` says otherwise.
 MINUTES = float(os.environ.get("MINUTES", "3"))
