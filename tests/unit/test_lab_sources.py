@@ -228,26 +228,27 @@ def test_the_files_of_the_build_are_in_the_package() -> None:
     assert f"influxdb/v2 v{build.VERSION} h1:" in folder.joinpath("go.sum").read_text()
 
 
-def test_every_jar_of_the_lock_has_a_digest() -> None:
-    wanted = jars.expected()
+def test_every_jar_of_the_lock_has_a_digest_and_a_name_of_its_own() -> None:
+    wanted = jars.lock()
 
-    assert f"kafka-clients-{jars.KAFKA}.jar" in wanted
-    assert f"kafka-tools-{jars.KAFKA}.jar" in wanted
+    assert f"org.apache.kafka:kafka-clients:{jars.KAFKA}" in wanted
+    assert f"org.apache.kafka:kafka-tools:{jars.KAFKA}" in wanted
     assert {len(digest) for digest in wanted.values()} == {64}
+    assert len({jars.file_name(coordinate) for coordinate in wanted}) == len(wanted)
 
 
 def test_a_jar_that_is_not_the_tested_one_is_refused(tmp_path: Path) -> None:
-    jar = tmp_path / "a.jar"
-    jar.write_bytes(b"one")
-    wanted = {"a.jar": hashlib.sha256(b"one").hexdigest()}
+    (tmp_path / "a-1.jar").write_bytes(b"one")
+    right = {"g:a:1": hashlib.sha256(b"one").hexdigest()}
+    wrong = {"g:a:1": hashlib.sha256(b"two").hexdigest()}
 
-    jars.verify({"a.jar": jar}, wanted)
-    with pytest.raises(LabError, match=r"a.jar is not the file"):
-        jars.verify({"a.jar": jar}, {"a.jar": hashlib.sha256(b"two").hexdigest()})
-    with pytest.raises(LabError, match=r"b.jar is missing"):
-        jars.verify({"a.jar": jar}, wanted | {"b.jar": ""})
-    with pytest.raises(LabError, match=r"a.jar is not the file"):
-        jars.verify({"a.jar": jar}, {})
+    jars.verify(tmp_path, right)
+    with pytest.raises(LabError, match=r"a-1.jar is not the file"):
+        jars.verify(tmp_path, wrong)
+    with pytest.raises(LabError, match=r"b-2.jar is missing"):
+        jars.verify(tmp_path, right | {"g:b:2": "0"})
+    with pytest.raises(LabError, match=r"a-1.jar is not the file"):
+        jars.verify(tmp_path, {})
 
 
 def test_rows_of_the_v1_endpoint_carry_their_tags() -> None:
