@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo lab-up lab-down check test faults docker-check
+.PHONY: help install demo lab-up lab-down check test faults soak docker-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,11 +38,15 @@ check: $(INSTALLED) ## format, lint, types and unit tests, under 30 seconds
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q --numprocesses 2 tests/unit
 
 test: check ## everything CI runs: check, integration and the quick fault tests
+	@$(BIN)/python -m lab prepare
 	@$(BIN)/pytest -q tests/integration
 	@$(BIN)/pytest -q -m quick tests/faults
+
+soak: $(INSTALLED) ## all faults together, one every 15 s: MINUTES=60, SEED=…
+	@MINUTES=$(or $(MINUTES),60) ONLY=31 $(BIN)/pytest -q -s tests/faults
 
 faults: $(INSTALLED) ## all 31 faults on the cluster (ONLY=8,15,22 some of them, SEED=… again the same)
 	@$(BIN)/pytest -q tests/faults
