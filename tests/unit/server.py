@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,9 @@ class _Server(ThreadingHTTPServer):
         self.requests: list[Request] = []
         self.over = threading.Event()
 
+    def handle_error(self, *_: object) -> None:
+        """Nothing: clients that go away are part of the tests."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -69,8 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         host, port = self.client_address[:2]
         lines = gzip.decompress(body).split(b"\n")
-        self.server.requests.append(Request(self.path, dict(self.headers), lines, (str(host), port)))
+        # The answer first: whoever sees the request recorded may script the next one's.
         answer = self.server.script.pop(0) if self.server.script else Answer()
+        self.server.requests.append(Request(self.path, dict(self.headers), lines, (str(host), port)))
         if answer.silent:
             self.server.over.wait(SILENCE_S)
         if answer.silent or not answer.status:
@@ -105,6 +110,13 @@ class Server:
     def requests(self) -> list[Request]:
         """All requests so far, in order."""
         return self._inner.requests
+
+    def wait_for(self, requests: int, timeout_s: float = 5.0) -> None:
+        """Return once so many requests have come in."""
+        deadline = time.monotonic() + timeout_s
+        while len(self.requests) < requests:
+            assert time.monotonic() < deadline, f"{len(self.requests)} of {requests} requests came"
+            time.sleep(0.005)
 
     def answer(self, *answers: Answer) -> None:
         """Give these answers to the next requests, in order; then 204 again."""

@@ -321,6 +321,7 @@ class TestConnection:
         monkeypatch.setattr(connection, "getresponse", interrupted)
         with pytest.raises(Stop):
             client.write(LINES, TIMEOUT_S)
+        influxdb.wait_for(2)
         influxdb.answer(told(503, "busy"))
 
         assert refusal(client).status == 503
