@@ -94,7 +94,7 @@ class GroupConsumer:
         if self._rebalanced and messages:
             # What was fetched under the old assignment may stand before what belongs to the new one, and
             # committing the last offset would cover a gap. Start over from the known positions.
-            self._rewind()
+            self._rewind({partition_of(message) for message in messages})
             return []
         if messages and len(self.owned) == 1:
             self._position[partition_of(messages[-1])] = messages[-1].offset() + 1
@@ -269,8 +269,9 @@ class GroupConsumer:
                 )
                 time.sleep(0.1)
 
-    def _rewind(self) -> None:
-        for partition in self.owned - self.stopped.keys():
+    def _rewind(self, partitions: set[Partition]) -> None:
+        # Only those that have handed something out: one whose offset is gone refuses every seek.
+        for partition in (partitions & self.owned) - self.stopped.keys():
             self._seek(partition, self._position.get(partition, OFFSET_BEGINNING))
 
     def _seek(self, partition: Partition, offset: int) -> None:

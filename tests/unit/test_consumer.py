@@ -1,0 +1,221 @@
+"""One member of the group: what it hands out, holds back and commits, against librdkafka's mock brokers."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.unit import brokers, fakes
+from tests.unit.brokers import PARTITIONS, Brokers
+from workers.consumer import GroupConsumer
+from workers.errors import SettingsError
+from workers.types import Message, Partition
+
+DEADLINE_S = 20.0
+
+#: Records of a topic, a quarter in each partition.
+RECORDS = 200
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Brokers]:
+    """Mock brokers for all tests of this module; each has its own topic and group."""
+    with brokers.running() as running:
+        yield running
+
+
+class Member:
+    """A member under test, with what it was told about partitions that went."""
+
+    def __init__(self, cluster: Brokers, topic: str, **options: object) -> None:
+        self.gone: list[tuple[set[Partition], bool]] = []
+        named = {
+            "TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap,
+            "TOWER_KAFKA_GROUP_ID": topic,
+            "TOWER_KAFKA_GROUP_PROTOCOL": "consumer",
+            "TOWER_TOPIC": topic,
+        }
+        self.consumer = GroupConsumer(
+            fakes.settings(named, **options), lambda partitions, lost: self.gone.append((partitions, lost))
+        )
+
+    def read(self, count: int, most: int = 1_000) -> list[Message]:
+        """So many messages, in the order they were handed out."""
+        messages: list[Message] = []
+
+        def enough() -> bool:
+            messages.extend(self.consumer.consume(min(most, count - len(messages)), 0.05))
+            return len(messages) >= count
+
+        until(enough)
+        return messages
+
+    def owns(self, count: int) -> bool:
+        """True once it owns so many partitions; waits a moment for them, paused."""
+        self.consumer.wait(0.05)
+        return len(self.consumer.owned) == count
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "this never came to be"
+
+
+@pytest.fixture
+def join(cluster: Brokers) -> Iterator[Callable[..., Member]]:
+    """Makes members, all closed at the end."""
+    with ExitStack() as closing:
+
+        def make(topic: str, **options: object) -> Member:
+            member = Member(cluster, topic, **options)
+            closing.callback(member.consumer.close)
+            return member
+
+        yield make
+
+
+def numbered(messages: list[Message]) -> dict[int, list[int]]:
+    """The offsets of messages by partition, in the order they came."""
+    found = defaultdict(list)
+    for message in messages:
+        found[message.partition()].append(message.offset())
+    return dict(found)
+
+
+EVERYTHING = {number: list(range(RECORDS // PARTITIONS)) for number in range(PARTITIONS)}
+
+
+def fill(cluster: Brokers, topic: str) -> None:
+    cluster.produce(topic, [b'{"memory":%d}' % number for number in range(RECORDS)])
+
+
+def test_a_new_group_begins_at_the_beginning_and_an_old_one_where_it_committed(
+    cluster: Brokers, join: Callable[..., Member]
+) -> None:
+    fill(cluster, "begin")
+    first = join("begin")
+    messages = first.read(RECORDS)
+    owned = set(first.consumer.owned)
+    first.consumer.commit({Partition("begin", number): 40 for number in range(3)}, blocking=True)
+    committed = dict(first.consumer.committed)
+    lags = {each.number: first.consumer.lag(each) for each in owned}
+    first.consumer.close()
+
+    second = join("begin")
+    rest = numbered(second.read(30 + 50))
+
+    assert numbered(messages) == EVERYTHING
+    assert owned == {Partition("begin", number) for number in range(PARTITIONS)}
+    assert committed == {Partition("begin", number): 40 for number in range(3)}
+    assert lags == {0: 10, 1: 10, 2: 10, 3: None}
+    assert first.gone == [(owned, False)]
+    assert rest == {number: list(range(40, 50)) for number in range(3)} | {3: list(range(50))}
+
+
+def test_a_pause_holds_everything_back_and_loses_nothing(
+    cluster: Brokers, join: Callable[..., Member]
+) -> None:
+    fill(cluster, "pause")
+    member = join("pause")
+    messages = member.read(30, most=10)
+    for _ in range(5):
+        member.consumer.wait(0.05)
+    while_paused = member.consumer.consume(100, 0.2)
+    positions = {each.number: member.consumer.position(each) for each in member.consumer.owned}
+    member.consumer.resume()
+    messages += member.read(RECORDS - 30)
+
+    assert while_paused == []
+    assert sum(position or 0 for position in positions.values()) == 30
+    assert numbered(messages) == EVERYTHING
+
+
+def test_a_pause_outlives_a_rebalance(cluster: Brokers, join: Callable[..., Member]) -> None:
+    fill(cluster, "paused")
+    member = join("paused")
+    member.consumer.wait(0.0)
+    until(lambda: member.owns(PARTITIONS))
+    for _ in range(6):
+        member.consumer.wait(0.05)
+
+    assert member.consumer.consume(100, 0.2) == []
+    member.consumer.resume()
+    assert numbered(member.read(RECORDS)) == EVERYTHING
+
+
+def test_a_rebalance_tells_what_goes_and_neither_loses_nor_reorders(
+    cluster: Brokers, join: Callable[..., Member]
+) -> None:
+    fill(cluster, "rebalance")
+    first = join("rebalance")
+    messages = {1: first.read(RECORDS), 2: []}
+    first.consumer.commit(dict.fromkeys(first.consumer.owned, 50), blocking=True)
+    second = join("rebalance")
+
+    def shared() -> bool:
+        messages[1] += first.consumer.consume(100, 0.02)
+        messages[2] += second.consumer.consume(100, 0.02)
+        return (
+            bool(second.consumer.owned) and len(first.consumer.owned | second.consumer.owned) == PARTITIONS
+        )
+
+    until(shared)
+    fill(cluster, "rebalance")
+    until(lambda: shared() and len(messages[1]) + len(messages[2]) >= 2 * RECORDS)
+
+    assert not first.consumer.owned & second.consumer.owned
+    assert first.gone == [(second.consumer.owned, False)]
+    assert {each for each, *_ in map(tuple, first.consumer.committed)} == {"rebalance"}
+    assert first.consumer.committed.keys() == first.consumer.owned
+    both = numbered(messages[1] + messages[2])
+    assert both == {number: list(range(100)) for number in range(PARTITIONS)}
+
+
+def test_an_offset_that_is_gone_stops_its_partition_loudly_and_no_other(
+    cluster: Brokers, join: Callable[..., Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(cluster, "gone")
+    cluster.commit("gone", "gone", [10, 20, 9_999, 40])
+    member = join("gone")
+    messages = member.read(40 + 30 + 10)
+    until(lambda: member.consumer.consume(1, 0.05) or member.consumer.stopped)
+
+    assert numbered(messages) == {0: list(range(10, 50)), 1: list(range(20, 50)), 3: list(range(40, 50))}
+    assert member.consumer.stopped.keys() == {Partition("gone", 2)}
+    assert "9999" in member.consumer.stopped[Partition("gone", 2)]
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert "replay" in record.getMessage()
+
+    member.consumer.wait(0.0)
+    member.consumer.resume()
+    fill(cluster, "gone")
+    assert 2 not in numbered(member.read(150))
+
+
+def test_a_commit_covers_owned_partitions_only(cluster: Brokers, join: Callable[..., Member]) -> None:
+    cluster.make_topic("foreign")
+    member = join("foreign")
+    member.consumer.commit({Partition("foreign", 0): 5}, blocking=True)
+    before = dict(member.consumer.committed)
+    until(lambda: member.consumer.consume(1, 0.05) or member.consumer.owned)
+    member.consumer.commit({Partition("foreign", 0): 0, Partition("foreign", 99): 5}, blocking=True)
+
+    assert before == {}
+    assert member.consumer.committed == {Partition("foreign", 0): 0}
+    assert member.consumer.commit_failures == 0
+
+
+def test_more_partitions_than_the_points_have_room_for_are_a_wrong_setting(
+    cluster: Brokers, join: Callable[..., Member]
+) -> None:
+    cluster.make_topic("room")
+    member = join("room", identity_partitions=2)
+
+    with pytest.raises(SettingsError) as caught:
+        until(lambda: member.consumer.consume(1, 0.05))
+
+    assert caught.value.option == "TOWER_IDENTITY_PARTITIONS"
