@@ -21,6 +21,7 @@ MAX_RECORDS = 1024
 EVENT_TIME = 0
 
 _JSON_SPACE = b" \t\r\n"
+_JSON_FIRST = frozenset(b"{[")
 
 #: A byte order mark, which Windows tools write before JSON and text; it is no part of either.
 _BOM = b"\xef\xbb\xbf"
@@ -57,8 +58,7 @@ def detect(value: bytes) -> str:
     JSON begins with `{` or `[`, msgpack maps and arrays with a byte that is no ASCII; what is left is
     legacy text.
     """
-    first = value.lstrip(_JSON_SPACE)[:1]
-    if first in {b"{", b"["}:
+    if value[0] in _JSON_FIRST or value.lstrip(_JSON_SPACE)[:1] in {b"{", b"["}:
         return "json"
     if value[0] in _MSGPACK_FIRST:
         return "msgpack"

@@ -19,6 +19,13 @@ CACHED = 10_000
 #: Possessive (`++`): a megabyte of digits with a letter behind it would otherwise be tried at every length.
 _NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 
+#: Digits that a double holds exactly: a whole number of no more can stand as it came.
+_DIGITS = 15
+_EXACT = 10**_DIGITS
+
+_NESTED = frozenset({dict, list})
+_TEXT = frozenset({str})
+
 
 class Encoder:
     """Turns records into lines, by the settings of one worker.
@@ -37,15 +44,16 @@ class Encoder:
         self._settings = settings
         self._identity = Identity(settings.identity_partitions)
         self._window_ns = settings.time_window_s * times.SECOND
+        self._tag_fields = settings.tag_fields
         self._numbers = frozenset(settings.number_fields)
         self._measurement = escape.measurement(settings.measurement)
         self._constant = {key: escape.tag(value) for key, value in settings.tags}
-        self._heads: dict[tuple[str | None, ...], str] = {}
+        self._heads: dict[tuple[Any, ...], str] = {}
         self._names: dict[str, str] = {}
 
     def encode(
         self,
-        record: Mapping[Any, Any],
+        record: dict[Any, Any],
         kafka_ms: int | None,
         partition: int,
         offset: int,
@@ -64,23 +72,23 @@ class Encoder:
             RecordError: The record cannot become a point.
         """
         moment, read = self._moment(record, kafka_ms)
-        values: dict[str, Any] = {}
-        self._flatten("", record.items(), 1, values)
+        values = self._flat(record)
         for name in read:
             values.pop(name, None)
-        tags = tuple(self._tag(values.pop(key, None)) for key in self._settings.tag_fields)
+        tags = tuple([values.pop(key, None) for key in self._tag_fields])
+        # Kept are heads of text alone, and no other type's value equals text: 7 is not found as "7" is.
+        head = self._heads.get(tags) or self.head(tuple(map(self._tag, tags)))
         fields = ",".join(self._fields(values))
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "no field with a value")
         time = self._identity.timestamp(moment, partition, offset, index)
         try:
-            return f"{self.head(tags)} {fields} {time}".encode()
+            return f"{head} {fields} {time}".encode()
         except UnicodeEncodeError:
             raise RecordError(Reason.TEXT, "half a surrogate pair") from None
 
     def _moment(self, record: Mapping[Any, Any], kafka_ms: int | None) -> tuple[times.Moment, list[str]]:
         """The record's time, or Kafka's, and the fields that were read for it."""
-        kafka = None if kafka_ms is None else times.from_milliseconds(kafka_ms)
         read: list[str] = []
         for name in self._settings.time_fields:
             if name not in record:
@@ -89,14 +97,27 @@ class Encoder:
             moment = times.parse(record[name])
             if moment is None:
                 self.left_out += 1
-            elif kafka is None or abs(moment.ns - kafka.ns) <= self._window_ns:
+            elif kafka_ms is None or abs(moment.ns - kafka_ms * times.MILLISECOND) <= self._window_ns:
                 return moment, read
             else:
                 self.disbelieved += 1
                 break
-        if kafka is None:
+        if kafka_ms is None:
             raise RecordError(Reason.NO_TIME, "neither the record nor Kafka tells a time")
-        return kafka, read
+        return times.from_milliseconds(kafka_ms), read
+
+    def _flat(self, record: dict[Any, Any]) -> dict[str, Any]:
+        """All fields on one level, in a dict of their own."""
+        # Most records are flat, which a set tells without a look at each field from here.
+        if (
+            len(record) <= self._settings.max_fields
+            and _NESTED.isdisjoint(map(type, record.values()))
+            and _TEXT.issuperset(map(type, record))
+        ):
+            return record.copy()
+        values: dict[str, Any] = {}
+        self._flatten("", record.items(), 1, values)
+        return values
 
     def _flatten(
         self, path: str, items: Iterable[tuple[Any, Any]], depth: int, values: dict[str, Any]
@@ -121,45 +142,48 @@ class Encoder:
             else:
                 values[name] = value
 
-    def _fields(self, values: dict[str, Any]) -> Iterable[str]:
+    def _fields(self, values: dict[str, Any]) -> list[str]:
+        """`name=value` of all that has a value InfluxDB has a type for."""
+        names, numbers = self._names, self._numbers
+        fields = []
         for name, value in values.items():
-            text = self._number(value) if name in self._numbers else self._value(value)
+            # What nearly all values are comes first; `_number` takes it too.
+            type_ = type(value)
+            if type_ is int and -_EXACT < value < _EXACT:
+                text: str | None = str(value)
+            elif name in numbers:
+                text = _number_of_text(value) if type_ is str else self._number(value)
+            else:
+                text = self._value(value)
             if text is None:
                 self.left_out += 1
             else:
-                yield (self._names.get(name) or self.name(name)) + text
+                fields.append((names.get(name) or self.name(name)) + text)
+        return fields
 
     def _number(self, value: Any) -> str | None:
         """A float field's text, None for what is no finite number."""
-        if isinstance(value, str):
-            text = value.strip()
-            # Up to 15 digits a double holds exactly, so they can stand as they came.
-            if len(text) <= 15 and text.isdecimal() and text.isascii():
-                return text if text[0] != "0" or text == "0" else str(int(text))
-            return self._float(float(text)) if _NUMBER.fullmatch(text) else None
         if isinstance(value, bytes):
-            return self._number(value.decode("utf-8", "replace"))
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str):
+            return _number_of_text(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         if isinstance(value, int):
-            if -(10**15) < value < 10**15:
+            if -_EXACT < value < _EXACT:
                 return str(value)
             try:
                 value = float(value)
             except OverflowError:
                 return None
-        return self._float(value)
-
-    @staticmethod
-    def _float(value: float) -> str | None:
-        return repr(value) if math.isfinite(value) else None
+        return _float(value)
 
     def _value(self, value: Any) -> str | None:
         """Any other field's text by its own type, None for what InfluxDB has no type for."""
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, Nanoseconds):
-            return self._float(value / times.SECOND)
+            return _float(value / times.SECOND)
         if isinstance(value, int | float):
             return self._number(value)
         if isinstance(value, bytes):
@@ -216,3 +240,17 @@ class Encoder:
                 self._heads.clear()
             self._heads[tags] = head = self._measurement + "".join(pairs)
         return head
+
+
+def _float(value: float) -> str | None:
+    return repr(value) if math.isfinite(value) else None
+
+
+def _number_of_text(text: str) -> str | None:
+    """A number that was sent as text, None for what is none."""
+    if text.isdecimal() and text.isascii() and len(text) <= _DIGITS:
+        return text if text[0] != "0" or text == "0" else str(int(text))
+    stripped = text.strip()
+    if stripped != text:
+        return _number_of_text(stripped)
+    return _float(float(text)) if _NUMBER.fullmatch(text) else None

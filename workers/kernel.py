@@ -15,13 +15,16 @@ try:
 except ImportError:  # Installed where no C compiler was.
     Kernel = None  # type: ignore[assignment,misc]
 
+#: Whether the extension is there.
+BUILT = Kernel is not None
+
 #: Kinds of a field, as in workers/native/names.h.
 NUMBER, TAG, TIME = 1, 2, 3
 
 
 def build(settings: Settings, encoder: Encoder) -> "Kernel | None":
     """A kernel that does what `encoder` does under `settings`, None where there can be none."""
-    if Kernel is None or settings.format == "text":
+    if not BUILT or settings.format == "text":
         return None
 
     def name_of(name: str) -> bytes | None:

@@ -36,12 +36,10 @@ def parse(value: Any) -> Moment | None:
     a value below 10^11 is in seconds (until the year 5138), each further factor of 1,000 one unit
     finer. Text is such a number or ISO 8601, taken as UTC where it names no zone.
     """
+    if type(value) is int:
+        return _from_whole(value)
     if isinstance(value, Nanoseconds):
         return Moment(int(value) // MILLISECOND * MILLISECOND, MILLISECOND)
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return _from_whole(value)
     if isinstance(value, float):
         return _from_float(value)
     if isinstance(value, str):
