@@ -216,8 +216,9 @@ class Rig:
         self.sampler.forget(self.excluded)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """The dead letters so far."""
-        return stored.dead_letters(self.bootstrap, self.dead_letter_topic)
+        """The dead letters so far. Their topic has one partition, so each letter's offset is its place."""
+        self.letters += stored.dead_letters(self.bootstrap, self.dead_letter_topic, len(self.letters))
+        return self.letters
 
     def figure(self, name: str, value: float | None) -> None:
         """Put a number into the result."""
@@ -273,7 +274,7 @@ class Rig:
     def judge(self, last: Sequence[checks.Vitals], crashes: int, repeats: int) -> None:
         """All checks, once nothing moves any more."""
         result = self.result
-        self.letters = self.dead_letters()
+        self.dead_letters()
         found = stored.collect(self.database.points(), self.ledger)
         unread = sum(1 for _ in stored.read_to_end(self.bootstrap, self.name, OFFSET_STORED, self.group))
         committed = self.lab.topics.committed(self.group, self.name)
