@@ -71,7 +71,7 @@ def test_refused_lines_alone_go_to_the_dead_letters(rig: Rig) -> None:
         since = time.monotonic()
         for seq in range(1_000 if rig.quick else 5_000):
             rig.load.send(0, make(rig.ledger, 0) if seq == 700 else None, poison=seq == 700)
-        rig.drain()
+        rig.settle()
         ((refused, cost),) = pieces(rig, since, status)
         most = 1 if status == 400 else 2 * math.ceil(math.log2(refused.lines))
         name = make.__name__
