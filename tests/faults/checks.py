@@ -204,17 +204,19 @@ def accounted(states: Iterable[Mapping[str, object]]) -> Verdict:
     return Verdict("C7", not wrong and count > 0, evidence)
 
 
-def amplification(lines: int, stored: Stored, allowed: float) -> Verdict:
-    """C8: lines InfluxDB acknowledged per distinct record are within what the fault explains.
+def amplification(lines: int, stored: Stored, extra: int) -> Verdict:
+    """C8: lines InfluxDB acknowledged more than once are no more than the fault explains.
 
     Args:
         lines: Lines of all writes that InfluxDB answered with 204.
         stored: What it holds.
-        allowed: Largest ratio: 1.0 without crashes, one batch per partition and crash more with them.
+        extra: Lines that may have been written again: none without crashes, one batch per partition and
+            crash with them.
     """
-    ratio = lines / stored.distinct if stored.distinct else 0.0
-    evidence = f"{lines} lines for {stored.distinct} records: {ratio:.4f}, allowed {allowed:.4f}"
-    return Verdict("C8", 0 < ratio <= allowed, evidence)
+    again = lines - stored.distinct
+    ratio = lines / max(1, stored.distinct)
+    evidence = f"{lines} lines for {stored.distinct} records ({ratio:.4f}): {again} again, at most {extra}"
+    return Verdict("C8", 0 <= again <= extra and lines > 0, evidence)
 
 
 def only_the_listed(ledger: Ledger, letters: Sequence[DeadLetter]) -> Verdict:

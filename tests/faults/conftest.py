@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -47,8 +46,8 @@ def number(item: pytest.Item) -> str:
 
 
 def is_quick(config: pytest.Config) -> bool:
-    """Whether only the quick part runs (`-m quick`), on a single node."""
-    return bool(config.option.markexpr == "quick")
+    """Whether only the quick part runs (`-m quick`, or `-m "not faults or quick"`), on a single node."""
+    return "quick" in str(config.option.markexpr)
 
 
 def pytest_report_header() -> str:
@@ -86,27 +85,28 @@ FAILED = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """Real Kafka and InfluxDB: three and three nodes, or one for the quick part.
+def fault_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Three controllers and three brokers; for the quick part the one node that all tests share.
 
-    LAB=folder uses a lab that is there and leaves it up.
+    LAB=folder uses a lab that is up already and leaves it up.
     """
+    if is_quick(request.config):
+        yield request.getfixturevalue("lab")
+        return
     if folder := os.environ.get("LAB"):
         yield Lab(Path(folder)).up()
         return
-    topology = Topology.SINGLE if is_quick(request.config) else Topology.CLUSTER
-    folder_ = Path(tempfile.mkdtemp(prefix="tower-lab-"))
-    made = Lab(folder_ / "lab", Wanted.free_ports(topology))
-    try:
-        yield made.up()
-    finally:
-        made.down(purge=True)
-        shutil.rmtree(folder_, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="tower-lab-") as folder,
+        Lab(Path(folder) / "lab", Wanted.free_ports(Topology.CLUSTER)) as up,
+    ):
+        yield up
 
 
 @pytest.fixture
-def rig(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """A scenario's rig; afterwards all of it is stopped, the lab mended, and the result written down."""
+def rig(fault_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """A scenario's rig; afterwards all of it is stopped, and the result written down."""
+    lab = fault_lab
     mend(lab)
     title = request.node.originalname.removeprefix("test_").replace("_", " ")
     if hasattr(request.node, "callspec"):

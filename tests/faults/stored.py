@@ -162,16 +162,20 @@ def partitions_of(consumer: Consumer, topic: str, timeout_s: float = 10) -> list
 
 
 def dead_letters(
-    bootstrap: str, topic: str, timeout_s: float = TIMEOUT_S, properties: Mapping[str, Any] | None = None
+    bootstrap: str,
+    topic: str,
+    start: int = OFFSET_BEGINNING,
+    timeout_s: float = TIMEOUT_S,
+    properties: Mapping[str, Any] | None = None,
 ) -> list[DeadLetter]:
-    """All messages of the dead-letter topic.
+    """Messages of the dead-letter topic from an offset on, all by default.
 
     Raises:
         TimeoutError: The topic's end was not reached in time.
     """
     letters = []
     for message in read_to_end(
-        bootstrap, topic, OFFSET_BEGINNING, "reader", timeout_s=timeout_s, properties=properties
+        bootstrap, topic, start, "reader", timeout_s=timeout_s, properties=properties
     ):
         headers = {key: raw.decode("utf-8", "replace") for key, raw in message.headers() or []}
         letters.append(

@@ -81,7 +81,6 @@ def test_a_worker_killed_between_the_204_and_its_commit_writes_the_same_points_a
     rig.finish(crashes=rounds)
 
 
-@pytest.mark.quick
 @pytest.mark.faults(10)
 def test_sigterm_under_load_is_one_flush_one_commit_and_exit_code_zero(rig: Rig) -> None:
     """SIGTERM at random instants, twice over now and then, and restarts of the whole pool."""
