@@ -1,0 +1,84 @@
+"""What was produced against what is stored, by sequence number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: More than so many points of one record are counted as this many.
+MOST = 255
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of one bucket.
+
+    Attributes:
+        produced: records that should be stored.
+        points: points found.
+        stored: different records among them.
+        lost: records without a point.
+        duplicated: points beyond the first of a record.
+        unknown: points of no record that was produced.
+        partitions: stored records by partition.
+    """
+
+    produced: int
+    points: int
+    stored: int
+    lost: int
+    duplicated: int
+    unknown: int
+    partitions: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every record is stored exactly once, and nothing else is."""
+        return not (self.lost or self.duplicated or self.unknown)
+
+
+def settle(
+    sequences: Iterable[int], produced: int, partitions: int, is_bad: Callable[[int], bool] | None = None
+) -> Account:
+    """Count points by record.
+
+    Args:
+        sequences: `seq` of every point that was found.
+        produced: records were numbered from 0 up to this.
+        partitions: record n went to partition n modulo this.
+        is_bad: tells the records that cannot become points.
+    """
+    times = bytearray(produced)
+    points = unknown = duplicated = 0
+    for seq in sequences:
+        points += 1
+        if not 0 <= seq < produced:
+            unknown += 1
+            continue
+        found = times[seq]
+        if found:
+            duplicated += 1
+        if found < MOST:
+            times[seq] = found + 1
+    wrong = {seq for seq in range(produced) if is_bad(seq)} if is_bad is not None else set()
+    for seq in wrong:
+        if times[seq]:
+            unknown += times[seq]
+            times[seq] = 0
+    stored = produced - times.count(0)
+    return Account(
+        produced=produced - len(wrong),
+        points=points,
+        stored=stored,
+        lost=produced - len(wrong) - stored,
+        duplicated=duplicated,
+        unknown=unknown,
+        partitions={
+            number: len(part) - part.count(0)
+            for number in range(partitions)
+            for part in [times[number::partitions]]
+        },
+    )

@@ -1,0 +1,197 @@
+"""What influxd alone can take on this machine: bodies encoded and compressed beforehand, sent at once."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+from isal import isal_zlib
+
+from bench.meter import Meter
+from lab.errors import LabError
+from lab.provision import ORG
+from workers.batch import Batch
+from workers.encoder import Encoder
+from workers.settings import load
+from workers.translator import Translator
+from workers.writer import COMPRESSION, GZIP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.bucket import Bucket
+    from bench.record import Shape
+    from bench.rig import Rig
+
+#: Lines of a body and connections that are tried; the best pair counts.
+SIZES = (5_000, 10_000, 20_000)
+CONNECTIONS = (2, 3)
+#: Records of a trial that chooses the best pair, at most.
+TRIAL = 200_000
+#: Seconds one request may take.
+REQUEST_S = 60.0
+CREATE_TIME = 1
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The outcome of one run against influxd alone."""
+
+    records: int
+    seconds: float
+    records_per_s: float
+    influxd_cpu_us_per_record: float
+    body_lines: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the workers' translator reads one."""
+
+    number: int
+    place: int
+    content: bytes
+    moment: int
+
+    def topic(self) -> str:
+        """Any name: it is in no line."""
+        return "bench"
+
+    def partition(self) -> int:
+        """Number of the partition."""
+        return self.number
+
+    def offset(self) -> int:
+        """Offset in it."""
+        return self.place
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kafka's time."""
+        return CREATE_TIME, self.moment
+
+    def value(self) -> bytes:
+        """The record."""
+        return self.content
+
+    def error(self) -> None:
+        """It is a record."""
+
+
+def bodies(shape: Shape, count: int, partitions: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Gzip bodies with the same lines that workers make of the same records, and their lines' number.
+
+    Args:
+        shape: the records.
+        count: how many.
+        partitions: over which they are spread; a body has lines of one, as a worker's has.
+        size: lines of a body.
+    """
+    settings = load({"TOWER_INFLUXDB_TOKEN": "-", "TOWER_IDENTITY_PARTITIONS": str(max(16, partitions))})
+    translator = Translator(settings, Encoder(settings))
+    for first in range(0, count, size * partitions):
+        values = shape.values(first, min(size * partitions, count - first))
+        for number in range(partitions):
+            messages = [
+                Message(number, first // partitions + place, value, int(shape.clock.start_ms))
+                for place, value in enumerate(values[number::partitions])
+            ]
+            batch = Batch()
+            translator.translate(messages, batch)
+            if batch.lines:
+                body = isal_zlib.compress(b"\n".join(batch.lines), COMPRESSION, GZIP)
+                yield len(batch.lines), body
+
+
+def measure(rig: Rig, shape: Shape, count: int, partitions: int = 3) -> tuple[Ceiling, list[Ceiling]]:
+    """The best that influxd alone does with these records.
+
+    Each pair of body size and connections is tried on fewer records; the best one then takes all of them,
+    as over a longer run influxd also has to compact what it stored.
+
+    Returns:
+        The run of all records, and the trials before it.
+    """
+    trials: list[Ceiling] = []
+    for size in SIZES:
+        made = list(bodies(shape, min(count, TRIAL), partitions, size))
+        trials += [_run(rig, made, size, connections) for connections in CONNECTIONS]
+    best = max(trials, key=lambda trial: trial.records_per_s)
+    if count <= TRIAL:
+        return best, trials
+    whole = list(bodies(shape, count, partitions, best.body_lines))
+    return _run(rig, whole, best.body_lines, best.connections), trials
+
+
+def _run(rig: Rig, made: list[tuple[int, bytes]], size: int, connections: int) -> Ceiling:
+    records = sum(lines for lines, _ in made)
+    text = f"influxd alone: {records:,} records, {size:,} a body, {connections} connections"
+    with rig.bucket() as bucket, Meter({"influxd": rig.influxd}) as meter, rig.progress.step(text) as step:
+        queue, failed = iter(made), list[str]()
+        lock = threading.Lock()
+
+        def send() -> None:
+            sender = Sender(rig.lab.influxdb.url, bucket)
+            while not failed:
+                with lock:
+                    body = next(queue, None)
+                if body is None:
+                    break
+                try:
+                    sender.send(body[1])
+                except (OSError, http.client.HTTPException, LabError) as error:
+                    failed.append(str(error))
+            sender.close()
+
+        threads = [threading.Thread(target=send, daemon=True) for _ in range(connections)]
+        began = time.time()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ended = time.time()
+        seconds = ended - began
+        step.note(f"{records / seconds:,.0f} a second")
+        if failed:
+            raise LabError(f"influxd did not take the bodies of the ceiling: {failed[0]}")
+        stored = bucket.count()
+        if stored != records:
+            raise LabError(f"the ceiling's bodies held {records} records, InfluxDB stored {stored}")
+    cpu = meter.series["influxd"].cpu_between(began, ended)
+    return Ceiling(records, seconds, records / seconds, cpu / records * 1e6, size, connections)
+
+
+class Sender:
+    """One kept connection that writes ready-made bodies."""
+
+    def __init__(self, url: str, bucket: Bucket) -> None:
+        split = urlsplit(url)
+        self._connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=REQUEST_S)
+        query = urlencode({"org": ORG, "bucket": bucket.name, "precision": "ns"})
+        self._path = f"/api/v2/write?{query}"
+        self._headers = {"Authorization": f"Token {bucket.token}", "Content-Encoding": "gzip"}
+
+    def send(self, body: bytes) -> None:
+        """Write one.
+
+        Raises:
+            LabError: the answer is not 204.
+        """
+        self._connection.request("POST", self._path, body, self._headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        if answer.status != 204:
+            raise LabError(f"InfluxDB answered {answer.status}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def as_json(best: Ceiling, trials: list[Ceiling]) -> dict[str, Any]:
+    """For the report."""
+    return asdict(best) | {"trials": [asdict(each) for each in trials]}

@@ -1,0 +1,56 @@
+"""Where figures were measured: the machine and the versions of everything involved."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import confluent_kafka
+import psutil
+
+from lab.jars import KAFKA
+
+if TYPE_CHECKING:
+    from lab.lab import Lab
+
+PACKAGES = ("tower", "confluent-kafka", "isal", "msgpack", "msgspec", "supervisor")
+
+
+def machine() -> dict[str, Any]:
+    """What is known of this machine, nothing that names it."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        # Of others: figures taken beside a load of one or more are provisional.
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def versions(lab: Lab | None = None) -> dict[str, str]:
+    """Versions of everything that a record passes."""
+    found = {name: metadata.version(name) for name in PACKAGES}
+    found |= {
+        "python": platform.python_version(),
+        "librdkafka": str(confluent_kafka.libversion()[0]),
+        "kernel": "native" if find_spec("workers._kernel") is not None else "python",
+        "kafka": KAFKA,
+    }
+    if lab is not None:
+        found["influxd"] = str((lab.influxdb.health() or {}).get("version", "")).lstrip("v")
+    return found
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.machine()

@@ -1,0 +1,129 @@
+"""A pool of workers in a folder of its own, under supervisord with the project's own supervisor.conf."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from lab.errors import LabError, SlowError
+from lab.process import Server, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Seconds for all workers to drain and leave, above the 20 s that supervisor.conf gives each.
+STOP_S = 40.0
+
+
+class Pool(Server):
+    """supervisord and its workers.
+
+    The folder stands for a checkout: supervisor.conf and .venv are links to the real ones, `var` is its
+    own.
+
+    Args:
+        folder: where all of it lives. A socket's path has to fit 107 characters, so a short one.
+        settings: the workers' environment.
+        workers: how many.
+        prefix: words before the command line: `ip netns exec …` puts the pool on another host.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str], workers: int = 3, prefix: Sequence[str] = ()
+    ) -> None:
+        super().__init__("the pool", folder)
+        self.workers = workers
+        self.var = folder / "var"
+        self._settings = dict(settings)
+        self._prefix = list(prefix)
+
+    def start(self) -> None:
+        """Start supervisord; does not wait for the workers."""
+        self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, target in {
+            "supervisor.conf": ROOT / "supervisor.conf",
+            ".venv": Path(sys.prefix),
+        }.items():
+            link = self.folder / name
+            if not link.is_symlink():
+                link.symlink_to(target)
+        argv = [*self._prefix, sys.executable, "-m", "supervisor.supervisord", "-n"]
+        settings = {"TOWER_WORKERS": str(self.workers)} | self._settings
+        self.launch([*argv, "-c", str(self.folder / "supervisor.conf")], environment(**settings))
+
+    def serving(self, timeout_s: float = 1.0) -> bool:  # noqa: ARG002 - reading files takes no time
+        """Whether every worker runs and says so."""
+        return [each.get("state") for each in self.states()] == ["running"] * self.workers
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Stop it as an operator would."""
+        super().stop(timeout_s)
+
+    def processes(self) -> list[psutil.Process]:
+        """The worker processes that run now."""
+        parent = self.process()
+        if parent is None:
+            return []
+        with contextlib.suppress(psutil.Error):
+            return [each for each in parent.children(recursive=True) if _is_worker(each)]
+        return []
+
+    def states(self) -> list[dict[str, Any]]:
+        """The state file of each worker that has one."""
+        found = []
+        for number in range(self.workers):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(json.loads((self.var / f"worker-{number}.json").read_text()))
+        return found
+
+    def counter(self, name: str) -> int:
+        """Sum of one counter over all workers."""
+        return sum(int(each.get("counters", {}).get(name, 0)) for each in self.states())
+
+    def owned(self) -> int:
+        """How many partitions have a worker."""
+        return sum(len(each.get("owned", [])) for each in self.states())
+
+    def starts(self) -> int:
+        """How many times a worker was started."""
+        with contextlib.suppress(FileNotFoundError):
+            return len(re.findall(r"spawned: ", (self.var / "supervisord.log").read_text()))
+        return 0
+
+    def logs(self, lines: int = 10) -> str:
+        """The end of each worker's log."""
+        found = [f"supervisord:\n{self.log_tail(lines)}"]
+        for log in sorted(self.var.glob("worker-*.log"))[:3]:
+            text = log.read_text(errors="replace").splitlines()[-lines:]
+            found.append("\n".join([f"{log.name}:", *(f"    {line[:300]}" for line in text)]))
+        return "\n".join(found)
+
+    def until(self, done: Callable[[], bool], timeout_s: float, what: str, every_s: float = 0.1) -> float:
+        """Wait for something; the seconds it took.
+
+        Raises:
+            LabError: the pool ended.
+            SlowError: it did not come in time; has the end of each log.
+        """
+        began = time.monotonic()
+        while not done():
+            if self.process() is None:
+                raise LabError(f"{self.exited()}\n{self.logs()}")
+            if time.monotonic() - began > timeout_s:
+                raise SlowError(f"waited {timeout_s:.0f} s for {what}\n{self.logs()}")
+            time.sleep(every_s)
+        return time.monotonic() - began
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "workers" in process.cmdline()
+    return False

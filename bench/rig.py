@@ -1,0 +1,168 @@
+"""What every measurement stands on: the lab, and topics, buckets and pools of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+from bench.bucket import Bucket
+from bench.pool import Pool
+from bench.produce import Load, Target
+from lab.lab import Lab
+from lab.plan import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bench.record import Shape
+    from lab.progress import Progress
+
+#: Seconds for a pool's workers to start and share out the partitions.
+JOIN_S = 90.0
+
+
+class Rig:
+    """A lab and what is made in it.
+
+    Args:
+        progress: where waits are shown.
+        data: folder of a lab that is there, or is made and stays; None for one that passes.
+        host: address that a passing lab listens on, so that other hosts can reach it.
+    """
+
+    def __init__(self, progress: Progress, data: Path | None = None, host: str | None = None) -> None:
+        self.progress = progress
+        self._data = data
+        self._host = host
+        self._stack = ExitStack()
+        # Not by the second: two benches may be started in one.
+        self._run = f"bench-{os.getpid()}"
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        folder = self._data
+        if folder is None:
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tower-bench-")))
+            folder /= "lab"
+            self.lab = self._stack.enter_context(
+                Lab(folder, Wanted.free_ports(host=self._host), self.progress)
+            )
+        else:
+            self.lab = Lab(folder, Wanted(), self.progress).up()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+    @contextmanager
+    def topic(self, partitions: int) -> Iterator[Target]:
+        """A topic of its own, with one for dead letters."""
+        name = f"{self._run}-{next(self._numbers)}"
+        self.lab.topics.create(name, partitions)
+        self.lab.topics.create(f"{name}.dlq", 1)
+        try:
+            yield Target(self.lab.bootstrap_servers, name, partitions)
+        finally:
+            for each in (name, f"{name}.dlq"):
+                self.lab.topics.delete(each)
+
+    @contextmanager
+    def bucket(self) -> Iterator[Bucket]:
+        """A bucket of its own."""
+        bucket = Bucket(self.lab, f"{self._run}-{next(self._numbers)}")
+        try:
+            yield bucket
+        finally:
+            bucket.drop()
+
+    @contextmanager
+    def pool(
+        self,
+        target: Target,
+        bucket: Bucket,
+        workers: int,
+        settings: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> Iterator[Pool]:
+        """A pool that is not started yet; it is stopped at the end.
+
+        Args:
+            target: topic to read; also the name of the group.
+            bucket: bucket to write.
+            workers: how many.
+            settings: what else the workers are told.
+            prefix: words before the command line.
+        """
+        folder = self.lab.data / f"pool-{next(self._numbers)}"
+        pool = Pool(folder, self.settings(target, bucket) | dict(settings or {}), workers, prefix)
+        try:
+            yield pool
+        finally:
+            pool.stop()
+
+    def settings(self, target: Target, bucket: Bucket) -> dict[str, str]:
+        """A worker's settings for one topic and one bucket."""
+        settings = self.lab.worker_environment()
+        del settings["TOWER_INFLUXDB_TOKEN_FILE"]
+        if target.partitions > 16:  # The default of the setting.
+            settings["TOWER_IDENTITY_PARTITIONS"] = str(target.partitions)
+        return settings | {
+            "TOWER_TOPIC": target.topic,
+            "TOWER_DEAD_LETTER_TOPIC": f"{target.topic}.dlq",
+            "TOWER_KAFKA_GROUP_ID": target.topic,
+            "TOWER_INFLUXDB_BUCKET": bucket.name,
+            "TOWER_INFLUXDB_DATABASE": bucket.name,
+            "TOWER_INFLUXDB_TOKEN": bucket.token,
+        }
+
+    def fill(self, target: Target, shape: Shape, count: int) -> None:
+        """Prefill a topic and see that Kafka has every record."""
+        with self.progress.step(f"producing {count:,} {shape.form.value} records") as step:
+            seconds = Load(target, shape).fill(0, count, step.note)
+            step.note(f"{count / seconds:,.0f} a second")
+
+    def lag(self, target: Target) -> int:
+        """Records of the topic that the group has not committed."""
+        ends = self.lab.topics.log_ends(target.topic)
+        done = self.lab.topics.committed(target.topic, target.topic)
+        return sum(end - (done.get(number) or 0) for number, end in ends.items())
+
+    def influxd(self) -> list[psutil.Process]:
+        """The database's process."""
+        return _running([self.lab.influxdb.process()])
+
+    def kafka(self) -> list[psutil.Process]:
+        """The brokers' processes."""
+        return _running([node.process() for node in self.lab.nodes])
+
+    def settle(self, quiet_s: float = 1.0, most_s: float = 20.0) -> None:
+        """Wait until influxd and Kafka have nothing left to do from before: compactions, deletions."""
+        processes = self.influxd() + self.kafka()
+        began = time.monotonic()
+        with self.progress.step("letting servers come to rest"):
+            while time.monotonic() - began < most_s:
+                before = _cpu(processes)
+                time.sleep(quiet_s)
+                if _cpu(processes) - before < 0.1 * quiet_s:
+                    return
+
+
+def _running(found: list[psutil.Process | None]) -> list[psutil.Process]:
+    return [each for each in found if each is not None]
+
+
+def _cpu(processes: list[psutil.Process]) -> float:
+    used = 0.0
+    for each in processes:
+        with contextlib.suppress(psutil.Error):
+            times = each.cpu_times()
+            used += times.user + times.system
+    return used
