@@ -20,7 +20,12 @@ from urllib.parse import urlencode
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-TOPICS = (("resource", 3), ("resource.dlq", 1))
+#: Each topic's partitions and what it needs beside two copies in sync. A dead letter is the message as it
+#: came, with headers: up to the 20,000,000 bytes the workers' producer sends.
+TOPICS: tuple[tuple[str, int, dict[str, str]], ...] = (
+    ("resource", 3, {}),
+    ("resource.dlq", 1, {"max.message.bytes": "20971520"}),
+)
 RETENTION_POLICY = "autogen"
 #: Seconds that Kafka may take until it can make a topic with all its copies.
 KAFKA_S = 120.0
@@ -52,9 +57,9 @@ def topics(bootstrap: str) -> None:
     """Make the topics, three copies each, waiting for the third broker if need be."""
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     deadline = time.monotonic() + KAFKA_S
-    for name, partitions in TOPICS:
+    for name, partitions, needs in TOPICS:
         while True:
-            topic = NewTopic(name, partitions, 3, config={"min.insync.replicas": "2"})
+            topic = NewTopic(name, partitions, 3, config={"min.insync.replicas": "2", **needs})
             try:
                 client.create_topics([topic])[name].result(30)
                 print(f"topic {name}: made")

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from workers.settings import options
+from workers.settings import load, options
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -27,6 +27,67 @@ def test_the_nodes_have_the_labs_ids_and_ports() -> None:
         assert f'KAFKA_NODE_ID: "{number}"' in text
         assert re.search(rf"KAFKA_LISTENERS: \w+://:{port}$", text, re.MULTILINE)
         assert f"/localhost/{port}" in text
+
+
+def test_the_images_are_those_of_the_lab() -> None:
+    assert set(re.findall(r"^ +image: (.+)$", COMPOSE, re.MULTILINE)) == {
+        "apache/kafka:4.2.0",
+        "influxdb:2.8",
+        "chronograf:1.10",
+        "tower",
+    }
+
+
+def test_everything_is_on_the_hosts_network_with_bounded_logs() -> None:
+    names = re.findall(r"^  ([\w-]+):\n    ", COMPOSE.partition("\nservices:")[2], re.MULTILINE)
+
+    assert len(names) == 10
+    for name in names:
+        text = service(name)
+        if "<<: *" not in text.splitlines()[0]:
+            assert "network_mode: host" in text, name
+            assert "logging: *logging" in text, name
+    shared = COMPOSE.partition("x-kafka: &kafka")[2].partition("\n\n")[0]
+    assert "network_mode: host" in shared
+    assert "logging: *logging" in shared
+
+
+def test_kafka_keeps_three_copies_of_which_two_are_in_sync() -> None:
+    for name, value in (
+        ("DEFAULT_REPLICATION_FACTOR", 3),
+        ("MIN_INSYNC_REPLICAS", 2),
+        ("OFFSETS_TOPIC_REPLICATION_FACTOR", 3),
+        ("TRANSACTION_STATE_LOG_MIN_ISR", 2),
+    ):
+        assert f'  KAFKA_{name}: "{value}"\n' in COMPOSE
+
+
+def test_the_dead_letters_take_what_the_producer_sends() -> None:
+    largest = re.search(r'"max.message.bytes": "(\d+)"', (DOCKER / "provision.py").read_text())
+    sent = re.search(r'"message.max.bytes": ([\d_]+)', (ROOT / "workers" / "kafka.py").read_text())
+
+    assert largest is not None
+    assert sent is not None
+    assert int(largest.group(1)) > int(sent.group(1))
+
+
+def test_the_workers_settings_are_valid(tmp_path: Path) -> None:
+    block = service("tower").partition("    environment:\n")[2]
+    given = dict(re.findall(r"^      (TOWER_\w+): (.+)$", block, re.MULTILINE))
+    token = tmp_path / "token"
+    token.write_text("canary")
+    assert given.pop("TOWER_WORKERS") == "${TOWER_WORKERS:-3}"
+    assert given.pop("TOWER_INFLUXDB_TOKEN_FILE") == "/run/tower/token"
+
+    settings = load(given | {"TOWER_INFLUXDB_TOKEN_FILE": str(token)})
+
+    assert (settings.influxdb_org, settings.influxdb_bucket) == ("GIST", "Labs")
+    assert settings.kafka["bootstrap.servers"] == "localhost:9090,localhost:9091,localhost:9092"
+
+
+def test_health_is_what_the_status_command_says() -> None:
+    assert 'CMD ["python", "-m", "workers", "status"]' in DOCKERFILE
+    assert "healthcheck" not in service("tower")
 
 
 def test_the_container_is_given_longer_than_supervisord_gives_the_workers() -> None:
