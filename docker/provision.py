@@ -108,8 +108,11 @@ def v1_user(influxdb: Influxdb, org: str, bucket: str, name: str, password: str)
     print(f"v1 user {name}: {'is there' if found else 'made'}")
 
 
-def worker_token(influxdb: Influxdb, org: str, bucket: str, file: Path, uid: int) -> None:
-    """Leave a token that may only write to the bucket where the workers, and nobody else, can read it."""
+def worker_token(influxdb: Influxdb, org: str, bucket: str, file: Path, gid: int) -> None:
+    """Leave a token that may only write to the bucket where only the workers' group can read it.
+
+    The file stays root's: without capabilities even root reads only its own, and the next run has to.
+    """
     kept = file.read_text().strip() if file.exists() else None
     if kept and any(each["token"] == kept for each in influxdb.find("/api/v2/authorizations", orgID=org)):
         print("worker token: is there")
@@ -126,9 +129,9 @@ def worker_token(influxdb: Influxdb, org: str, bucket: str, file: Path, uid: int
     )
     draft = file.with_suffix(".new")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as out:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440), "w") as out:
         out.write(made["token"])
-    os.chown(draft, uid, uid)
+    os.chown(draft, -1, gid)
     draft.replace(file)
     print("worker token: made")
 
@@ -145,7 +148,7 @@ def main(environ: Mapping[str, str] = os.environ) -> None:
         bucket = influxdb.find("/api/v2/buckets", orgID=org, name=name)[0]["id"]
         mapping(influxdb, org, bucket, name)
         v1_user(influxdb, org, bucket, environ["INFLUXDB_V1_USER"], password)
-        worker_token(influxdb, org, bucket, Path(environ["WORKER_TOKEN_FILE"]), int(environ["WORKER_UID"]))
+        worker_token(influxdb, org, bucket, Path(environ["WORKER_TOKEN_FILE"]), int(environ["WORKER_GID"]))
     except urllib.error.HTTPError as error:
         # Its body may repeat what was sent, so it is not printed.
         raise SystemExit(f"InfluxDB answered {error.code} to {error.url.partition('?')[0]}") from None

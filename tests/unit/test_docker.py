@@ -99,6 +99,23 @@ def test_the_container_is_given_longer_than_supervisord_gives_the_workers() -> N
     assert int(grace.group(1)) > int(wait.group(1))
 
 
+def test_no_read_only_service_has_secrets_from_the_environment() -> None:
+    """Compose refuses the two together, which its schema does not know (docker/compose#12531)."""
+    for name in re.findall(r"^  ([\w-]+):\n    ", COMPOSE.partition("\nservices:")[2], re.MULTILINE):
+        text = service(name)
+        assert not ("    read_only: true" in text and "    secrets:" in text), name
+
+
+def test_the_next_provisioning_can_read_the_token_it_left() -> None:
+    """It is root without DAC_OVERRIDE: the file has to stay root's, and be the workers' by group."""
+    script = (DOCKER / "provision.py").read_text()
+
+    assert "os.chown(draft, -1, gid)" in script
+    assert "0o440)" in script
+    assert "cap_add: [CHOWN]\n" in service("provision")
+    assert 'WORKER_GID: "10001"' in service("provision")
+
+
 def test_tower_runs_without_rights() -> None:
     text = service("tower")
 
