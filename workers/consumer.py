@@ -1,33 +1,32 @@
 """This worker's member of the consumer group: the one room that consumes and commits."""
 
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from workers.errors import SettingsError
-from workers.kafka import consumer_properties, is_incremental, settings_error
+from workers.errors import DrainExpired, SettingsError
+from workers.kafka import ADVICE, consumer_properties, is_incremental, settings_error
 from workers.log import Repeats
+from workers.retry import Backoff
 from workers.settings import Settings
 from workers.types import Message, Partition, partition_of
 
 #: Seconds that one question to the group's coordinator, or one seek, may take.
 ASK_S = 5.0
 
+#: Longest pause in seconds before a new client takes the place of one that gave up.
+RENEW_S = 5.0
+
+#: Errors after which librdkafka's consumer does nothing any more.
+GIVEN_UP = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})  # noqa: SLF001
+
 #: Seconds within which a coordinator that moves must have answered: far below max.poll.interval.ms.
 COORDINATOR_S = 60.0
-
-ADVICE = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; create it, the worker waits",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read the topic; allow it, the worker waits",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "this user may not use the group; allow it, the worker waits",
-    KafkaError._ALL_BROKERS_DOWN: "no broker answers; check TOWER_KAFKA_BOOTSTRAP_SERVERS and that the "  # noqa: SLF001
-    "names the brokers advertise resolve here",
-    KafkaError._RESOLVE: "a broker's name does not resolve here; add it to /etc/hosts or DNS",  # noqa: SLF001
-    KafkaError._AUTHENTICATION: "check the TOWER_KAFKA_SASL_ and TOWER_KAFKA_SSL_ options",  # noqa: SLF001
-}
 
 
 class GroupConsumer:
@@ -45,6 +44,7 @@ class GroupConsumer:
         stopped: Owned partitions that are not read, with the reason.
         committed: Last offset the group acknowledged, by partition.
         rebalances: Assignments so far.
+        renewals: Clients that gave up and were replaced.
         commit_failures: Commits that Kafka refused: their records are read again, never skipped.
 
     Raises:
@@ -55,27 +55,45 @@ class GroupConsumer:
         self.owned: set[Partition] = set()
         self.stopped: dict[Partition, str] = {}
         self.committed: dict[Partition, int] = {}
-        self.rebalances = self.commit_failures = 0
+        self.rebalances = self.commit_failures = self.renewals = 0
+        self._parent = os.getppid()
         self._revoked = revoked
         self._room = settings.identity_partitions
         self._log = logging.getLogger("tower.consumer")
         self._repeats = Repeats(self._log)
         self._paused = self._rebalanced = False
         self._position: dict[Partition, int] = {}
-        made = consumer_properties(settings)
-        self._incremental = is_incremental(made)
-        made |= {"on_commit": self._on_commit, "error_cb": self._on_error}
-        made["logger"] = logging.getLogger("tower.kafka")
+        self._topic = settings.topic
+        self._properties = consumer_properties(settings)
+        self._incremental = is_incremental(self._properties)
+        self._fatal = ""
+        self._backoff = Backoff(RENEW_S)
+        self._consumer = self._join()
+
+    def _join(self) -> Any:
+        """A client that is a member of the group, or becomes one at its first `consume`.
+
+        One that was replaced may still report what it had, from the thread that closes it: nobody listens.
+        """
+        number = self.renewals
+        made = self._properties | {
+            "on_commit": lambda error, done: (
+                self._on_commit(error, done) if number == self.renewals else None
+            ),
+            "error_cb": lambda error: self._on_error(error) if number == self.renewals else None,
+            "logger": logging.getLogger("tower.kafka"),
+        }
         try:
-            self._consumer: Any = Consumer(made)
+            consumer = Consumer(made)
         except KafkaException as error:
             raise settings_error(error) from None
-        self._consumer.subscribe(
-            [settings.topic],
-            on_assign=self._on_assign,
-            on_revoke=lambda _, partitions: self._on_gone(partitions, lost=False),
-            on_lost=lambda _, partitions: self._on_gone(partitions, lost=True),
+        consumer.subscribe(
+            [self._topic],
+            on_assign=lambda _, came: self._on_assign(came) if number == self.renewals else None,
+            on_revoke=lambda _, gone: self._on_gone(gone, lost=False) if number == self.renewals else None,
+            on_lost=lambda _, gone: self._on_gone(gone, lost=True) if number == self.renewals else None,
         )
+        return consumer
 
     def consume(self, most: int, timeout_s: float) -> list[Message]:
         """Up to `most` messages of owned partitions, in order within each.
@@ -86,6 +104,9 @@ class GroupConsumer:
         """
         self._rebalanced = False
         messages = self._consumer.consume(most, timeout_s)
+        if self._fatal:
+            self._renew()
+            return []
         if any(message.error() is not None for message in messages):
             for message in messages:
                 if message.error() is not None:
@@ -109,6 +130,9 @@ class GroupConsumer:
             self._paused = True
             self._consumer.pause(_offsets(self.owned))
         message = self._consumer.poll(timeout_s)
+        if self._fatal:
+            self._renew()
+            return
         if message is None:
             return
         if message.error() is not None:
@@ -164,8 +188,8 @@ class GroupConsumer:
         """Leave the group; a static member's partitions wait for it until its session ends."""
         self._consumer.close()
 
-    def _on_assign(self, _: Any, partitions: list[TopicPartition]) -> None:
-        came = {Partition(each.topic, each.partition) for each in partitions}
+    def _on_assign(self, partitions: list[TopicPartition]) -> None:
+        came = _partitions(partitions)
         highest = max((each.number for each in came), default=0)
         if highest >= self._room:
             raise SettingsError(
@@ -188,10 +212,38 @@ class GroupConsumer:
         if self._paused:
             # Kafka's client forgets a pause at a rebalance; without this an outage would fill the memory.
             self._consumer.pause(partitions)
+        self._backoff.reset()
         self._log.info("assigned %s", _names(came))
 
+    def _renew(self) -> None:
+        """Be a new member where the client has given up for good: it never consumes again.
+
+        librdkafka calls it fatal when the coordinator fences a static member, which happens without any
+        other one when brokers die while it joins. Elsewhere it means a worker that supervisord left behind
+        when it was killed; that one has to go.
+
+        Raises:
+            DrainExpired: This worker has lost its supervisord, and another one its place.
+        """
+        self._on_gone(_offsets(self.owned), lost=True)
+        if os.getppid() != self._parent:
+            self._log.error("supervisord is gone and another worker has this one's place: ending")
+            raise DrainExpired(
+                f"this worker's supervisord is gone, and another worker has its place: {self._fatal}"
+            )
+        pause = self._backoff.next()
+        self._log.error(
+            "Kafka's client gave up (%s); a new one joins the group in %.1f s", self._fatal, pause
+        )
+        self.renewals += 1
+        # In a thread: it may hang. A last answer to it is nothing this worker waits for.
+        threading.Thread(target=self._consumer.close, daemon=True).start()
+        time.sleep(pause)
+        self._fatal = ""
+        self._consumer = self._join()
+
     def _on_gone(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
-        gone = {Partition(each.topic, each.partition) for each in partitions} & self.owned
+        gone = _partitions(partitions) & self.owned
         self._rebalanced = True
         self._log.log(
             logging.WARNING if lost else logging.INFO,
@@ -217,10 +269,12 @@ class GroupConsumer:
                 )
 
     def _on_error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() in GIVEN_UP:
+            # Acted upon outside the client's own call: an exception in here would be lost.
+            self._fatal = error.str()
+            return
         advice = ADVICE.get(error.code(), "the worker goes on trying")
         self._repeats.warning(f"kafka {error.code()}", "Kafka: %s; %s", error.str(), advice)
-        if error.fatal():
-            raise KafkaException(error)
 
     def _event(self, message: Any) -> None:
         """What the client reports in place of a message."""
@@ -290,6 +344,10 @@ class GroupConsumer:
 
 def _offsets(partitions: Iterable[Partition]) -> list[TopicPartition]:
     return [TopicPartition(each.topic, each.number) for each in partitions]
+
+
+def _partitions(partitions: Iterable[TopicPartition]) -> set[Partition]:
+    return {Partition(each.topic, each.partition) for each in partitions}
 
 
 def _names(partitions: Iterable[Partition]) -> str:

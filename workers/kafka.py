@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from workers.errors import SettingsError
 from workers.secret import Secret
@@ -35,8 +35,9 @@ CONSUMER: Mapping[str, str | int] = {
 }
 #: For the classic protocol only: KIP-848 refuses it at construction, the broker decides there.
 CLASSIC: Mapping[str, str | int] = {
-    # 45,000 ms: a worker that is gone for good gives its partitions up after 10 s.
-    "session.timeout.ms": 10_000,
+    # 45,000 ms: a worker that is gone for good gives its partitions up sooner; but the group must outlive
+    # the move of its coordinator from a killed broker, which takes 9 s to be noticed and a few more.
+    "session.timeout.ms": 15_000,
 }
 PRODUCER: Mapping[str, str | int] = {
     # false: a retried dead letter would otherwise stand twice.
@@ -67,6 +68,17 @@ SHARED = (
 
 #: The name of a property in a sentence of librdkafka.
 _PROPERTY = re.compile(r"[a-z]+(?:\.[a-z]+)+")
+
+#: What a person can do about an error; for all others the worker goes on trying.
+ADVICE = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; create it, the worker waits",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read the topic; allow it, the worker waits",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "this user may not use the group; allow it, the worker waits",
+    KafkaError._ALL_BROKERS_DOWN: "no broker answers; check TOWER_KAFKA_BOOTSTRAP_SERVERS and that the "  # noqa: SLF001
+    "names the brokers advertise resolve here",
+    KafkaError._RESOLVE: "a broker's name does not resolve here; add it to /etc/hosts or DNS",  # noqa: SLF001
+    KafkaError._AUTHENTICATION: "check the TOWER_KAFKA_SASL_ and TOWER_KAFKA_SSL_ options",  # noqa: SLF001
+}
 
 
 def _given(settings: Settings) -> dict[str, Any]:

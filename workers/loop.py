@@ -236,6 +236,7 @@ class Loop:
                 "refusals": delivery.refusals,
                 "sent_bytes": self._writer.sent_bytes,
                 "rebalances": consumer.rebalances,
+                "renewals": consumer.renewals,
                 "commit_failures": consumer.commit_failures,
                 "values_left_out": self._encoder.left_out,
                 "times_not_believed": self._encoder.disbelieved,

@@ -92,7 +92,7 @@ def replay(
     TOWER_TIME_WINDOW_S, TOWER_IDENTITY_PARTITIONS). Dead letters among them are kept once more.
 
     The pool has to be stopped: Kafka refuses to move a group that has members. A worker that was stopped
-    keeps its place for the length of its session (10 s); this waits for that, and says so.
+    keeps its place for the length of its session (15 s); this waits for that, and says so.
 
     Exit codes: 0 done, 1 refused or failed, 78 an option has to be changed.
     """
