@@ -1,6 +1,7 @@
 """`python -m workers check`: both ends, tried from here."""
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,14 @@ from pathlib import Path
 import click
 from confluent_kafka import Consumer, KafkaException
 
-from workers.commands import check_influxdb, check_kafka, check_pool, check_records
+from workers.commands import (
+    check_dashboard,
+    check_influxdb,
+    check_kafka,
+    check_pool,
+    check_records,
+    check_topics,
+)
 from workers.commands.finding import Finding, Level, as_object, fail, summary
 from workers.commands.influxdb import Influxdb, token
 from workers.commands.sight import beating
@@ -87,11 +95,11 @@ def _kafka(settings: Settings, workers: int) -> Iterator[Finding]:
         yield cluster
         return
     yield from check_kafka.listeners(settings, cluster.brokers())
-    topic = list(check_kafka.topic(cluster, settings, workers))
+    topic = list(check_topics.topic(cluster, settings, workers))
     yield from topic
     if not cluster.partitions(settings.topic):
         return
-    yield from check_kafka.dead_letters(cluster, settings)
+    yield from check_topics.dead_letters(cluster, settings)
     yield check_kafka.group(cluster, settings, beating(settings.run_dir, time.time()))
     yield check_records.judge(check_records.newest(cluster, settings), time.time())
 
@@ -104,13 +112,13 @@ def _influxdb(settings: Settings, look: str) -> Iterator[Finding]:
         return
     may_write = check_influxdb.write(influxdb, settings)
     yield may_write
-    asked = list(check_influxdb.dashboard(influxdb, settings, look))
+    asked = list(check_dashboard.dashboard(influxdb, settings, look))
     if settings.influxdb_api == "v2" and may_write.level is Level.OK:
-        mapping = check_influxdb.mapping(influxdb, settings, look)
+        mapping = check_dashboard.mapping(influxdb, settings, look)
         # What cannot be seen matters no more once the dashboard's own query has been answered.
         if mapping.level is not Level.WARN or not asked:
             yield mapping
-        yield from check_influxdb.retention(influxdb, settings, look)
+        yield from check_dashboard.retention(influxdb, settings, look)
     yield from asked
 
 
@@ -119,8 +127,7 @@ def _guarded(check_: str, made: Iterable[Finding]) -> Iterator[Finding]:
     try:
         yield from made
     except CommandError as error:
-        text, _, do = str(error).rpartition("; ")
-        yield fail(check_, text or str(error), do or "try again")
+        yield fail(check_, error.problem, error.do or "try again")
 
 
 def _refuse_unknown_properties(settings: Settings) -> None:
@@ -130,7 +137,10 @@ def _refuse_unknown_properties(settings: Settings) -> None:
         SettingsError: It refuses one.
     """
     try:
-        Consumer(consumer_properties(settings)).close()
+        # It begins to connect at once, and what it would log about that is told by the checks.
+        quiet = logging.getLogger("tower.kafka.check")
+        quiet.setLevel(logging.CRITICAL)
+        Consumer(consumer_properties(settings) | {"logger": quiet}).close()
     except KafkaException as error:
         raise settings_error(error) from None
 
