@@ -146,7 +146,7 @@ NOW = 1_700_000_000.0
 def test_the_newest_record_tells_the_senders_clock(
     found: check_records.Newest | None, level: Level, word: str
 ) -> None:
-    made = check_records.judge(found, NOW)
+    made = check_records.judge(found, NOW, 3)
 
     assert made.level is level
     assert word in made.text

@@ -39,12 +39,19 @@ from workers.settings import Settings, load
     help="The pool's configuration.",
 )
 @click.option(
+    "--watch",
+    type=click.FloatRange(0, 60),
+    default=3.0,
+    show_default=True,
+    help="Seconds to wait for a new record, whose age is its sender's clock.",
+)
+@click.option(
     "--look-token-file",
     type=click.Path(path_type=Path),
     help="File with a token that may read: mapping, retention and field types are looked at with it where "
     "the workers' token may only write. INFLUXDB_ADMIN_TOKEN serves too.",
 )
-def check(as_json: bool, supervisor_conf: Path, look_token_file: Path | None) -> None:
+def check(*, as_json: bool, supervisor_conf: Path, watch: float, look_token_file: Path | None) -> None:
     """Try both ends and say what to do next.
 
     Looks at settings, brokers and the addresses they advertise, topics, group, InfluxDB, rights, mapping,
@@ -57,7 +64,7 @@ def check(as_json: bool, supervisor_conf: Path, look_token_file: Path | None) ->
     look = _look(settings, look_token_file, os.environ.get("INFLUXDB_ADMIN_TOKEN"))
     workers = _workers(os.environ.get("TOWER_WORKERS"))
     made = []
-    for found in findings(settings, workers, supervisor_conf, look):
+    for found in findings(settings, workers, supervisor_conf, look, watch):
         made.append(found)
         if not as_json:
             click.echo(str(found))
@@ -69,7 +76,9 @@ def check(as_json: bool, supervisor_conf: Path, look_token_file: Path | None) ->
         raise click.exceptions.Exit(FAILED)
 
 
-def findings(settings: Settings, workers: int, supervisor_conf: Path, look: str) -> Iterator[Finding]:
+def findings(
+    settings: Settings, workers: int, supervisor_conf: Path, look: str, watch_s: float
+) -> Iterator[Finding]:
     """All checks, one after the other; one that fails keeps only those that rest on it from being made.
 
     Args:
@@ -77,15 +86,16 @@ def findings(settings: Settings, workers: int, supervisor_conf: Path, look: str)
         workers: TOWER_WORKERS.
         supervisor_conf: The pool's configuration.
         look: Authorization header of a token that may read, or of the workers'.
+        watch_s: Seconds to wait for a new record.
     """
     yield check_pool.settings_valid(settings)
     yield check_pool.drain(settings, supervisor_conf)
     yield check_pool.polling(settings)
-    yield from _guarded("kafka", _kafka(settings, workers))
+    yield from _guarded("kafka", _kafka(settings, workers, watch_s))
     yield from _guarded("influxdb", _influxdb(settings, look))
 
 
-def _kafka(settings: Settings, workers: int) -> Iterator[Finding]:
+def _kafka(settings: Settings, workers: int, watch_s: float) -> Iterator[Finding]:
     reached = check_kafka.bootstrap(settings)
     yield reached
     if reached.level is Level.FAIL:
@@ -101,7 +111,7 @@ def _kafka(settings: Settings, workers: int) -> Iterator[Finding]:
         return
     yield from check_topics.dead_letters(cluster, settings)
     yield check_kafka.group(cluster, settings, beating(settings.run_dir, time.time()))
-    yield check_records.judge(check_records.newest(cluster, settings), time.time())
+    yield check_records.judge(check_records.newest(cluster, settings, watch_s), time.time(), watch_s)
 
 
 def _influxdb(settings: Settings, look: str) -> Iterator[Finding]:

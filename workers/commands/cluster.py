@@ -25,6 +25,10 @@ kafka: Any = admin
 #: Seconds that one request may take.
 REQUEST_S = 10.0
 
+#: Seconds for the first words with a server that takes connections: TLS and SASL fail at once, but the
+#: client tries again in silence.
+FIRST_S = 5.0
+
 ADVICE = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to use the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to use the group",
@@ -211,7 +215,7 @@ class Cluster:
     def _metadata(self) -> Any:
         try:
             # Of all topics: naming one would have a broker make it where it does so by itself.
-            return self._admin.list_topics(timeout=REQUEST_S)
+            return self._admin.list_topics(timeout=FIRST_S)
         except KafkaException as error:
             # Why a connection failed comes by callbacks, and those by poll.
             self._admin.poll(0)
