@@ -31,7 +31,17 @@ class SettingsError(TowerError):
 
 
 class CommandError(TowerError):
-    """A command of the operator cannot go on; the text says why and what to do next."""
+    """A command of the operator cannot go on.
+
+    Args:
+        problem: What is wrong, and what to do next unless `do` says it.
+        do: What to do next.
+    """
+
+    def __init__(self, problem: str, do: str = "") -> None:
+        super().__init__(f"{problem}; {do}" if do else problem)
+        self.problem = problem
+        self.do = do
 
 
 class RecordError(TowerError):

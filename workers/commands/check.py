@@ -1,6 +1,7 @@
 """`python -m workers check`: both ends, tried from here."""
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,14 @@ from pathlib import Path
 import click
 from confluent_kafka import Consumer, KafkaException
 
-from workers.commands import check_influxdb, check_kafka, check_pool, check_records
+from workers.commands import (
+    check_dashboard,
+    check_influxdb,
+    check_kafka,
+    check_pool,
+    check_records,
+    check_topics,
+)
 from workers.commands.finding import Finding, Level, as_object, fail, summary
 from workers.commands.influxdb import Influxdb, token
 from workers.commands.sight import beating
@@ -31,12 +39,19 @@ from workers.settings import Settings, load
     help="The pool's configuration.",
 )
 @click.option(
+    "--watch",
+    type=click.FloatRange(0, 60),
+    default=3.0,
+    show_default=True,
+    help="Seconds to wait for a new record, whose age is its sender's clock.",
+)
+@click.option(
     "--look-token-file",
     type=click.Path(path_type=Path),
     help="File with a token that may read: mapping, retention and field types are looked at with it where "
     "the workers' token may only write. INFLUXDB_ADMIN_TOKEN serves too.",
 )
-def check(as_json: bool, supervisor_conf: Path, look_token_file: Path | None) -> None:
+def check(*, as_json: bool, supervisor_conf: Path, watch: float, look_token_file: Path | None) -> None:
     """Try both ends and say what to do next.
 
     Looks at settings, brokers and the addresses they advertise, topics, group, InfluxDB, rights, mapping,
@@ -49,7 +64,7 @@ def check(as_json: bool, supervisor_conf: Path, look_token_file: Path | None) ->
     look = _look(settings, look_token_file, os.environ.get("INFLUXDB_ADMIN_TOKEN"))
     workers = _workers(os.environ.get("TOWER_WORKERS"))
     made = []
-    for found in findings(settings, workers, supervisor_conf, look):
+    for found in findings(settings, workers, supervisor_conf, look, watch):
         made.append(found)
         if not as_json:
             click.echo(str(found))
@@ -61,7 +76,9 @@ def check(as_json: bool, supervisor_conf: Path, look_token_file: Path | None) ->
         raise click.exceptions.Exit(FAILED)
 
 
-def findings(settings: Settings, workers: int, supervisor_conf: Path, look: str) -> Iterator[Finding]:
+def findings(
+    settings: Settings, workers: int, supervisor_conf: Path, look: str, watch_s: float
+) -> Iterator[Finding]:
     """All checks, one after the other; one that fails keeps only those that rest on it from being made.
 
     Args:
@@ -69,15 +86,16 @@ def findings(settings: Settings, workers: int, supervisor_conf: Path, look: str)
         workers: TOWER_WORKERS.
         supervisor_conf: The pool's configuration.
         look: Authorization header of a token that may read, or of the workers'.
+        watch_s: Seconds to wait for a new record.
     """
     yield check_pool.settings_valid(settings)
     yield check_pool.drain(settings, supervisor_conf)
     yield check_pool.polling(settings)
-    yield from _guarded("kafka", _kafka(settings, workers))
+    yield from _guarded("kafka", _kafka(settings, workers, watch_s))
     yield from _guarded("influxdb", _influxdb(settings, look))
 
 
-def _kafka(settings: Settings, workers: int) -> Iterator[Finding]:
+def _kafka(settings: Settings, workers: int, watch_s: float) -> Iterator[Finding]:
     reached = check_kafka.bootstrap(settings)
     yield reached
     if reached.level is Level.FAIL:
@@ -87,13 +105,13 @@ def _kafka(settings: Settings, workers: int) -> Iterator[Finding]:
         yield cluster
         return
     yield from check_kafka.listeners(settings, cluster.brokers())
-    topic = list(check_kafka.topic(cluster, settings, workers))
+    topic = list(check_topics.topic(cluster, settings, workers))
     yield from topic
     if not cluster.partitions(settings.topic):
         return
-    yield from check_kafka.dead_letters(cluster, settings)
+    yield from check_topics.dead_letters(cluster, settings)
     yield check_kafka.group(cluster, settings, beating(settings.run_dir, time.time()))
-    yield check_records.judge(check_records.newest(cluster, settings), time.time())
+    yield check_records.judge(check_records.newest(cluster, settings, watch_s), time.time(), watch_s)
 
 
 def _influxdb(settings: Settings, look: str) -> Iterator[Finding]:
@@ -104,13 +122,13 @@ def _influxdb(settings: Settings, look: str) -> Iterator[Finding]:
         return
     may_write = check_influxdb.write(influxdb, settings)
     yield may_write
-    asked = list(check_influxdb.dashboard(influxdb, settings, look))
+    asked = list(check_dashboard.dashboard(influxdb, settings, look))
     if settings.influxdb_api == "v2" and may_write.level is Level.OK:
-        mapping = check_influxdb.mapping(influxdb, settings, look)
+        mapping = check_dashboard.mapping(influxdb, settings, look)
         # What cannot be seen matters no more once the dashboard's own query has been answered.
         if mapping.level is not Level.WARN or not asked:
             yield mapping
-        yield from check_influxdb.retention(influxdb, settings, look)
+        yield from check_dashboard.retention(influxdb, settings, look)
     yield from asked
 
 
@@ -119,8 +137,7 @@ def _guarded(check_: str, made: Iterable[Finding]) -> Iterator[Finding]:
     try:
         yield from made
     except CommandError as error:
-        text, _, do = str(error).rpartition("; ")
-        yield fail(check_, text or str(error), do or "try again")
+        yield fail(check_, error.problem, error.do or "try again")
 
 
 def _refuse_unknown_properties(settings: Settings) -> None:
@@ -130,7 +147,10 @@ def _refuse_unknown_properties(settings: Settings) -> None:
         SettingsError: It refuses one.
     """
     try:
-        Consumer(consumer_properties(settings)).close()
+        # It begins to connect at once, and what it would log about that is told by the checks.
+        quiet = logging.getLogger("tower.kafka.check")
+        quiet.setLevel(logging.CRITICAL)
+        Consumer(consumer_properties(settings) | {"logger": quiet}).close()
     except KafkaException as error:
         raise settings_error(error) from None
 

@@ -1,7 +1,6 @@
 """Checks of the records themselves: do they come, become points, and tell the right time."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers.batch import Batch
@@ -12,9 +11,6 @@ from workers.commands.show import age
 from workers.encoder import Encoder
 from workers.settings import Settings
 from workers.translator import Translator
-
-#: Seconds that a new record is waited for: senders of the lab sample once a second.
-WATCH_S = 3.0
 
 #: Seconds a sender's clock may be off before it is worth a word.
 SKEW_S = 60.0
@@ -38,14 +34,18 @@ class Newest:
     fresh: bool
 
 
-def newest(
-    cluster: Cluster, settings: Settings, pause: Callable[[float], None] = time.sleep
-) -> Newest | None:
-    """The record that came last, waited for a little; None where the topic is empty."""
+def newest(cluster: Cluster, settings: Settings, watch_s: float) -> Newest | None:
+    """The record that came last; None where there is none.
+
+    Args:
+        cluster: Kafka.
+        settings: The topic, and how its records become points.
+        watch_s: Seconds to wait for a new record.
+    """
     before = cluster.ends(settings.topic)
-    after, end = before, time.monotonic() + WATCH_S
+    after, end = before, time.monotonic() + watch_s
     while after == before and time.monotonic() < end:
-        pause(0.25)
+        time.sleep(0.25)
         after = cluster.ends(settings.topic)
     grown = [number for number in after if after[number] > before.get(number, 0)]
     starts = cluster.starts(settings.topic)
@@ -65,8 +65,14 @@ def newest(
     return Newest(int(last.lines[-1].rpartition(b" ")[2]) / 1e9, "", bool(grown))
 
 
-def judge(found: Newest | None, now: float) -> Finding:
-    """What the newest record says about its sender and the sender's clock."""
+def judge(found: Newest | None, now: float, watch_s: float) -> Finding:
+    """What the newest record says about its sender and the sender's clock.
+
+    Args:
+        found: From `newest`.
+        now: Seconds since the epoch.
+        watch_s: Seconds that a new record was waited for.
+    """
     check = "records"
     if found is None:
         return warn(check, "the topic is empty", "start a sender (Fluentd on the Pi)")
@@ -90,6 +96,6 @@ def judge(found: Newest | None, now: float) -> Finding:
         )
     return warn(
         check,
-        f"none came in {WATCH_S:g} s; the newest one is {age(-ahead)} old by its own time",
+        f"none came in {watch_s:g} s; the newest one is {age(-ahead)} old by its own time",
         "if they should, start the sender (Fluentd on the Pi); if they do, its clock is behind",
     )

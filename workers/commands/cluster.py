@@ -25,6 +25,10 @@ kafka: Any = admin
 #: Seconds that one request may take.
 REQUEST_S = 10.0
 
+#: Seconds for the first words with a server that takes connections: TLS and SASL fail at once, but the
+#: client tries again in silence.
+FIRST_S = 5.0
+
 ADVICE = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to use the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to use the group",
@@ -79,14 +83,16 @@ class Cluster:
         if not tried or all(tried.values()):
             whys = "; ".join(f"{each}: {failure.why}" for each, failure in tried.items() if failure)
             raise CommandError(
-                f"no broker is reached ({whys or servers}); start Kafka, or correct "
-                "TOWER_KAFKA_BOOTSTRAP_SERVERS"
+                f"no broker is reached ({whys or servers})",
+                "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS",
             )
         quiet = logging.getLogger("tower.kafka.admin")
         # What the client logs by itself is told by the errors of its requests, once.
         quiet.setLevel(logging.CRITICAL)
+        self._why = ""
+        made = client_properties(settings) | {"error_cb": self._on_error}
         try:
-            self._admin = kafka.AdminClient(client_properties(settings), logger=quiet)
+            self._admin = kafka.AdminClient(made, logger=quiet)
         except KafkaException as error:
             raise settings_error(error) from None
 
@@ -113,7 +119,7 @@ class Cluster:
         """
         found = list(self.partitions(topic))
         if not found:
-            raise CommandError(f"there is no topic {topic}; `python -m workers provision` makes it")
+            raise CommandError(f"there is no topic {topic}", "`python -m workers provision` makes it")
         return found
 
     def allowed(self, topic: str) -> set[str]:
@@ -179,8 +185,8 @@ class Cluster:
         for each in answer.topic_partitions:
             if each.error is not None:
                 raise CommandError(
-                    f"moving group {group} on {topic}[{each.partition}]: {each.error.str()}; stop the "
-                    "pool (`supervisorctl -c supervisor.conf shutdown`) and try again"
+                    f"moving group {group} on {topic}[{each.partition}]: {each.error.str()}",
+                    "stop the pool (`supervisorctl -c supervisor.conf shutdown`) and try again",
                 )
 
     def create(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
@@ -209,9 +215,16 @@ class Cluster:
     def _metadata(self) -> Any:
         try:
             # Of all topics: naming one would have a broker make it where it does so by itself.
-            return self._admin.list_topics(timeout=REQUEST_S)
+            return self._admin.list_topics(timeout=FIRST_S)
         except KafkaException as error:
-            raise _told("asking Kafka for its topics", error) from None
+            # Why a connection failed comes by callbacks, and those by poll.
+            self._admin.poll(0)
+            raise _told("asking Kafka for its topics", error, self._why) from None
+
+    def _on_error(self, error: KafkaError) -> None:
+        # "All brokers are down" follows on each reason and names none.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._why = error.str()
 
     def _offsets(self, topic: str, spec: Any) -> dict[int, int]:
         wanted = {TopicPartition(topic, number): spec for number in self.numbers(topic)}
@@ -231,11 +244,13 @@ def _finish(future: Any, doing: str, harmless: int | None = None) -> Any:
             return harmless
         raise _told(doing, error) from None
     except TimeoutError:
-        raise CommandError(f"{doing}: no answer from Kafka; {ADVICE[KafkaError._TIMED_OUT]}") from None  # noqa: SLF001
+        do = ADVICE[KafkaError._TIMED_OUT]  # noqa: SLF001
+        raise CommandError(f"{doing}: no answer from Kafka", do) from None
 
 
-def _told(doing: str, error: KafkaException) -> CommandError:
+def _told(doing: str, error: KafkaException, why: str = "") -> CommandError:
+    """The error of a request; `why` is the client's own reason, where it has given one."""
     found = error.args[0]
     text = str(found.str()) if isinstance(found, KafkaError) else str(found)
-    advice = ADVICE.get(found.code() if isinstance(found, KafkaError) else 0)
-    return CommandError(f"{doing}: {text}" + (f"; {advice}" if advice else ""))
+    do = ADVICE.get(found.code() if isinstance(found, KafkaError) else 0, "")
+    return CommandError(f"{doing}: {why or text}", do)

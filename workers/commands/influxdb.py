@@ -83,14 +83,14 @@ class Influxdb:
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, found, _content(raw))
         except ssl.SSLError as error:
-            advice = (
-                "check TOWER_INFLUXDB_URL and the server's certificate (SSL_CERT_FILE names further ones)"
-            )
-            raise CommandError(f"InfluxDB at {self.url}: {error.reason or error}; {advice}") from None
+            raise CommandError(
+                f"InfluxDB at {self.url}: {error.reason or error}",
+                "check TOWER_INFLUXDB_URL and the server's certificate (SSL_CERT_FILE names further ones)",
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise CommandError(
-                f"InfluxDB at {self.url} does not answer: {why}; start it, or correct TOWER_INFLUXDB_URL"
+                f"InfluxDB at {self.url} does not answer: {why}", "start it, or correct TOWER_INFLUXDB_URL"
             ) from None
         finally:
             connection.close()

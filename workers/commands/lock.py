@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from workers.errors import CommandError
@@ -15,12 +15,13 @@ def locked(file: Path) -> Iterator[None]:
     Raises:
         CommandError: Another process holds it, or it cannot be made.
     """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a") as held:
+    with ExitStack() as stack:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held = stack.enter_context(file.open("a"))
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise CommandError(f"another process is at it and holds {file}; wait for its end") from None
-    except OSError as error:
-        raise CommandError(f"{file} cannot be made: {error.strerror}; set TOWER_RUN_DIR") from None
+        except BlockingIOError:
+            raise CommandError(f"another process is at it and holds {file}", "wait for its end") from None
+        except OSError as error:
+            raise CommandError(f"{file} cannot be made: {error.strerror}", "set TOWER_RUN_DIR") from None
+        yield

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workers.errors import CommandError
@@ -48,7 +48,8 @@ def drafted(path: Path) -> Iterator[Draft]:
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}; name another file") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def kept(path: Path) -> str:

@@ -1,0 +1,219 @@
+"""What the checks make of what they find."""
+
+from pathlib import Path
+
+import pytest
+
+from workers.commands import check_dashboard, check_influxdb, check_pool, check_records, check_topics
+from workers.commands.cluster import Part
+from workers.commands.finding import Finding, Level, as_object, fail, ok, summary, warn
+from workers.commands.influxdb import Answer, series
+from workers.commands.provision_kafka import in_sync, mend
+from workers.errors import CommandError
+from workers.settings import Settings, load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings(**more: str) -> Settings:
+    return load({"TOWER_INFLUXDB_TOKEN": "x", **more})
+
+
+def levels(found: list[Finding]) -> list[Level]:
+    return [each.level for each in found]
+
+
+@pytest.mark.parametrize(
+    ("parts", "config", "expected"),
+    [
+        pytest.param({0: Part(3, 3, 3)}, {"min.insync.replicas": "2"}, [Level.OK], id="the lab's"),
+        pytest.param({0: Part(3, 1, 1)}, {}, [Level.OK], id="one broker"),
+        pytest.param({0: Part(3, 3, 3)}, {}, [Level.WARN], id="one sure copy of three"),
+        pytest.param({0: Part(3, 3, 2)}, {"min.insync.replicas": "2"}, [Level.WARN], id="a copy lags"),
+        pytest.param({0: Part(3, 3, 1)}, {"min.insync.replicas": "2"}, [Level.FAIL], id="too few in sync"),
+        pytest.param({0: Part(-1, 1, 1)}, {}, [Level.FAIL], id="no leader"),
+    ],
+)
+def test_copies_and_leaders_are_judged(
+    parts: dict[int, Part], config: dict[str, str], expected: list[Level]
+) -> None:
+    assert levels(list(check_topics.availability("resource", parts, config))) == expected
+
+
+@pytest.mark.parametrize(
+    ("partitions", "workers", "room", "expected"),
+    [
+        (3, 3, "16", [Level.OK, Level.OK]),
+        (3, 4, "16", [Level.WARN, Level.OK]),
+        (6, 3, "16", [Level.WARN, Level.OK]),
+        (17, 17, "16", [Level.OK, Level.FAIL]),
+        (16, 16, "16", [Level.OK, Level.OK]),
+    ],
+)
+def test_workers_and_identity_are_held_against_the_partitions(
+    partitions: int, workers: int, room: str, expected: list[Level]
+) -> None:
+    found = check_topics.numbers(settings(TOWER_IDENTITY_PARTITIONS=room), list(range(partitions)), workers)
+
+    assert levels(list(found)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "word"),
+    [
+        (204, Level.OK, ""),
+        (401, Level.FAIL, "TOWER_INFLUXDB_TOKEN"),
+        (403, Level.FAIL, "permission"),
+        (404, Level.FAIL, "provision"),
+        (500, Level.FAIL, "log"),
+    ],
+)
+def test_each_answer_to_a_write_of_nothing_says_what_to_do(status: int, level: Level, word: str) -> None:
+    answer = Answer(status, {}, {"message": "said\x1b[31m so\nand so"})
+
+    found = check_influxdb.judge(answer, "the token", "bucket Labs", v1=False)
+
+    assert found.level is level
+    assert word in found.next
+    assert found.text.isprintable()
+
+
+def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
+    found = check_influxdb.judge(Answer(401, {}, ""), "user tower", "Labs/autogen", v1=True)
+
+    assert "TOWER_INFLUXDB_USER" in found.next
+
+
+def answered(*rows: tuple[str, str]) -> Answer:
+    values = [list(row) for row in rows]
+    columns = ["fieldKey", "fieldType"]
+    content = {"results": [{"series": [{"name": "labs", "columns": columns, "values": values}]}]}
+    return Answer(200, {}, content)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        pytest.param(Answer(200, {}, {"results": [{}]}), Level.OK, id="empty bucket"),
+        pytest.param(answered(("memory", "float"), ("note", "string")), Level.OK, id="as Tower writes"),
+        pytest.param(answered(("memory", "integer")), Level.FAIL, id="another writer was first"),
+        pytest.param(answered(("memory", "float"), ("memory", "string")), Level.WARN, id="both, by time"),
+        pytest.param(answered(("note", "integer")), Level.OK, id="no field of Tower's"),
+    ],
+)
+def test_a_field_that_is_no_float_is_found_before_the_first_422(answer: Answer, level: Level) -> None:
+    assert check_dashboard.types(answer, settings()).level is level
+
+
+def test_rows_of_an_answer_are_dicts() -> None:
+    assert series(answered(("a", "float"))) == [{"fieldKey": "a", "fieldType": "float"}]
+    assert series(Answer(200, {}, "no JSON")) == []
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", [Level.OK]),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", [Level.WARN]),
+        ("Tue, 14 Nov 2023 22:12:20 GMT", [Level.WARN]),
+        ("nonsense", []),
+        ("", []),
+    ],
+)
+def test_the_clock_of_influxdb_is_compared(date: str, expected: list[Level]) -> None:
+    assert levels(list(check_influxdb.clock(date, 1_700_000_000.0))) == expected
+
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "word"),
+    [
+        pytest.param(None, Level.WARN, "empty", id="no records"),
+        pytest.param(check_records.Newest(NOW - 2, "", True), Level.OK, "", id="right"),
+        pytest.param(check_records.Newest(NOW + 300, "", True), Level.WARN, "ahead", id="ahead a little"),
+        pytest.param(check_records.Newest(NOW + 7_200, "", False), Level.FAIL, "ahead", id="ahead"),
+        pytest.param(
+            check_records.Newest(NOW - 7_200, "", True), Level.FAIL, "behind", id="behind, for sure"
+        ),
+        pytest.param(
+            check_records.Newest(NOW - 7_200, "", False), Level.WARN, "none came", id="behind or idle"
+        ),
+        pytest.param(check_records.Newest(None, "json: x", True), Level.WARN, "dead letter", id="poison"),
+    ],
+)
+def test_the_newest_record_tells_the_senders_clock(
+    found: check_records.Newest | None, level: Level, word: str
+) -> None:
+    made = check_records.judge(found, NOW, 3)
+
+    assert made.level is level
+    assert word in made.text
+
+
+def test_the_projects_own_supervisor_conf_leaves_time_to_drain() -> None:
+    assert check_pool.drain(settings(), ROOT / "supervisor.conf").level is Level.OK
+
+
+def test_a_drain_longer_than_stopwaitsecs_fails(tmp_path: Path) -> None:
+    conf = tmp_path / "supervisor.conf"
+    conf.write_text("[program:worker]\ncommand=x %(process_num)d ; note\nstopwaitsecs=15 ; seconds\n")
+
+    assert check_pool.stop_wait_s(conf) == 15
+    assert check_pool.drain(settings(TOWER_DRAIN_S="10"), conf).level is Level.FAIL
+    assert check_pool.drain(settings(TOWER_DRAIN_S="5"), conf).level is Level.OK
+
+
+def test_a_supervisor_conf_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    assert check_pool.drain(settings(), tmp_path / "no.conf").level is Level.WARN
+    (tmp_path / "odd.conf").write_text("stopwaitsecs=1")
+    with pytest.raises(CommandError):
+        check_pool.stop_wait_s(tmp_path / "odd.conf")
+
+
+@pytest.mark.parametrize(("allowed", "level"), [("300000", Level.OK), ("40000", Level.FAIL)])
+def test_a_write_must_be_over_before_the_group_takes_the_worker_for_dead(
+    allowed: str, level: Level
+) -> None:
+    made = settings(TOWER_KAFKA_MAX_POLL_INTERVAL_MS=allowed)
+
+    assert check_pool.polling(made).level is level
+
+
+def test_provision_mends_what_loses_records_and_leaves_what_a_person_chose() -> None:
+    wanted = {
+        "min.insync.replicas": "2",
+        "cleanup.policy": "delete",
+        "max.message.bytes": "100",
+        "retention.ms": "7",
+    }
+
+    assert mend(
+        {"min.insync.replicas": "1", "cleanup.policy": "compact", "max.message.bytes": "99"}, wanted
+    ) == {
+        "min.insync.replicas": "2",
+        "cleanup.policy": "delete",
+        "max.message.bytes": "100",
+    }
+    assert not mend(
+        {
+            "min.insync.replicas": "3",
+            "cleanup.policy": "delete",
+            "max.message.bytes": "101",
+            "retention.ms": "1",
+        },
+        wanted,
+    )
+    assert [in_sync(copies) for copies in (1, 2, 3, 5)] == ["1", "1", "2", "2"]
+
+
+def test_findings_are_lines_and_an_object() -> None:
+    made = [ok("a", "fine"), warn("b", "so so", "look"), fail("c", "bad", "mend")]
+
+    assert summary(made) == "1 ok, 1 warn, 1 FAIL"
+    assert str(made[0]) == "ok    a                     fine"
+    assert str(made[2]).splitlines()[1].strip() == "-> mend"
+    assert as_object(made)["ok"] is False
+    assert as_object(made[:2])["ok"] is True
+    assert as_object(made)["checks"][2] == {"check": "c", "level": "FAIL", "text": "bad", "next": "mend"}

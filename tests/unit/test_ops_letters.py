@@ -1,0 +1,301 @@
+"""Dead letters: read, shown, sent back once."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.commands import dlq_replay, letters
+from workers.commands.dlq_replay import Replay
+from workers.commands.letters import Letter, from_message, shown
+from workers.commands.lock import locked
+from workers.commands.mark import Mark
+from workers.commands.resend import Outcome
+from workers.commands.secretfile import drafted, kept
+from workers.errors import CommandError
+from workers.settings import load
+
+SETTINGS = load({}, credentials=False)
+
+
+class Stored:
+    """A message as the dead-letter topic gives it back."""
+
+    def __init__(self, offset: int, headers: dict[str, str] | None, value: bytes | None = b"{") -> None:
+        self._offset, self._headers, self._value = offset, headers, value
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        return (
+            None if self._headers is None else [(key, text.encode()) for key, text in self._headers.items()]
+        )
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1_700_000_000_000
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def value(self) -> bytes | None:
+        return self._value
+
+
+HEADERS = {
+    "tower.reason": "json",
+    "tower.error": "cut",
+    "tower.topic": "resource",
+    "tower.partition": "1",
+    "tower.offset": "42",
+    "tower.index": "3",
+    "tower.timestamp": "1699999999000",
+}
+
+
+def test_a_letter_is_read_from_its_headers() -> None:
+    letter = from_message(Stored(7, HEADERS))
+
+    assert letter is not None
+    assert letter.place == "resource[1]@42 element 3"
+    assert letter.timestamp_ms == 1_699_999_999_000
+    assert letter.value == b"{"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        {},
+        {"tower.reason": "json"},
+        HEADERS | {"tower.partition": "-1"},
+        HEADERS | {"tower.offset": "x"},
+        HEADERS | {"tower.offset": "9" * 30},
+    ],
+)
+def test_what_tower_did_not_write_is_no_letter(headers: dict[str, str] | None) -> None:
+    assert from_message(Stored(7, headers)) is None
+
+
+def test_headers_cannot_command_a_terminal() -> None:
+    letter = from_message(Stored(7, HEADERS | {"tower.error": "\x1b]0;owned\x07", "tower.topic": "a\nb"}))
+
+    assert letter is not None
+    assert letter.error.isprintable()
+    assert letter.topic == "a.b"
+
+
+@given(st.binary(max_size=200))
+def test_any_payload_is_shown_as_one_printable_line(value: bytes) -> None:
+    assert shown(value).isprintable()
+
+
+def test_payloads_are_cut_and_say_so() -> None:
+    assert shown(b"x" * 3_000).endswith("… (3000 bytes)")
+    assert shown(None) == "null"
+    assert shown(b"a\x1b[31m\n\xff") == "a\\x1b[31m\\n\\xff"
+
+
+@given(
+    st.integers(0, 10**9),
+    st.dictionaries(st.sampled_from(["json", "refused"]), st.integers(0, 10**9)),
+    st.sets(st.integers(0, 10**9), max_size=100),
+)
+def test_a_mark_survives_its_commit(offset: int, reasons: dict[str, int], beyond: set[int]) -> None:
+    mark = Mark(offset, reasons, beyond)
+
+    assert Mark.parse(mark.offset, mark.metadata()) == mark
+    assert len(mark.metadata()) < 4_096
+
+
+@pytest.mark.parametrize("metadata", ["", "no JSON", "[]", '{"reasons":7}', '{"beyond":["x"]}', "null"])
+def test_metadata_of_others_leaves_the_offset(metadata: str) -> None:
+    assert Mark.parse(5, metadata) == Mark(5)
+
+
+def test_a_group_that_never_committed_has_replayed_nothing() -> None:
+    assert Mark.parse(-1001, "") == Mark(0)
+
+
+def test_a_reasons_mark_covers_that_reason_alone_until_all_are_past() -> None:
+    mark = Mark()
+    mark.advance(10, "json")
+
+    assert mark.covers(9, "json")
+    assert not mark.covers(10, "json")
+    assert not mark.covers(9, "text")
+    mark.advance(10, None)
+    assert mark == Mark(10)
+
+
+class Topic:
+    """A dead-letter topic and the group that marks it; stands in for the reader."""
+
+    def __init__(self, held: list[Letter]) -> None:
+        self.held = held
+        self.mark = Mark()
+
+    def commit(self, where: Any) -> None:
+        self.mark = Mark.parse(where.offset, where.metadata)
+
+
+class Sent:
+    """Stands in for the producer; fails what it is told to."""
+
+    def __init__(self) -> None:
+        self.letters: list[int] = []
+        self.fail: set[int] = set()
+        self.refuse: set[int] = set()
+
+    def send(self, lot: Sequence[Letter]) -> list[Outcome]:
+        outcomes = []
+        for letter in lot:
+            if letter.offset in self.fail | self.refuse:
+                outcomes.append(Outcome(letter, "no", letter.offset in self.refuse))
+            else:
+                self.letters.append(letter.offset)
+                outcomes.append(Outcome(letter, None))
+        return outcomes
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    made = Sent()
+    monkeypatch.setattr(dlq_replay, "Resend", lambda _: made)
+
+    def read(reader: Topic, _: str, __: int, start: int, end: int) -> Iterator[Letter]:
+        return (each for each in reader.held if start <= each.offset < end)
+
+    monkeypatch.setattr(letters, "read", read)
+    return made
+
+
+def letter(offset: int, **more: Any) -> Letter:
+    given: dict[str, Any] = {
+        "number": 0, "offset": offset, "kept_ms": 1, "reason": "json", "error": "", "topic": "resource",
+        "partition": 0, "origin": offset, "index": 0, "timestamp_ms": 1, "value": b"{",
+    }  # fmt: skip
+    return Letter(**(given | more))
+
+
+def run(topic: Topic, reason: str | None = None, *, dry_run: bool = False) -> Replay:
+    made = Replay(SETTINGS, topic, {0, 1, 2}, reason, dry_run=dry_run)  # type: ignore[arg-type]
+    made.run(0, 0, len(topic.held), topic.mark)
+    return made
+
+
+def test_each_letter_is_sent_once_however_often_it_is_run(sent: Sent) -> None:
+    topic = Topic([letter(offset) for offset in range(250)])
+    run(topic)
+    run(topic)
+    topic.held += [letter(250)]
+    run(topic)
+
+    assert sent.letters == list(range(251))
+
+
+def test_by_reason_and_then_all_sends_each_once(sent: Sent) -> None:
+    topic = Topic([letter(offset, reason=("json", "text")[offset % 2]) for offset in range(10)])
+    run(topic, "text")
+    first = list(sent.letters)
+    run(topic, "text")
+    run(topic)
+    run(topic, "json")
+
+    assert first == [1, 3, 5, 7, 9]
+    assert sorted(sent.letters) == list(range(10))
+
+
+def test_a_record_that_was_kept_twice_is_sent_once(sent: Sent) -> None:
+    """A worker killed between keeping a letter and its commit keeps it again, even runs later."""
+    topic = Topic([letter(0, origin=7), letter(1, origin=7), letter(2, origin=8)])
+    made = run(topic)
+    topic.held.append(letter(3, origin=7))
+    run(topic)
+
+    assert sent.letters == [0, 2]
+    assert made.twice == 1
+
+
+def test_two_records_at_one_place_are_two_where_the_topic_was_made_anew(sent: Sent) -> None:
+    run(Topic([letter(0, origin=7, timestamp_ms=1), letter(1, origin=7, timestamp_ms=2)]))
+
+    assert sent.letters == [0, 1]
+
+
+def test_a_failure_stops_the_run_and_the_next_goes_on_with_it(sent: Sent) -> None:
+    topic = Topic([letter(offset) for offset in range(300)])
+    sent.fail = {150}
+    first = run(topic)
+    stopped = list(sent.letters)
+    sent.fail = set()
+    run(topic)
+
+    assert [each.letter.offset for each in first.failed] == [150]
+    assert stopped == [offset for offset in range(200) if offset != 150]
+    assert sorted(sent.letters) == list(range(300))
+    assert topic.mark == Mark(300)
+
+
+def test_a_letter_refused_for_good_is_told_and_holds_up_nothing(sent: Sent) -> None:
+    topic = Topic([letter(offset) for offset in range(10)])
+    sent.refuse = {3}
+    made = run(topic)
+
+    assert len(sent.letters) == 9
+    assert "letter 0/3: no" in made.describe()
+    assert topic.mark == Mark(10)
+
+
+def test_letters_of_other_topics_and_lost_partitions_are_left_out(sent: Sent) -> None:
+    made = run(Topic([letter(0, topic="secret"), letter(1, partition=9), letter(2)]))
+
+    assert sent.letters == [2]
+    assert made.foreign == 1
+    assert "there is no partition 9" in made.describe()
+
+
+def test_a_dry_run_sends_and_marks_nothing(sent: Sent) -> None:
+    topic = Topic([letter(offset) for offset in range(5)])
+    made = run(topic, dry_run=True)
+
+    assert made.as_object()["sent"] == 5
+    assert sent.letters == []
+    assert topic.mark == Mark()
+
+
+def test_only_one_replay_at_a_time(tmp_path: Path) -> None:
+    file = tmp_path / "var" / "lock"
+    with locked(file), pytest.raises(CommandError, match="another process"), locked(file):
+        pass
+    with locked(file):
+        pass
+
+
+def test_a_secret_is_kept_whole_for_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "secrets" / "token"
+    with drafted(file) as draft:
+        assert not file.exists()
+        draft.keep("canary")
+
+    assert kept(file) == "canary"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    with pytest.raises(ZeroDivisionError), drafted(file):
+        _ = 1 / 0
+
+    assert list(tmp_path.iterdir()) == []
+    assert kept(file) == ""
+
+
+def test_a_secret_that_cannot_be_kept_is_told_before_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="cannot be written"), drafted(tmp_path / "file" / "token"):
+        pytest.fail("the secret would have been made")

@@ -1,0 +1,95 @@
+"""Whether servers are reached, and what check says where they are not."""
+
+import threading
+
+import pytest
+
+from workers.commands import check_kafka
+from workers.commands.finding import Level
+from workers.commands.reach import Address, Unreachable, addresses, attempt, reach
+from workers.settings import Settings, load
+
+
+def settings(**more: str) -> Settings:
+    return load({"TOWER_INFLUXDB_TOKEN": "x", **more})
+
+
+@pytest.mark.parametrize(
+    ("servers", "expected"),
+    [
+        ("localhost:9090,nuc:9091", [("localhost", 9090), ("nuc", 9091)]),
+        ("nuc", [("nuc", 9092)]),
+        (" nuc:1 , ,pi:2", [("nuc", 1), ("pi", 2)]),
+        ("[::1]:9090", [("::1", 9090)]),
+        ("[::1]", [("::1", 9092)]),
+        ("SSL://nuc:9093", [("nuc", 9093)]),
+        ("", []),
+    ],
+)
+def test_bootstrap_servers_are_taken_apart(servers: str, expected: list[tuple[str, int]]) -> None:
+    assert addresses(servers) == [Address(*each) for each in expected]
+
+
+def test_a_name_that_does_not_resolve_and_a_closed_port_are_told_apart() -> None:
+    unknown = attempt(Address("no-such-host.invalid", 1))
+    closed = attempt(Address("127.0.0.1", 1))
+
+    assert unknown is not None
+    assert not unknown.resolved
+    assert closed is not None
+    assert closed.resolved
+    assert "refused" in closed.why
+
+
+def test_an_address_that_never_answers_costs_the_time_out_and_no_more() -> None:
+    forever = threading.Event()
+
+    def hang(_: Address) -> Unreachable | None:
+        forever.wait(5)
+        return None
+
+    found = reach([Address("a", 1), Address("b", 1)], hang, timeout_s=0.05)
+    forever.set()
+
+    assert [each.why for each in found.values() if each] == ["no answer within 0.05 s"] * 2
+
+
+def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_hosts() -> None:
+    nuc = Address("nuc", 9090)
+    found = list(
+        check_kafka.listeners(
+            settings(TOWER_KAFKA_BOOTSTRAP_SERVERS="10.0.0.2:9090"),
+            {3: nuc},
+            lambda _: {nuc: Unreachable(False, "Name or service not known")},
+        )
+    )
+
+    assert [each.level for each in found] == [Level.FAIL]
+    assert "nuc does not resolve here" in found[0].text
+    assert "10.0.0.2" in found[0].next
+    assert "/etc/hosts" in found[0].next
+
+
+def test_a_broker_that_resolves_and_refuses_is_no_matter_of_etc_hosts() -> None:
+    nuc = Address("nuc", 9090)
+    found = list(
+        check_kafka.listeners(
+            settings(), {3: nuc}, lambda _: {nuc: Unreachable(True, "Connection refused")}
+        )
+    )
+
+    assert [each.level for each in found] == [Level.FAIL]
+    assert "/etc/hosts" not in found[0].next
+
+
+@pytest.mark.parametrize(
+    ("down", "level"), [(0, Level.OK), (1, Level.WARN), (2, Level.WARN), (3, Level.FAIL)]
+)
+def test_some_brokers_down_is_a_warning_and_all_is_a_failure(down: int, level: Level) -> None:
+    def tried(wanted: list[Address]) -> dict[Address, Unreachable | None]:
+        return {
+            each: Unreachable(True, "refused") if place < down else None
+            for place, each in enumerate(wanted)
+        }
+
+    assert check_kafka.bootstrap(settings(), tried).level is level
