@@ -1,0 +1,200 @@
+"""Dead letters are kept when Kafka has confirmed them, and not before."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from tests.unit import brokers, fakes
+from tests.unit.brokers import Brokers
+from tests.unit.fakes import FakeMessage, FakeWait
+from workers import deadletters
+from workers.deadletters import DeadLetters, headers
+from workers.errors import DrainExpired, SettingsError
+from workers.types import DeadLetter, Origin, Reason
+
+
+def letter(value: bytes | None = b"poison", offset: int = 0, detail: str = "why") -> DeadLetter:
+    return DeadLetter(fakes.origin(2, offset, value, element=3), Reason.JSON, detail)
+
+
+class FakeProducer:
+    """Kafka's end of a dead letter.
+
+    Attributes:
+        sent: Values in the order they were produced.
+        verdicts: For each letter to come: None to confirm it, an error to report, or one to raise at once.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[bytes | None] = []
+        self.verdicts: list[KafkaError | Exception | None] = []
+        self.made = 0
+        self.pending: list[Callable[[], None]] = []
+
+    def make(self, properties: dict[str, Any]) -> "FakeProducer":
+        self.made += 1
+        self.properties = properties
+        return self
+
+    def produce(
+        self, topic: str, value: bytes | None, headers: object, on_delivery: Callable[[Any, Any], None]
+    ) -> None:
+        verdict = self.verdicts.pop(0) if self.verdicts else None
+        if isinstance(verdict, Exception):
+            raise verdict
+        assert (topic, bool(headers)) == ("resource.dlq", True)
+        self.sent.append(value)
+        self.pending.append(lambda: on_delivery(verdict, None))
+
+    def poll(self, timeout_s: float) -> int:
+        assert timeout_s
+        if self.pending:
+            self.pending.pop(0)()
+        return 1
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
+    """The producer every dead letter goes through."""
+    fake = FakeProducer()
+    monkeypatch.setattr(deadletters, "Producer", fake.make)
+    return fake
+
+
+def failed(code: int = KafkaError._MSG_TIMED_OUT, fatal: bool = False) -> KafkaError:
+    return KafkaError(code, "no", fatal)
+
+
+def test_without_a_letter_there_is_no_producer(kafka: FakeProducer) -> None:
+    DeadLetters(fakes.settings(), FakeWait()).keep([])
+
+    assert kafka.made == 0
+
+
+def test_every_letter_is_confirmed_before_it_returns(kafka: FakeProducer) -> None:
+    kept = DeadLetters(fakes.settings(), FakeWait())
+
+    kept.keep([letter(b"a"), letter(None), letter(b"c")])
+
+    assert kafka.sent == [b"a", None, b"c"]
+    assert kafka.pending == []
+    assert kept.reasons == {"json": 3}
+
+
+def test_what_is_not_confirmed_is_sent_again_and_only_that(
+    kafka: FakeProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.verdicts = [None, failed(), None, BufferError("full"), KafkaException(failed()), failed()]
+    wait = FakeWait()
+    kept = DeadLetters(fakes.settings(), wait)
+
+    kept.keep([letter(b"a"), letter(b"b"), letter(b"c"), letter(b"d"), letter(b"e")])
+
+    assert kafka.sent == [b"a", b"b", b"c", b"d", b"e", b"b", b"d"]
+    assert kept.reasons == {"json": 5}
+    assert len(wait.pauses) == 2
+    assert "resource.dlq" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -> None:
+    wait = FakeWait()
+
+    DeadLetters(fakes.settings(), wait).keep([letter(), letter()])
+
+    assert [seconds for seconds, _ in wait.asked] == [0, 0]
+    assert kafka.made == 1
+
+
+def test_a_drain_that_expires_ends_it_unconfirmed(kafka: FakeProducer) -> None:
+    kafka.verdicts = [failed()] * 10
+
+    def expire() -> None:
+        raise DrainExpired("over")
+
+    kept = DeadLetters(fakes.settings(), FakeWait(then=expire))
+
+    with pytest.raises(DrainExpired):
+        kept.keep([letter()])
+    assert kept.reasons == {}
+
+
+@pytest.mark.parametrize(
+    "verdict", [failed(fatal=True), failed(KafkaError._FATAL), KafkaException(failed(KafkaError._FATAL))]
+)
+def test_a_producer_that_is_done_for_is_made_anew(
+    kafka: FakeProducer, verdict: KafkaError | KafkaException
+) -> None:
+    kafka.verdicts = [verdict]
+
+    DeadLetters(fakes.settings(), FakeWait()).keep([letter()])
+
+    assert kafka.made == 2
+
+
+def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
+    kept = DeadLetters(fakes.settings(), FakeWait())
+
+    kept.keep([letter()])
+    kept.keep([letter()])
+
+    assert kafka.made == 1
+
+
+def test_a_property_the_producer_refuses_is_a_wrong_setting() -> None:
+    kept = DeadLetters(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
+
+    with pytest.raises(SettingsError) as caught:
+        kept.keep([letter()])
+
+    assert caught.value.option == "TOWER_KAFKA_CLIENT_DNS_LOOKUP"
+
+
+class TestHeaders:
+    """What a dead letter tells about itself."""
+
+    def test_they_say_why_and_where_it_stood(self) -> None:
+        assert headers(letter(offset=17)) == {
+            "tower.reason": "json",
+            "tower.error": "why",
+            "tower.topic": "resource",
+            "tower.partition": "2",
+            "tower.offset": "17",
+            "tower.index": "3",
+            "tower.timestamp": str(fakes.KAFKA_MS),
+        }
+
+    def test_a_message_without_a_time_has_an_empty_one(self) -> None:
+        message = FakeMessage(milliseconds=None)
+
+        assert headers(DeadLetter(Origin(message, 0, None), Reason.EMPTY, ""))["tower.timestamp"] == ""
+
+    @pytest.mark.parametrize("detail", ["a\nb\0c\x1b[31m", "\ud800", "x" * 100_000, "\u2028"])
+    def test_what_a_sender_wrote_is_one_short_printable_line(self, detail: str) -> None:
+        error = str(headers(letter(detail=detail))["tower.error"])
+
+        assert error.isprintable()
+        assert len(error.encode()) <= 1_200
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Brokers]:
+    """Mock brokers."""
+    with brokers.running() as running:
+        yield running
+
+
+def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> None:
+    cluster.make_topic("resource.dlq")
+    letters = [letter(b"\xff\0 poison", 5), letter(None, 6), letter(b"", 7), letter(b"x" * 1_000_000, 8)]
+    made = fakes.settings({"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap})
+
+    DeadLetters(made, FakeWait()).keep(letters)
+
+    found = {
+        dict(message.headers())["tower.offset"]: message.value()
+        for message in cluster.read("resource.dlq", len(letters))
+    }
+    assert found == {b"5": b"\xff\0 poison", b"6": None, b"7": b"", b"8": b"x" * 1_000_000}
