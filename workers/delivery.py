@@ -1,6 +1,7 @@
 """A batch to InfluxDB, whatever it answers: stored, or dead-lettered, or still in hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from workers import refusal
@@ -23,8 +24,28 @@ class Sink(Protocol):
 #: Waits so many seconds for the reason given, keeping the group membership; raises `DrainExpired`.
 Wait = Callable[[float, str], None]
 
-#: Lines that are written together, with where each came from.
-Piece = list[tuple[bytes, Source]]
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Lines that are written together, and where each came from.
+
+    Two lists, since a pair for each line would cost more than the rest of the way to the request.
+    """
+
+    lines: list[bytes]
+    origins: list[Source]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def part(self, start: int, stop: int) -> "Piece":
+        """The lines from `start` to before `stop`."""
+        return Piece(self.lines[start:stop], self.origins[start:stop])
+
+    def only(self, places: Iterable[int]) -> "Piece":
+        """The lines at some places."""
+        kept = list(places)
+        return Piece([self.lines[each] for each in kept], [self.origins[each] for each in kept])
 
 
 class Delivery:
@@ -80,7 +101,7 @@ class Delivery:
             batch.take_out_dead_letters()
 
     def _write(self, batch: Batch, timeout_s: float) -> None:
-        pieces = self._cut(list(zip(batch.lines, batch.origins, strict=True)))
+        pieces = self._cut(Piece(batch.lines, batch.origins))
         held, room = set(batch.ends), self._room
         while pieces:
             if batch.ends.keys() != held:
@@ -90,7 +111,7 @@ class Delivery:
                 continue
             piece = pieces.pop()
             try:
-                self._sink.write([line for line, _ in piece], timeout_s)
+                self._sink.write(piece.lines, timeout_s)
             except (Unavailable, Misconfigured) as error:
                 pieces.append(piece)
                 self.retries += 1
@@ -115,7 +136,7 @@ class Delivery:
     def _cut(self, whole: Piece) -> list[Piece]:
         """The batch in pieces of what lately went through at once, the first one last."""
         room = self._room if self._room < self._settings.batch_lines else len(whole)
-        return [whole[start : start + room] for start in range(0, len(whole), room or 1)][::-1]
+        return [whole.part(start, start + room) for start in range(0, len(whole), room or 1)][::-1]
 
     def _pause(self, error: Unavailable | Misconfigured) -> None:
         """Wait as the error's class asks for, and tell a person what to do, but not at every try."""
@@ -144,7 +165,7 @@ class Delivery:
                 self._wait(0, text)
             return _halves(piece)
         if error.status == 413:
-            _dead_letter(piece[0], "413: one line is over the server's limit", batch)
+            _dead_letter(piece.origins[0], "413: one line is over the server's limit", batch)
             return []
         # One line cannot be too large for a server that is there: it is slow or gone.
         self._wait(self._backoff.next(), text)
@@ -153,26 +174,26 @@ class Delivery:
     def _isolate(self, piece: Piece, error: Refused, batch: Batch) -> list[Piece]:
         """The pieces still to send, without the lines that are known to be to blame."""
         if len(piece) == 1:
-            _dead_letter(piece[0], f"{error.status}: {error.message}", batch)
+            _dead_letter(piece.origins[0], f"{error.status}: {error.message}", batch)
             return []
-        lines = [line for line, _ in piece]
-        guilty = refusal.listed(error.message, lines) if error.status == 400 else {}
+        guilty = refusal.listed(error.message, piece.lines) if error.status == 400 else {}
         if not guilty:
             return _halves(piece)
         for place, reason in guilty.items():
-            _dead_letter(piece[place], f"400: {reason}", batch)
-        rest = [each for place, each in enumerate(piece) if place not in guilty]
+            _dead_letter(piece.origins[place], f"400: {reason}", batch)
+        rest = piece.only(place for place in range(len(piece)) if place not in guilty)
         return [rest] if rest else []
 
 
 def _halves(piece: Piece) -> list[Piece]:
     middle = len(piece) // 2
-    return [piece[middle:], piece[:middle]]
+    return [piece.part(middle, len(piece)), piece.part(0, middle)]
 
 
 def _owned(piece: Piece, batch: Batch) -> Piece:
-    return [each for each in piece if partition_of(origin_of(each[1]).message) in batch.ends]
+    sources = enumerate(map(origin_of, piece.origins))
+    return piece.only(place for place, source in sources if partition_of(source.message) in batch.ends)
 
 
-def _dead_letter(refused: tuple[bytes, Source], detail: str, batch: Batch) -> None:
-    batch.dead_letters.append(DeadLetter(origin_of(refused[1]), Reason.REFUSED, detail))
+def _dead_letter(refused: Source, detail: str, batch: Batch) -> None:
+    batch.dead_letters.append(DeadLetter(origin_of(refused), Reason.REFUSED, detail))
