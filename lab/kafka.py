@@ -213,8 +213,10 @@ class Node(Server):
         """Start it, unless it runs; does not wait until it serves."""
         if self.process() is not None:
             return
+        # Compression libraries are unpacked there: a killed node would leave them in the system's folder.
+        unpacked = f"-Djava.io.tmpdir={self.folder}"
         command = self._java().command(
-            "kafka.Kafka", str(self._config), options=(*MEMORY, *LOGGING, *options)
+            "kafka.Kafka", str(self._config), options=(*MEMORY, *LOGGING, unpacked, *options)
         )
         self.launch(command, self._java().environment())
 

@@ -115,15 +115,17 @@ class Server:
                     )
             except OSError as error:
                 raise LabError(f"{self.name}: cannot run {argv[0]}: {error.strerror}") from error
-            # Reaps it when it ends, or a killed child of ours would stay a zombie.
-            threading.Thread(target=self._child.wait, daemon=True).start()
-            child = psutil.Process(self._child.pid)
             try:
+                # Nobody reaps it yet, so it can be looked at even if it has ended already.
+                child = psutil.Process(self._child.pid)
                 record = {"pid": child.pid, "started": started(child)}
                 write_atomically(self._record, json.dumps(record))
             except BaseException:
-                child.kill()  # Without its record nobody could ever stop it.
+                self._child.kill()  # Without its record nobody could ever stop it.
                 raise
+            finally:
+                # Reaps it when it ends, or a killed child of ours would stay a zombie.
+                threading.Thread(target=self._child.wait, daemon=True).start()
 
     def wait_serving(self, timeout_s: float = 60.0) -> None:
         """Wait until it serves.
