@@ -11,6 +11,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_STORED, KafkaException
 
+from lab.errors import LabError
 from lab.lab import Lab
 from tests.faults import checks, stored
 from tests.faults.checks import Verdict
@@ -177,6 +178,14 @@ class Rig:
         )
         return self.proxy.first_write(since, partition) or 0.0
 
+    def coordinator(self) -> int | None:
+        """Node id of the group's coordinator, None while there is none."""
+        try:
+            found = self.lab.topics.coordinator(self.group)
+        except LabError:
+            return None
+        return found if found >= 0 else None
+
     def healed(self, at: float | None = None, partition: int | None = None) -> None:
         """The fault is over now (or was, at a monotonic time): recovery is counted from here.
 
@@ -253,7 +262,8 @@ class Rig:
         """Top up the load, drain, stop, make all checks, and fail where one does not hold.
 
         Args:
-            crashes: Ends of a worker without a commit: each may repeat a batch of its partitions.
+            crashes: Times a worker, or the membership of one, ended without a commit: each may repeat a
+                batch.
             repeats: Further lines that may have been written twice, and why is said in the scenario.
             drain: False where the scenario ends with workers that are meant to wait.
             reasons: The only reasons dead letters may have, any when None.
