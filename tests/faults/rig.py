@@ -12,7 +12,9 @@ from typing import Any
 from confluent_kafka import OFFSET_STORED, KafkaException
 
 from lab.errors import LabError
+from lab.influxdb import Influxdb
 from lab.lab import Lab
+from lab.provision import Provisioner, Secrets
 from tests.faults import checks, stored
 from tests.faults.checks import Verdict
 from tests.faults.ledger import Ledger
@@ -50,6 +52,7 @@ class Rig:
         self.rss_mb = RSS_MB
         self.name = f"fault-{result.fault}-{self.seed}-{time.time_ns() // 10**6 % 10**8}"
         self.group = self.name
+        self._influxdb, self._secret_files = lab.influxdb, lab.secrets
         self.folder = Path(tempfile.mkdtemp(prefix=f"tower-{result.fault}-"))
         self.letters: list[DeadLetter] = []
         #: By partition the offset below which nothing is asked for, see `exclude_committed`.
@@ -62,6 +65,10 @@ class Rig:
         self._stack = ExitStack()
         self.ledger = Ledger(self.seed, PARTITIONS, self.folder / "ledger")
         self._stack.callback(self.ledger.close)
+
+    def use(self, server: Influxdb, secrets: Secrets) -> None:
+        """Take another InfluxDB than the lab's; before `start`."""
+        self._influxdb, self._secret_files = server, secrets
 
     # --- making it ---------------------------------------------------------------------------------
 
@@ -87,12 +94,12 @@ class Rig:
         """
         self.lab.topics.create(self.name, PARTITIONS, config=dict(config or {}))
         self.lab.topics.create(self.dead_letter_topic, 1)
-        self.token = self.lab.create_bucket(self.name, retention_s)
+        self.token = Provisioner(self._influxdb, self._secret_files).bucket(self.name, retention_s)
         self.token_file = self.folder / "token"
         self.rotate(self.token)
-        admin = self.lab.secrets.admin_token.read_text().strip()
-        self.database = Database(self.lab.influxdb.url, admin, self.name)
-        self.proxy = self._stack.enter_context(Proxy(self.lab.influxdb.url, self.seed, keep=keep))
+        admin = self._secret_files.admin_token.read_text().strip()
+        self.database = Database(self._influxdb.url, admin, self.name)
+        self.proxy = self._stack.enter_context(Proxy(self._influxdb.url, self.seed, keep=keep))
         self.pool = Pool(self.folder / "pool", self.environment() | dict(environment or {}), workers)
         self.sampler = Sampler(
             self.bootstrap,
