@@ -1,7 +1,7 @@
 """The table of all faults, made from the file of results and from nothing else.
 
-`python -m tests.faults.report` prints the newest result of each; `--write` makes docs/faults.md of them, and
-docs/faults.json beside it, which the table can be made from again.
+`python -m tests.faults.report` prints the newest result of each; `--write` makes docs/faults.md of them,
+and docs/faults.json beside it, which the table can be made from again.
 """
 
 import json
