@@ -167,7 +167,7 @@ def produce(
     with Progress().step(f"producing {records:,} records to {topic}") as step:
         if rate:
             began = time.monotonic()
-            load.pace(0, rate, records / rate)
+            load.pace(0, rate, records)
             load.finish()
             seconds = time.monotonic() - began
         else:

@@ -15,13 +15,14 @@ import psutil
 
 from bench.bucket import Bucket
 from bench.pool import Pool
-from bench.produce import Load, Target
+from bench.produce import Target
 from lab.lab import Lab
 from lab.plan import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bench.produce import Load
     from bench.record import Shape
     from lab.progress import Progress
 
@@ -123,10 +124,10 @@ class Rig:
             "TOWER_INFLUXDB_TOKEN": bucket.token,
         }
 
-    def fill(self, target: Target, shape: Shape, count: int) -> None:
-        """Prefill a topic and see that Kafka has every record."""
+    def fill(self, load: Load, shape: Shape, first: int, count: int) -> None:
+        """Produce as fast as it goes."""
         with self.progress.step(f"producing {count:,} {shape.form.value} records") as step:
-            seconds = Load(target, shape).fill(0, count, step.note)
+            seconds = load.fill(first, count, step.note)
             step.note(f"{count / seconds:,.0f} a second")
 
     def lag(self, target: Target) -> int:
