@@ -86,12 +86,7 @@ class Rig:
 
     @contextmanager
     def pool(
-        self,
-        target: Target,
-        bucket: Bucket,
-        workers: int,
-        settings: Mapping[str, str] | None = None,
-        prefix: Sequence[str] = (),
+        self, target: Target, bucket: Bucket, workers: int, settings: Mapping[str, str] | None = None
     ) -> Iterator[Pool]:
         """A pool that is not started yet; it is stopped at the end.
 
@@ -100,14 +95,42 @@ class Rig:
             bucket: bucket to write.
             workers: how many.
             settings: what else the workers are told.
-            prefix: words before the command line.
         """
-        folder = self.lab.data / f"pool-{next(self._numbers)}"
-        pool = Pool(folder, self.settings(target, bucket) | dict(settings or {}), workers, prefix)
+        with self.pools(target, bucket, [(workers, ())], settings) as pools:
+            yield pools[0]
+
+    @contextmanager
+    def pools(
+        self,
+        target: Target,
+        bucket: Bucket,
+        sizes: Sequence[tuple[int, Sequence[str]]],
+        settings: Mapping[str, str] | None = None,
+    ) -> Iterator[list[Pool]]:
+        """Several pools of one group.
+
+        Args:
+            target: topic to read; also the name of the group.
+            bucket: bucket to write.
+            sizes: for each pool its number of workers and the words that put it on a host.
+            settings: what else the workers are told.
+        """
+        made = [
+            Pool(
+                self.lab.data / f"pool-{next(self._numbers)}",
+                self.settings(target, bucket) | dict(settings or {}),
+                workers,
+                prefix,
+            )
+            for workers, prefix in sizes
+        ]
         try:
-            yield pool
+            yield made
         finally:
-            pool.stop()
+            for pool in made:
+                pool.terminate()
+            for pool in made:
+                pool.stop()
 
     def settings(self, target: Target, bucket: Bucket) -> dict[str, str]:
         """A worker's settings for one topic and one bucket."""
