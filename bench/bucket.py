@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from lab.errors import LabError
+from lab.errors import LabError, SlowError
 from lab.files import read_secret
 from lab.provision import ORG
 
@@ -31,6 +32,7 @@ class Bucket:
         token: may only write to it.
         first: epoch seconds of the first write, None while there was none.
         last: epoch seconds of the last write seen.
+        written: bytes of the write-ahead log over time: how far whatever writes has come.
     """
 
     def __init__(self, lab: Lab, name: str) -> None:
@@ -38,17 +40,22 @@ class Bucket:
         self.token = lab.create_bucket(name)
         self.first: float | None = None
         self.last: float | None = None
+        self.written: list[tuple[float, int]] = []
+        self._sizes: dict[str, int] = {}
         self._lab = lab
         self._admin = read_secret(lab.secrets.admin_token) or ""
         with self._client() as client:
             self._id = str(client.buckets_api().find_bucket_by_name(name).id)
         self._log = lab.influxdb.folder / "engine" / "wal" / self._id
 
-    def look(self, _: float = 0.0) -> None:
-        """Note when it was written to, by the files of influxd's write-ahead log.
+    def look(self, now: float = 0.0) -> None:
+        """Note when and how much was written to it, by the files of influxd's write-ahead log.
 
         This costs influxd nothing and is the same for whatever writes. A shard's folder changes when the
         first file is made in it, a file with each write.
+
+        Args:
+            now: epoch seconds; where given, the bytes written so far are noted for this moment.
         """
         try:
             shards = [shard for policy in self._log.iterdir() for shard in policy.iterdir()]
@@ -56,10 +63,27 @@ class Bucket:
                 if self.first is None:
                     self.first = shard.stat().st_mtime
                 for file in shard.iterdir():
-                    self.last = max(self.last or 0.0, file.stat().st_mtime)
+                    seen = file.stat()
+                    self.last = max(self.last or 0.0, seen.st_mtime)
+                    self._sizes[str(file)] = max(self._sizes.get(str(file), 0), seen.st_size)
         except FileNotFoundError:
             # None yet, or a file that went away while we looked: the next look will tell.
             return
+        if now:
+            self.written.append((now, sum(self._sizes.values())))
+
+    def wait_first(self, since: float, timeout_s: float = 60.0) -> float:
+        """Wait for the first write after a moment, to 5 ms; when it was.
+
+        Raises:
+            SlowError: there was none in time.
+        """
+        while (self.last or 0.0) <= since:
+            if time.time() - since > timeout_s:
+                raise SlowError(f"nothing was written to {self.name} for {timeout_s:.0f} s")
+            time.sleep(0.005)
+            self.look()
+        return self.last or 0.0
 
     def sequences(self, columns: str = '"seq"') -> Iterator[int]:
         """`seq` of every point."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 INTERVAL_S = 0.1
 #: A group's processes are looked up anew after so many samples: some may have been started again.
 LOOK_UP = 10
+#: Name of the series of the whole machine, this program excepted.
+MACHINE = "machine"
 
 
 @dataclass
@@ -79,7 +81,8 @@ class Meter:
         groups: Mapping[str, Callable[[], Iterable[psutil.Process]]],
         also: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self.series = {name: Series() for name in groups}
+        self.series = {name: Series() for name in [*groups, MACHINE]}
+        self._self = psutil.Process()
         self._groups = dict(groups)
         self._also = also
         self._known: dict[str, dict[int, psutil.Process]] = {name: {} for name in groups}
@@ -103,6 +106,7 @@ class Meter:
                 if turn % LOOK_UP == 0 or not self._known[name]:
                     self._look_up(name)
                 self._sample(name)
+            self._sample_machine()
             self._also(time.time())
             if last:
                 return
@@ -132,6 +136,14 @@ class Meter:
         series.times.append(now)
         series.cpu.append(sum(used.values()))
         series.rss.append(largest)
+
+    def _sample_machine(self) -> None:
+        times, own = psutil.cpu_times(), self._self.cpu_times()
+        # The kernel counts what a virtual machine was denied in with `steal`, and a guest's time twice.
+        busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
+        self.series[MACHINE].times.append(time.time())
+        self.series[MACHINE].cpu.append(busy - own.user - own.system)
+        self.series[MACHINE].rss.append(0.0)
 
 
 def peak_mb(pid: int) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException, Producer
@@ -11,7 +13,7 @@ from confluent_kafka import KafkaException, Producer
 from lab.errors import LabError, SlowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bench.record import Shape
 
@@ -49,25 +51,46 @@ class Load:
         linger_ms: milliseconds that librdkafka waits for more records to send along.
     """
 
-    def __init__(self, target: Target, shape: Shape, linger_ms: int = 20) -> None:
+    def __init__(self, target: Target, shape: Shape, linger_ms: float = 20) -> None:
         self._target = target
         self._shape = shape
         self._failed: list[str] = []
-        self._producer = Producer(
-            {
-                "bootstrap.servers": target.bootstrap,
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": linger_ms,
-                "batch.num.messages": 10_000,
-                "batch.size": 500_000,
-                "queue.buffering.max.messages": 10 * CHUNK,
-                "compression.type": "lz4",
-                # Reports of success would cost more than the records.
-                "delivery.report.only.error": True,
-                "log_level": 2,
-            }
-        )
+        self._properties: dict[str, Any] = {
+            "bootstrap.servers": target.bootstrap,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": linger_ms,
+            "batch.num.messages": 10_000,
+            "batch.size": 500_000,
+            "queue.buffering.max.messages": 10 * CHUNK,
+            "compression.type": "lz4",
+            # Reports of success would cost more than the records.
+            "delivery.report.only.error": True,
+            "log_level": 2,
+        }
+
+    @cached_property
+    def _producer(self) -> Producer:
+        return Producer(self._properties)
+
+    def hold(self) -> None:
+        """Keep what is produced from now on from being read, until `release`: one Kafka transaction.
+
+        Consumers that read only what is committed, as Tower and all of librdkafka's do by default, then
+        find all of it at once.
+        """
+        self._properties |= {
+            "transactional.id": f"{self._target.topic}-load",
+            "transaction.timeout.ms": 900_000,
+        }
+        with self._errors("beginning a transaction"):
+            self._producer.init_transactions(STUCK_S)
+            self._producer.begin_transaction()
+
+    def release(self) -> None:
+        """Let consumers have what was held."""
+        with self._errors("committing the transaction"):
+            self._producer.commit_transaction(STUCK_S)
 
     def fill(self, first: int, count: int, tell: Callable[[str], None] = lambda _: None) -> float:
         """Produce records as fast as Kafka takes them.
@@ -91,23 +114,29 @@ class Load:
         return time.monotonic() - began
 
     def pace(
-        self, first: int, rate: float, seconds: float, until: Callable[[], bool] = lambda: False
+        self,
+        first: int,
+        rate: float,
+        count: int,
+        *,
+        began: float | None = None,
+        until: Callable[[], bool] = lambda: False,
     ) -> int:
         """Produce at a rate, each record at its moment: a late one is sent at once, none is left out.
 
         Args:
             first: number of the first.
             rate: records a second.
-            seconds: for so long.
+            count: how many.
+            began: `time.monotonic()` at which the first is due; now, where it is not given.
             until: ends it earlier when it says so.
 
         Returns:
             Number of records produced.
         """
-        began, sent = time.monotonic(), 0
-        total = int(rate * seconds)
-        while sent < total and not until():
-            due = min(total, int((time.monotonic() - began) * rate) + 1)
+        origin, sent = time.monotonic() if began is None else began, 0
+        while sent < count and not until():
+            due = min(count, int((time.monotonic() - origin) * rate) + 1)
             if due > sent:
                 self.send(first + sent, due - sent)
                 sent = due
@@ -149,19 +178,22 @@ class Load:
         deadline = time.monotonic() + STUCK_S
         where: dict[str, Any] = {} if partition is None else {"partition": partition}
         while messages:
-            try:
+            with self._errors("producing"), suppress(BufferError):
                 self._producer.produce_batch(
                     self._target.topic, messages, on_delivery=self._report, **where
                 )
-            except BufferError:
-                pass
-            except KafkaException as error:
-                raise LabError(f"producing to {self._target.topic}: {error.args[0].str()}") from error
             messages = [each for each in messages if each.pop("_error", None) is not None]
             if messages:
                 if time.monotonic() > deadline:
                     raise SlowError(f"Kafka took no record for {STUCK_S:.0f} s; see `python -m lab status`")
                 self._producer.poll(0.05)
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            raise LabError(f"{doing} for {self._target.topic}: {error.args[0].str()}") from error
 
     def _report(self, error: Any, _: Any) -> None:
         if error is not None:

@@ -15,13 +15,14 @@ import psutil
 
 from bench.bucket import Bucket
 from bench.pool import Pool
-from bench.produce import Load, Target
+from bench.produce import Target
 from lab.lab import Lab
 from lab.plan import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bench.produce import Load
     from bench.record import Shape
     from lab.progress import Progress
 
@@ -85,12 +86,7 @@ class Rig:
 
     @contextmanager
     def pool(
-        self,
-        target: Target,
-        bucket: Bucket,
-        workers: int,
-        settings: Mapping[str, str] | None = None,
-        prefix: Sequence[str] = (),
+        self, target: Target, bucket: Bucket, workers: int, settings: Mapping[str, str] | None = None
     ) -> Iterator[Pool]:
         """A pool that is not started yet; it is stopped at the end.
 
@@ -99,14 +95,42 @@ class Rig:
             bucket: bucket to write.
             workers: how many.
             settings: what else the workers are told.
-            prefix: words before the command line.
         """
-        folder = self.lab.data / f"pool-{next(self._numbers)}"
-        pool = Pool(folder, self.settings(target, bucket) | dict(settings or {}), workers, prefix)
+        with self.pools(target, bucket, [(workers, ())], settings) as pools:
+            yield pools[0]
+
+    @contextmanager
+    def pools(
+        self,
+        target: Target,
+        bucket: Bucket,
+        sizes: Sequence[tuple[int, Sequence[str]]],
+        settings: Mapping[str, str] | None = None,
+    ) -> Iterator[list[Pool]]:
+        """Several pools of one group.
+
+        Args:
+            target: topic to read; also the name of the group.
+            bucket: bucket to write.
+            sizes: for each pool its number of workers and the words that put it on a host.
+            settings: what else the workers are told.
+        """
+        made = [
+            Pool(
+                self.lab.data / f"pool-{next(self._numbers)}",
+                self.settings(target, bucket) | dict(settings or {}),
+                workers,
+                prefix,
+            )
+            for workers, prefix in sizes
+        ]
         try:
-            yield pool
+            yield made
         finally:
-            pool.stop()
+            for pool in made:
+                pool.terminate()
+            for pool in made:
+                pool.stop()
 
     def settings(self, target: Target, bucket: Bucket) -> dict[str, str]:
         """A worker's settings for one topic and one bucket."""
@@ -123,10 +147,10 @@ class Rig:
             "TOWER_INFLUXDB_TOKEN": bucket.token,
         }
 
-    def fill(self, target: Target, shape: Shape, count: int) -> None:
-        """Prefill a topic and see that Kafka has every record."""
+    def fill(self, load: Load, shape: Shape, first: int, count: int) -> None:
+        """Produce as fast as it goes."""
         with self.progress.step(f"producing {count:,} {shape.form.value} records") as step:
-            seconds = Load(target, shape).fill(0, count, step.note)
+            seconds = load.fill(first, count, step.note)
             step.note(f"{count / seconds:,.0f} a second")
 
     def lag(self, target: Target) -> int:

@@ -8,13 +8,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import ceiling
-from bench.account import settle
+from bench.account import Account, settle
 from bench.machine import machine, versions
-from bench.meter import Meter
+from bench.meter import MACHINE, Meter
+from bench.produce import Load
 from bench.record import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bench.bucket import Bucket
     from bench.meter import Series
@@ -27,16 +28,33 @@ if TYPE_CHECKING:
 SLOWEST = 2_000
 #: Seconds for the workers to start, besides.
 START_S = 120.0
+#: Records of each partition that go before the measurement, so that it finds everything in place.
+WARM = 500
+#: The workers' counters that are reported.
+COUNTERS = ("writes", "lines", "retries", "refusals", "rebalances")
 
 
 @dataclass
 class Drain:
-    """What was seen while a pool drained a topic."""
+    """What was seen while a pool drained a topic.
 
+    Attributes:
+        begin: epoch seconds at which the records could be read.
+        first: of the first write after that.
+        last: of the last one.
+        batch_p50: median of lines in a write.
+        series: CPU and memory, by group of processes.
+        written: bytes of influxd's write-ahead log over time.
+        counters: sums of the workers' own.
+        starts: how many times a worker was started.
+    """
+
+    begin: float = 0.0
     first: float = 0.0
     last: float = 0.0
     batch_p50: float = 0.0
     series: dict[str, Series] = field(default_factory=dict)
+    written: list[tuple[float, int]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     starts: int = 0
 
@@ -46,48 +64,103 @@ class Drain:
         return self.last - self.first
 
     def cpu(self, group: str) -> float:
-        """Seconds of CPU of a group of processes between the first and the last write."""
-        return self.series[group].cpu_between(self.first, self.last)
+        """Seconds of CPU of a group of processes, from when the records were there to the last write."""
+        return self.series[group].cpu_between(self.begin, self.last)
+
+    def others(self) -> float:
+        """Cores that were busy with anything else: where it is not near 0, the figures are provisional."""
+        ours = sum(self.cpu(group) for group in self.series if group != MACHINE)
+        return max(0.0, self.cpu(MACHINE) - ours) / max(0.001, self.last - self.begin)
 
 
-def drain(rig: Rig, pool: Pool, target: Target, bucket: Bucket, count: int) -> Drain:
-    """Start the pool, wait until it has committed every record, and stop it."""
+def drain(
+    rig: Rig, pools: Sequence[Pool], target: Target, bucket: Bucket, *, shape: Shape, count: int
+) -> Drain:
+    """Have running pools drain records that they find all at once.
+
+    The workers serve and have their partitions; a few records have been all the way. Then the others are
+    produced in one transaction, whose end is the start.
+    """
     found = Drain()
-    writes: dict[int, tuple[int, int]] = {}
-    sizes: list[float] = []
+    warm = min(WARM * target.partitions, count // 10)
+    with rig.progress.step(f"starting {sum(pool.workers for pool in pools)} workers") as step:
+        for pool in pools:
+            pool.start()
+        limit = START_S + sum(pool.workers for pool in pools)
+        pools[0].until(
+            lambda: sum(pool.owned() for pool in pools) == target.partitions,
+            limit,
+            "each partition's worker",
+        )
+        step.note("first records")
+        Load(target, shape).fill(0, warm)
+        pools[0].until(lambda: rig.lag(target) == 0, START_S, "the first records to be committed", 0.5)
+    load = Load(target, shape)
+    load.hold()
+    rig.fill(load, shape, warm, count - warm)
+    rig.settle()
+    batches = Batches(pools)
+    groups = {
+        "workers": lambda: [each for pool in pools for each in pool.processes()],
+        "influxd": rig.influxd,
+        "kafka": rig.kafka,
+    }
 
     def look(now: float) -> None:
         bucket.look(now)
-        for state in pool.states():
-            counters = state.get("counters", {})
-            lines, requests = counters.get("lines", 0), counters.get("writes", 0)
-            before = writes.get(state["worker"], (0, 0))
-            if requests > before[1]:
-                # The workers tell once a second: the mean of that second's writes stands for each.
-                sizes.extend([(lines - before[0]) / (requests - before[1])] * (requests - before[1]))
-                writes[state["worker"]] = lines, requests
+        batches.look()
 
-    groups = {"workers": pool.processes, "influxd": rig.influxd, "kafka": rig.kafka}
-    with Meter(groups, look) as meter, rig.progress.step(f"draining with {pool.workers} workers") as step:
-        pool.start()
+    with Meter(groups, look) as meter, rig.progress.step("draining") as step:
+        found.begin = time.time()
+        load.release()
+        found.first = bucket.wait_first(found.begin)
 
         def done() -> bool:
-            lag = rig.lag(target)
+            # The transaction's end takes an offset in each partition, which nobody commits.
+            lag = rig.lag(target) - target.partitions
             step.note(f"{lag:,} to go")
-            return lag == 0
+            return lag <= 0
 
-        pool.until(done, START_S + count / SLOWEST, f"{count} records to be committed", 0.5)
+        pools[0].until(done, START_S + count / SLOWEST, f"{count} records to be committed", 0.5)
         # The workers' last account of themselves.
         time.sleep(1.2)
-        found.counters = {
-            name: pool.counter(name) for name in ("writes", "lines", "retries", "refusals", "rebalances")
-        }
-        found.starts = pool.starts()
-    pool.stop()
-    found.first, found.last = bucket.first or 0.0, bucket.last or 0.0
-    found.batch_p50 = median(sizes) if sizes else 0.0
-    found.series = meter.series
+    for name in COUNTERS:
+        found.counters[name] = sum(pool.counter(name) for pool in pools)
+    found.starts = sum(pool.starts() for pool in pools)
+    found.last = bucket.last or 0.0
+    found.batch_p50 = batches.median()
+    found.series, found.written = meter.series, bucket.written
     return found
+
+
+class Batches:
+    """Sizes of writes, by the workers' own counters.
+
+    They tell once a second: the mean of that second's writes stands for each of them.
+    """
+
+    def __init__(self, pools: Sequence[Pool]) -> None:
+        self._pools = pools
+        self._before: dict[tuple[int, int], tuple[int, int]] = {}
+        self._sizes: list[float] = []
+        self.look()
+        self._sizes.clear()
+
+    def look(self) -> None:
+        """Read the workers' states."""
+        for place, pool in enumerate(self._pools):
+            for state in pool.states():
+                counters = state.get("counters", {})
+                now = counters.get("lines", 0), counters.get("writes", 0)
+                key = place, state["worker"]
+                lines, writes = self._before.get(key, (0, 0))
+                if now[1] > writes:
+                    self._sizes += [(now[0] - lines) / (now[1] - writes)] * (now[1] - writes)
+                    self._before[key] = now
+
+    def median(self) -> float:
+        """Lines of a write; 0 where there was none."""
+        return median(self._sizes) if self._sizes else 0.0
 
 
 def run(
@@ -117,13 +190,9 @@ def run(
         rig.settle()
         best, trials = ceiling.measure(rig, shape, count, workers)
     with rig.topic(workers) as target, rig.bucket() as bucket:
-        rig.fill(target, shape, count)
-        rig.settle()
         with rig.pool(target, bucket, workers, settings) as pool:
-            found = drain(rig, pool, target, bucket, count)
-        with rig.progress.step("looking for every sequence number in InfluxDB") as step:
-            account = settle(bucket.sequences(), count, workers, shape.is_bad if shape.bad else None)
-            step.note(f"{account.lost} lost, {account.duplicated} duplicated")
+            found = drain(rig, [pool], target, bucket, shape=shape, count=count)
+        account = look_up(rig, bucket, shape, count, workers)
     return result(found, account.produced, workers, best) | {
         "kind": "throughput",
         "shape": describe(shape),
@@ -138,14 +207,22 @@ def run(
     }
 
 
+def look_up(rig: Rig, bucket: Bucket, shape: Shape, count: int, partitions: int) -> Account:
+    """Look for every record in InfluxDB."""
+    with rig.progress.step("looking for every sequence number in InfluxDB") as step:
+        account = settle(bucket.sequences(), count, partitions, shape.is_bad if shape.bad else None)
+        step.note(f"{account.lost} lost, {account.duplicated} duplicated")
+    return account
+
+
 def result(found: Drain, records: int, workers: int, best: ceiling.Ceiling) -> dict[str, Any]:
     """Figures of a drain.
 
-    What was in the workers' hands when the first write was done is not counted: the time it took lies
-    before that write.
+    CPU is that of all records from the moment they could be read. For the rate the time counts from the
+    first write to the last; what the workers may have had in hand at the first is left out, to be safe.
     """
     counted = max(1, records - round(found.batch_p50 * workers))
-    cpu = {group: found.cpu(group) / counted * 1e6 for group in found.series}
+    cpu = {group: found.cpu(group) / records * 1e6 for group in found.series if group != MACHINE}
     rate = counted / found.seconds if found.seconds > 0 else 0.0
     return {
         "records": records,
@@ -163,6 +240,7 @@ def result(found: Drain, records: int, workers: int, best: ceiling.Ceiling) -> d
         "batch_p50_lines": round(found.batch_p50),
         "counters": found.counters,
         "worker_starts": found.starts,
+        "other_cores": round(found.others(), 2),
         "series": {
             group: {
                 "cores": [(round(at - found.first, 2), round(load, 3)) for at, load in series.load()],

@@ -1,0 +1,171 @@
+"""What the bench's commands share: options, exit codes, how a result is written."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.record import Clock, Shape, Unit
+from bench.rig import Rig
+from lab.errors import LabError
+from lab.progress import Progress
+from lab.wire import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+#: A figure could not be taken; the message says why.
+RET_FAILED = 1
+#: It was taken, and records were lost or duplicated.
+RET_WRONG = 4
+
+
+class Group(click.Group):
+    """Commands whose LabError is one message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Under nohup a hang-up is meant to be ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupted)
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            click.echo(f"bench: {error}", err=True)
+            sys.exit(RET_FAILED)
+
+
+def _interrupted(number: int, _: FrameType | None) -> None:
+    # Leaves by the same way as failures do, which stops what was started.
+    sys.exit(128 + number)
+
+
+class Numbers(click.ParamType[list[int]]):
+    """Whole numbers separated by commas."""
+
+    name = "n,n,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """Read them."""
+        if isinstance(value, list):
+            return value
+        try:
+            return [int(part) for part in str(value).split(",") if part.strip()]
+        except ValueError:
+            self.fail(f"{value} is not a list of whole numbers such as 1,3,6", param, ctx)
+
+
+def options(*made: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(made):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a command's lab is and where its result goes."""
+
+    json_file: Path | None
+    html_file: Path | None
+    data: Path | None
+
+    def rig(self) -> Rig:
+        """What the measurement stands on."""
+        return Rig(Progress(), self.data)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write and print a result; a wrong account is an exit code."""
+        if self.json_file is not None:
+            self.json_file.parent.mkdir(parents=True, exist_ok=True)
+            self.json_file.write_text(json.dumps(result, indent=1) + "\n")
+        show(result)
+        if result.get("lost") or result.get("duplicated") or result.get("unknown"):
+            click.echo("bench: the account does not hold: see lost, duplicated and unknown", err=True)
+            sys.exit(RET_WRONG)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the figures."""
+    table = Table(show_header=False)
+    for name, value in result.items():
+        if isinstance(value, (int, float, str)):
+            table.add_row(name, f"{value:,}" if isinstance(value, (int, float)) else value)
+    Console(highlight=False).print(table)
+
+
+def output(command: Any) -> Any:
+    """Give a command the options of an `Output`, which it gets as `out`."""
+
+    @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result here.")
+    @click.option(
+        "--html", "html_file", type=click.Path(path_type=Path), help="Write a report with plots here."
+    )
+    @click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of a lab to use, which stays up. Without it one is started and removed.",
+    )
+    @wraps(command)
+    def given(json_file: Path | None, html_file: Path | None, data: Path | None, **rest: Any) -> Any:
+        return command(out=Output(json_file, html_file, data), **rest)
+
+    return given
+
+
+shaped = options(
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice([each.value for each in Format]),
+        default="json",
+        show_default=True,
+        help="How records are written.",
+    ),
+    click.option(
+        "--devices", type=click.IntRange(1, 50_000), default=1, show_default=True, help="Senders."
+    ),
+    click.option(
+        "--size", type=click.IntRange(0, 60_000), default=0, help="Fill records up to so many bytes."
+    ),
+    click.option(
+        "--bad", type=click.FloatRange(0, 1), default=0.0, help="Share that cannot become points."
+    ),
+    click.option("--seed", type=int, default=1, show_default=True, help="Other seeds, other values."),
+    click.option(
+        "--unit",
+        type=click.Choice([each.value for each in Unit]),
+        default="ms",
+        show_default=True,
+        help="Precision of `timestamp` in JSON.",
+    ),
+    click.option(
+        "--step-ms",
+        type=click.FloatRange(0, 60_000),
+        default=1.0,
+        show_default=True,
+        help="Milliseconds between two records' times.",
+    ),
+)
+
+
+def shape_of(count: int, form: str, step_ms: float = 1.0, unit: str = "ms", **more: Any) -> Shape:
+    """Records whose times end now."""
+    start = int(time.time() * 1000 - count * step_ms)
+    return Shape(Clock(start, step_ms), Format(form), unit=Unit(unit), **more)

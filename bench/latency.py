@@ -1,0 +1,249 @@
+"""From produced to queryable, at a fixed rate, with every record's own intended moment as its start.
+
+A producer that falls behind does not move the start of a record (no coordinated omission). The end is found
+by asking InfluxDB again and again for each partition's newest `seq`: a partition's records are written in
+order, so the newest one that is seen vouches for those before it. A record that a question did not find and
+the next one did became queryable after the first was asked and before the second was answered: these are
+its bounds, and the figure is the middle between them. Half their distance is the resolution.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from bench.account import settle
+from bench.bucket import MEASUREMENT
+from bench.machine import machine, versions
+from bench.percentile import histogram, summary
+from bench.produce import Load
+from bench.record import Clock, Shape
+from lab.errors import LabError, SlowError
+from lab.files import read_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.rig import Rig
+
+#: Seconds between two questions.
+ASK_S = 0.010
+#: Seconds of records before the first that is measured.
+WARM_S = 3.0
+#: Seconds after the last record until which it must be queryable.
+PATIENCE_S = 60.0
+#: Milliseconds that the producer waits for more records to send along: Fluentd's own wait is longer.
+LINGER_MS = 0.5
+
+
+class Look(NamedTuple):
+    """One question: monotonic seconds when it was asked and answered, newest `seq` by partition."""
+
+    asked: float
+    answered: float
+    newest: dict[int, int]
+
+
+@dataclass
+class Watch:
+    """Asks for the newest records until told to stop.
+
+    Args:
+        url: InfluxDB.
+        token: one that may read.
+        bucket: the bucket.
+        since_ms: epoch milliseconds of the first record.
+    """
+
+    url: str
+    token: str
+    bucket: str
+    since_ms: float
+
+    def __post_init__(self) -> None:
+        self.looks: list[Look] = []
+        self.failed = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it.
+
+        Raises:
+            LabError: it could not ask.
+        """
+        self._stop.set()
+        self._thread.join()
+        if self.failed:
+            raise LabError(f"asking InfluxDB for the newest record: {self.failed}")
+
+    def newest(self, partition: int) -> int:
+        """The newest record seen so far, -1 where there is none."""
+        return self.looks[-1].newest.get(partition, -1) if self.looks else -1
+
+    def _run(self) -> None:
+        split = urlsplit(self.url)
+        connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=10)
+        since = int(self.since_ms) - 1
+        query = (
+            f'SELECT last("seq") FROM "{MEASUREMENT}" '  # noqa: S608 - names of our own
+            f'WHERE time >= {since}ms GROUP BY "deviceId"'
+        )
+        path = f"/query?{urlencode({'db': self.bucket, 'q': query, 'epoch': 'ms'})}"
+        headers = {"Authorization": f"Token {self.token}"}
+        try:
+            while not self._stop.is_set():
+                asked = time.monotonic()
+                connection.request("GET", path, headers=headers)
+                content = json.loads(connection.getresponse().read())
+                answered = time.monotonic()
+                self.looks.append(Look(asked, answered, _newest(content)))
+                self._stop.wait(max(0.0, asked + ASK_S - answered))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.failed = str(error)
+        finally:
+            connection.close()
+
+
+def _newest(content: Mapping[str, Any]) -> dict[int, int]:
+    found = {}
+    for series in content["results"][0].get("series", []):
+        # `pi-1` sends to partition 0, and so on.
+        found[int(series["tags"]["deviceId"].rpartition("-")[2]) - 1] = int(series["values"][0][1])
+    return found
+
+
+def run(
+    rig: Rig,
+    rate: float,
+    seconds: float,
+    *,
+    workers: int = 3,
+    settings: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """One measurement.
+
+    Args:
+        rig: where.
+        rate: records a second, over all partitions.
+        seconds: how long records are measured, after a warm-up.
+        workers: workers and partitions.
+        settings: what else the workers are told.
+    """
+    count, warm = int(rate * (seconds + WARM_S)), int(rate * WARM_S)
+    with (
+        rig.topic(workers) as target,
+        rig.bucket() as bucket,
+        rig.pool(target, bucket, workers, settings) as pool,
+    ):
+        with rig.progress.step(f"starting {workers} workers"):
+            pool.start()
+            pool.until(lambda: pool.owned() == workers, 120, "the workers to have their partitions")
+        text = f"{rate:,.0f} records a second for {seconds:.0f} s"
+        with rig.progress.step(text) as step:
+            began, epoch_ms = time.monotonic() + 0.1, (time.time() + 0.1) * 1000
+            # One device for each partition: the newest record of each can then be asked for.
+            shape = Shape(Clock(epoch_ms, 1000 / rate), devices=workers)
+            watch = Watch(
+                rig.lab.influxdb.url, read_secret(rig.lab.secrets.admin_token) or "", bucket.name, epoch_ms
+            )
+            try:
+                load = Load(target, shape, LINGER_MS)
+                load.pace(0, rate, count, began=began)
+                load.finish()
+                step.note("waiting for the last")
+                _wait(watch, count, workers)
+            finally:
+                watch.stop()
+        account = settle(bucket.sequences(), count, workers)
+    bounds = latencies(watch.looks, intended(began, rate, warm, count), workers)
+    return _result(bounds, watch, rate, seconds, workers) | {
+        "lost": account.lost,
+        "duplicated": account.duplicated,
+        "settings": dict(settings or {}),
+        "machine": machine(),
+        "versions": versions(rig.lab),
+    }
+
+
+def intended(began: float, rate: float, first: int, end: int) -> dict[int, float]:
+    """Intended moment of each record, monotonic seconds."""
+    return {seq: began + seq / rate for seq in range(first, end)}
+
+
+def latencies(
+    looks: Sequence[Look], moments: Mapping[int, float], partitions: int
+) -> list[tuple[float, float]]:
+    """Bounds of each record's latency in milliseconds: (not before, not after).
+
+    Args:
+        looks: questions in the order they were asked.
+        moments: when each record was to be produced, by `seq`.
+        partitions: record n is in partition n modulo this.
+
+    Raises:
+        LabError: a record was never seen.
+    """
+    found = []
+    places = dict.fromkeys(range(partitions), 0)
+    for seq in sorted(moments):
+        number = seq % partitions
+        place = places[number]
+        while place < len(looks) and looks[place].newest.get(number, -1) < seq:
+            place += 1
+        if place == len(looks):
+            raise LabError(f"record {seq} was never queryable")
+        places[number] = place
+        # Nothing is queryable before it is due.
+        before = looks[place - 1].asked if place else moments[seq]
+        low = max(0.0, before - moments[seq]) * 1000
+        high = max(0.0, looks[place].answered - moments[seq]) * 1000
+        found.append((low, high))
+    return found
+
+
+def _wait(watch: Watch, count: int, workers: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    last = {seq % workers: seq for seq in range(max(0, count - workers), count)}
+    while any(watch.newest(number) < seq for number, seq in last.items()) and not watch.failed:
+        if time.monotonic() > deadline:
+            raise SlowError(f"the last records were not queryable {PATIENCE_S:.0f} s after they were due")
+        time.sleep(0.05)
+
+
+def _result(
+    bounds: Sequence[tuple[float, float]], watch: Watch, rate: float, seconds: float, workers: int
+) -> dict[str, Any]:
+    middle = [(low + high) / 2 for low, high in bounds]
+    found = summary(middle)
+    asked = summary([(look.answered - look.asked) * 1000 for look in watch.looks])
+    return {
+        "kind": "latency",
+        "rate": rate,
+        "seconds": seconds,
+        "workers": workers,
+        "records": len(middle),
+        **{f"{name}_ms": value for name, value in found.items()},
+        "at_least_ms": summary([low for low, _ in bounds]),
+        "at_most_ms": summary([high for _, high in bounds]),
+        "resolution_ms": round(sum(high - low for low, high in bounds) / len(bounds) / 2, 2),
+        "question_ms": asked,
+        "histogram": histogram(middle),
+        "over_time": _over_time(middle, rate),
+    }
+
+
+def _over_time(values: Sequence[float], rate: float) -> list[tuple[float, float, float]]:
+    """Seconds, median and 99th percentile of each half second."""
+    step = max(1, int(rate / 2))
+    rows = []
+    for start in range(0, len(values), step):
+        part = summary(values[start : start + step])
+        rows.append((round(start / rate, 2), part["p50"], part["p99"]))
+    return rows

@@ -1,0 +1,185 @@
+"""InfluxDB away for a while under load: lag, memory, membership, and how fast the backlog goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from bench import ceiling
+from bench.machine import machine, versions
+from bench.meter import Meter
+from bench.produce import Load
+from bench.throughput import SLOWEST, START_S, describe, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bench.pool import Pool
+    from bench.produce import Target
+    from bench.record import Shape
+    from bench.rig import Rig
+    from lab.progress import Step
+
+#: Seconds of load before the outage, so that it meets workers at their usual work.
+BEFORE_S = 5.0
+#: Seconds between two looks at lag and states.
+LOOK_S = 0.5
+
+
+class How(StrEnum):
+    """What happens to influxd."""
+
+    #: SIGSTOP, then SIGCONT: connections stay open and nothing answers.
+    FREEZE = "freeze"
+    #: SIGKILL, then a new start.
+    KILL = "kill"
+
+
+@dataclass
+class Diary:
+    """What was seen, with seconds since the outage began.
+
+    Args:
+        rig: where.
+        pool: what is watched.
+        target: what it reads.
+        step: where the lag is shown.
+    """
+
+    rig: Rig
+    pool: Pool
+    target: Target
+    step: Step
+    began: float = 0.0
+    lag: list[tuple[float, int]] = field(default_factory=list)
+    waiting: list[tuple[float, int]] = field(default_factory=list)
+
+    def look(self) -> int:
+        """Note lag and states; the lag."""
+        lag = self.rig.lag(self.target)
+        at = round(time.time() - self.began, 2)
+        self.lag.append((at, lag))
+        self.waiting.append((at, sum(state.get("state") == "waiting" for state in self.pool.states())))
+        self.step.note(f"lag {lag:,}")
+        return lag
+
+    def keep(self, seconds: float) -> None:
+        """Look for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.look()
+            time.sleep(min(LOOK_S, max(0.0, end - time.monotonic())))
+
+
+def run(
+    rig: Rig,
+    shape: Shape,
+    *,
+    rate: float,
+    seconds: float,
+    how: How = How.FREEZE,
+    workers: int = 3,
+    settings: Mapping[str, str] | None = None,
+    best: ceiling.Ceiling | None = None,
+) -> dict[str, Any]:
+    """One measurement.
+
+    Args:
+        rig: where.
+        shape: the records.
+        rate: records a second, up to the end of the outage.
+        seconds: length of the outage.
+        how: frozen or killed.
+        workers: workers and partitions.
+        settings: what else the workers are told.
+        best: the ceiling, where this run has measured it already.
+    """
+    count = int(rate * (BEFORE_S + seconds))
+    if best is None:
+        rig.settle()
+        best, _ = ceiling.measure(rig, shape, min(count, ceiling.TRIAL), workers)
+    with (
+        rig.topic(workers) as target,
+        rig.bucket() as bucket,
+        rig.pool(target, bucket, workers, settings) as pool,
+    ):
+        with rig.progress.step(f"starting {workers} workers"):
+            pool.start()
+            pool.until(lambda: pool.owned() == workers, START_S, "the workers to have their partitions")
+        load = Load(target, shape)
+        sending = threading.Thread(target=load.pace, args=(0, rate, count), daemon=True)
+        groups = {"workers": pool.processes, "influxd": rig.influxd, "kafka": rig.kafka}
+        text = f"{how.value} influxd for {seconds:.0f} s at {rate:,.0f} records a second"
+        with Meter(groups, bucket.look) as meter, rig.progress.step(text) as step:
+            sending.start()
+            diary = Diary(rig, pool, target, step, time.time() + BEFORE_S)
+            diary.keep(BEFORE_S)
+            before = {name: pool.counter(name) for name in ("rebalances", "retries")}
+            healed = _away(rig, how, lambda: diary.keep(seconds))
+            sending.join()
+            load.finish()
+            first = bucket.wait_first(healed)
+            seen, backlog = time.time(), diary.look()
+            limit = START_S + count / SLOWEST
+            pool.until(lambda: diary.look() == 0, limit, "the backlog to be committed", LOOK_S)
+            time.sleep(1.2)
+        after = {name: pool.counter(name) for name in before}
+        starts = pool.starts()
+        account = look_up(rig, bucket, shape, count, workers)
+    last = bucket.last or first
+    rate_after = backlog / (last - seen) if last > seen else 0.0
+    return {
+        "kind": "outage",
+        "shape": describe(shape),
+        "how": how.value,
+        "rate": rate,
+        "outage_s": seconds,
+        "workers": workers,
+        "records": account.produced,
+        "lost": account.lost,
+        "duplicated": account.duplicated,
+        "unknown": account.unknown,
+        "rebalances": after["rebalances"] - before["rebalances"],
+        "retries": after["retries"] - before["retries"],
+        "restarts": starts - workers,
+        "peak_lag": max(lag for _, lag in diary.lag),
+        "backlog": backlog,
+        "recovery_s": round(first - healed, 3),
+        "catch_up_s": round(last - seen, 3),
+        "catch_up_records_per_s": round(rate_after, 1),
+        "ceiling_records_per_s": round(best.records_per_s, 1),
+        "catch_up_ratio": round(rate_after / best.records_per_s, 4),
+        "peak_rss_mb_per_worker": round(meter.series["workers"].peak, 1),
+        "lag": diary.lag,
+        "waiting": diary.waiting,
+        "rss_mb": [
+            (round(at - diary.began, 2), round(rss, 1))
+            for at, rss in list(
+                zip(meter.series["workers"].times, meter.series["workers"].rss, strict=True)
+            )[::5]
+        ],
+        "settings": dict(settings or {}),
+        "machine": machine(),
+        "versions": versions(rig.lab),
+    }
+
+
+def _away(rig: Rig, how: How, meanwhile: Callable[[], None]) -> float:
+    """InfluxDB away while `meanwhile` runs; when it came back, which it does in any case."""
+    influxdb = rig.lab.influxdb
+    if how is How.FREEZE:
+        influxdb.pause()
+    else:
+        influxdb.kill()
+    try:
+        meanwhile()
+    finally:
+        healed = time.time()
+        if how is How.FREEZE:
+            influxdb.resume()
+        else:
+            influxdb.start()
+    return healed

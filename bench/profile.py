@@ -1,0 +1,97 @@
+"""Where a record's microseconds go: one worker, a timer around each hop."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from bench.machine import machine, versions
+from bench.produce import Load
+from bench.throughput import SLOWEST, START_S, describe
+from lab.errors import LabError, SlowError
+from lab.process import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.record import Shape
+    from bench.rig import Rig
+
+#: Seconds for the worker to leave.
+LEAVE_S = 30.0
+#: The order in which a record meets them.
+HOPS = ("client threads", "consume", "decode and encode", "compress", "write", "commit", "rest")
+
+
+def run(rig: Rig, shape: Shape, count: int, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One measurement.
+
+    Args:
+        rig: where.
+        shape: the records.
+        count: how many.
+        settings: what else the worker is told.
+
+    Raises:
+        LabError: the worker ended or did not get on.
+    """
+    with rig.topic(1) as target, rig.bucket() as bucket:
+        rig.fill(Load(target, shape), shape, 0, count)
+        rig.settle()
+        env = environment(**rig.settings(target, bucket), **dict(settings or {}))
+        with (
+            rig.progress.step("one worker with timers") as step,
+            subprocess.Popen(
+                [sys.executable, "-m", "bench.hops"],
+                env=env,
+                cwd=rig.lab.data,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            ) as child,
+        ):
+            try:
+                deadline = time.monotonic() + START_S + count / SLOWEST
+                while (lag := rig.lag(target)) > 0:
+                    step.note(f"{lag:,} to go")
+                    if child.poll() is not None:
+                        raise LabError("the worker with timers ended; its error stands above")
+                    if time.monotonic() > deadline:
+                        raise SlowError(f"{lag:,} records are not committed in time")
+                    time.sleep(0.3)
+                child.terminate()
+                printed, _ = child.communicate(timeout=LEAVE_S)
+            finally:
+                child.kill()
+    found = json.loads(printed)
+    return result(found) | {
+        "kind": "profile",
+        "shape": describe(shape),
+        "settings": dict(settings or {}),
+        "machine": machine(),
+        "versions": versions(rig.lab),
+    }
+
+
+def result(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures by hop, in microseconds of CPU and of time on the clock for each record."""
+    records = found["records"]
+    hops = {
+        hop: {
+            "cpu_us": round(found["cpu"].get(hop, 0.0) / records * 1e6, 3),
+            # Of the client's threads and of the rest nobody looked at the clock.
+            "wall_us": round(found["wall"][hop] / records * 1e6, 3) if hop in found["wall"] else None,
+            "calls": found["calls"].get(hop),
+        }
+        for hop in HOPS
+    }
+    return {
+        "records": records,
+        "seconds": round(found["seconds"], 3),
+        "cpu_us_per_record": round(found["cpu_total"] / records * 1e6, 3),
+        "wall_us_per_record": round(found["seconds"] / records * 1e6, 3),
+        "hops": hops,
+    }

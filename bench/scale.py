@@ -1,0 +1,131 @@
+"""What a record costs with more workers, on two hosts, and with InfluxDB further away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench import throughput
+from bench.delay import delayed
+from bench.hosts import HERE, hosts, missing
+from bench.machine import machine, versions
+from bench.rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.record import Shape
+    from bench.throughput import Drain
+    from lab.progress import Progress
+
+#: Partitions and workers: the lab's three, and what a larger user may have.
+COUNTS = (1, 3, 6, 12, 48)
+#: Milliseconds added to a round trip to InfluxDB.
+DELAYS = (0, 20, 100)
+#: Workers of the runs on one and on two hosts.
+SHARED = 6
+
+
+def over_workers(
+    rig: Rig, shape: Shape, count: int, counts: Sequence[int] = COUNTS
+) -> list[dict[str, Any]]:
+    """The same records with more and more partitions and workers."""
+    return [_drain(rig, shape, count, workers) | {"case": f"{workers} workers"} for workers in counts]
+
+
+def over_delays(
+    rig: Rig, shape: Shape, count: int, delays: Sequence[float] = DELAYS, workers: int = 3
+) -> list[dict[str, Any]]:
+    """The same records with InfluxDB further and further away."""
+    found = []
+    for delay in delays:
+        with delayed(rig.lab.influxdb.url, delay) as url:
+            made = _drain(rig, shape, count, workers, settings={"TOWER_INFLUXDB_URL": url})
+        found.append(made | {"case": f"{delay:g} ms", "delay_ms": delay})
+    return found
+
+
+def over_hosts(progress: Progress, shape: Shape, count: int) -> tuple[list[dict[str, Any]], str]:
+    """The same workers on one host and on two that share the group; or the reason why not."""
+    why = missing()
+    if why:
+        return [], why
+    found = []
+    with hosts(2) as prefixes, Rig(progress, host=HERE) as rig:
+        for used in (prefixes[:1], prefixes):
+            made = _drain(rig, shape, count, SHARED, prefixes=used)
+            found.append(made | {"case": f"{SHARED} workers on {len(used)} host{'s' * (len(used) > 1)}"})
+    return found, ""
+
+
+def run(
+    rig: Rig,
+    shape: Shape,
+    count: int,
+    *,
+    counts: Sequence[int] = COUNTS,
+    delays: Sequence[float] = DELAYS,
+    two_hosts: bool = True,
+) -> dict[str, Any]:
+    """All of it.
+
+    Args:
+        rig: where.
+        shape: the records.
+        count: how many in each run.
+        counts: numbers of workers.
+        delays: milliseconds added to a round trip.
+        two_hosts: also on two hosts.
+    """
+    by_hosts, why = over_hosts(rig.progress, shape, count) if two_hosts else ([], "not asked for")
+    by_workers = over_workers(rig, shape, count, counts)
+    by_delays = over_delays(rig, shape, count, delays)
+    every = [*by_workers, *by_delays, *by_hosts]
+    return {
+        "kind": "scale",
+        "shape": throughput.describe(shape),
+        "workers": by_workers,
+        "delays": by_delays,
+        "hosts": by_hosts,
+        "left_out": {"hosts": why} if why else {},
+        "machine": machine(),
+        "versions": versions(rig.lab),
+        **{name: sum(each[name] for each in every) for name in ("lost", "duplicated", "unknown")},
+    }
+
+
+def _drain(
+    rig: Rig,
+    shape: Shape,
+    count: int,
+    workers: int,
+    *,
+    settings: dict[str, str] | None = None,
+    prefixes: Sequence[Sequence[str]] = ((),),
+) -> dict[str, Any]:
+    with rig.topic(workers) as target, rig.bucket() as bucket:
+        share = workers // len(prefixes)
+        with rig.pools(target, bucket, [(share, each) for each in prefixes], settings) as pools:
+            found = throughput.drain(rig, pools, target, bucket, shape=shape, count=count)
+        account = throughput.look_up(rig, bucket, shape, count, workers)
+    return _row(found, count, workers) | {
+        "lost": account.lost,
+        "duplicated": account.duplicated,
+        "unknown": account.unknown,
+    }
+
+
+def _row(found: Drain, count: int, workers: int) -> dict[str, Any]:
+    rate = count / (found.last - found.begin) if found.last > found.begin else 0.0
+    return {
+        "workers": workers,
+        "records": count,
+        "records_per_s": round(rate, 1),
+        "worker_cpu_us_per_record": round(found.cpu("workers") / count * 1e6, 3),
+        "influxd_cpu_us_per_record": round(found.cpu("influxd") / count * 1e6, 3),
+        "kafka_cpu_us_per_record": round(found.cpu("kafka") / count * 1e6, 3),
+        "peak_rss_mb_per_worker": round(found.series["workers"].peak, 1),
+        "batch_p50_lines": round(found.batch_p50),
+        "rebalances": found.counters["rebalances"],
+        "worker_starts": found.starts,
+        "other_cores": round(found.others(), 2),
+    }
