@@ -209,9 +209,9 @@ class GroupConsumer:
             else:
                 self._position[Partition(each.topic, each.partition)] = each.offset
         (self._consumer.incremental_assign if self._incremental else self._consumer.assign)(starts)
-        if self._paused:
-            # Kafka's client forgets a pause at a rebalance; without this an outage would fill the memory.
-            self._consumer.pause(partitions)
+        # Said either way: the client forgets a pause at one rebalance and keeps it across another (where
+        # partitions were lost); one that is paused for good is as bad as a memory that fills up.
+        (self._consumer.pause if self._paused else self._consumer.resume)(starts)
         self._backoff.reset()
         self._log.info("assigned %s", _names(came))
 
