@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.commands import dlq_replay, letters
@@ -103,9 +103,12 @@ def test_payloads_are_cut_and_say_so() -> None:
     st.integers(0, 10**9),
     st.dictionaries(st.sampled_from(["json", "refused"]), st.integers(0, 10**9)),
     st.sets(st.integers(0, 10**9), max_size=100),
+    st.sets(st.integers(0, 10**9), max_size=100),
 )
-def test_a_mark_survives_its_commit(offset: int, reasons: dict[str, int], beyond: set[int]) -> None:
-    mark = Mark(offset, reasons, beyond)
+def test_a_mark_survives_its_commit(
+    offset: int, reasons: dict[str, int], beyond: set[int], holes: set[int]
+) -> None:
+    mark = Mark(offset, reasons, beyond, holes)
 
     assert Mark.parse(mark.offset, mark.metadata()) == mark
     assert len(mark.metadata()) < 4_096
@@ -161,15 +164,20 @@ class Sent:
         return outcomes
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
-    made = Sent()
-    monkeypatch.setattr(dlq_replay, "Resend", lambda _: made)
+def install(patch: pytest.MonkeyPatch, made: Sent) -> None:
+    """Put the stand-ins where the producer and the reader are."""
+    patch.setattr(dlq_replay, "Resend", lambda _: made)
 
     def read(reader: Topic, _: str, __: int, start: int, end: int) -> Iterator[Letter]:
         return (each for each in reader.held if start <= each.offset < end)
 
-    monkeypatch.setattr(letters, "read", read)
+    patch.setattr(letters, "read", read)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    made = Sent()
+    install(monkeypatch, made)
     return made
 
 
@@ -240,14 +248,55 @@ def test_a_failure_stops_the_run_and_the_next_goes_on_with_it(sent: Sent) -> Non
     assert topic.mark == Mark(300)
 
 
-def test_a_letter_refused_for_good_is_told_and_holds_up_nothing(sent: Sent) -> None:
+def test_a_letter_that_is_refused_holds_up_no_other_and_is_tried_again(sent: Sent) -> None:
     topic = Topic([letter(offset) for offset in range(10)])
     sent.refuse = {3}
     made = run(topic)
+    run(topic)
+    first = list(sent.letters)
+    sent.refuse = set()
+    run(topic)
+    run(topic)
 
-    assert len(sent.letters) == 9
-    assert "letter 0/3: no" in made.describe()
+    assert "refused: letter 0/3: no" in made.describe()
+    assert sorted(first) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert sorted(sent.letters) == list(range(10))
     assert topic.mark == Mark(10)
+
+
+def test_many_refused_letters_stop_the_run_and_nothing_is_forgotten(sent: Sent) -> None:
+    topic = Topic([letter(offset) for offset in range(300)])
+    sent.refuse = set(range(50, 250))
+    made = run(topic)
+    sent.refuse = set()
+    while len(sent.letters) < 300:
+        run(topic)
+
+    assert made.failed
+    assert sorted(sent.letters) == list(range(300))
+    assert topic.mark == Mark(300)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_fails_each_letter_is_sent_once(data: st.DataObject) -> None:
+    """Any order of runs, reasons, failures and refusals, over the same letters."""
+    reasons = ["json", "text", "refused"]
+    topic = Topic([letter(n, reason=data.draw(st.sampled_from(reasons))) for n in range(20)])
+    sent = Sent()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dlq_replay, "LOT", 4)
+        install(patch, sent)
+        for _ in range(data.draw(st.integers(1, 6))):
+            sent.fail = data.draw(st.sets(st.integers(0, 19), max_size=3))
+            sent.refuse = data.draw(st.sets(st.integers(0, 19), max_size=3))
+            run(topic, data.draw(st.none() | st.sampled_from(reasons)))
+        sent.fail, sent.refuse = set(), set()
+        run(topic)
+        run(topic)
+
+    assert sorted(sent.letters) == list(range(20))
+    assert topic.mark == Mark(20)
 
 
 def test_letters_of_other_topics_and_lost_partitions_are_left_out(sent: Sent) -> None:

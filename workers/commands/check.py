@@ -104,7 +104,10 @@ def _kafka(settings: Settings, workers: int, watch_s: float) -> Iterator[Finding
     if isinstance(cluster, Finding):
         yield cluster
         return
-    yield from check_kafka.listeners(settings, cluster.brokers())
+    listeners = list(check_kafka.listeners(settings, cluster.brokers()))
+    yield from listeners
+    if len([each for each in listeners if each.level is Level.FAIL]) == len(cluster.brokers()):
+        return
     topic = list(check_topics.topic(cluster, settings, workers))
     yield from topic
     if not cluster.partitions(settings.topic):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from workers.commands.cluster import Cluster
 from workers.commands.finding import Finding, fail, ok, warn
-from workers.commands.reach import Address, Unreachable, addresses, reach
+from workers.commands.reach import Address, Unreachable, addresses, number_of, reach
 from workers.errors import CommandError
 from workers.settings import Settings
 
@@ -51,13 +51,12 @@ def listeners(
                 "start it, open that port, or correct its advertised.listeners",
             )
             continue
-        host = next(iter(given)) if len(given) == 1 else "<address of that broker>"
+        address = number_of(next(iter(given))) if len(given) == 1 else "<its address>"
         yield fail(
             "advertised listeners",
             f"broker {number} says it is reached at {each}, but {each.host} does not resolve here: "
             f"{failure.why}",
-            f"add a line with the address of {host} and the name {each.host} to /etc/hosts, or correct the "
-            "broker's advertised.listeners",
+            f'add the line "{address} {each.host}" to /etc/hosts, or correct its advertised.listeners',
         )
 
 
@@ -97,7 +96,7 @@ def group(cluster: Cluster, settings: Settings, alive: list[int]) -> Finding:
 def connect(settings: Settings) -> Cluster | Finding:
     """A cluster to ask, or why there is none."""
     try:
-        cluster = Cluster(settings)
+        cluster = Cluster(settings, verified=False)
         cluster.brokers()
     except CommandError as error:
         return fail(

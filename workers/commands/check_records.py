@@ -7,7 +7,7 @@ from workers.batch import Batch
 from workers.commands.cluster import Cluster
 from workers.commands.finding import Finding, fail, ok, warn
 from workers.commands.reader import Reader
-from workers.commands.show import age
+from workers.commands.show import age, seen
 from workers.encoder import Encoder
 from workers.settings import Settings
 from workers.translator import Translator
@@ -44,9 +44,10 @@ def newest(cluster: Cluster, settings: Settings, watch_s: float) -> Newest | Non
     """
     before = cluster.ends(settings.topic)
     after, end = before, time.monotonic() + watch_s
-    while after == before and time.monotonic() < end:
-        time.sleep(0.25)
-        after = cluster.ends(settings.topic)
+    with seen("a new record", watch_s):
+        while after == before and time.monotonic() < end:
+            time.sleep(0.25)
+            after = cluster.ends(settings.topic)
     grown = [number for number in after if after[number] > before.get(number, 0)]
     starts = cluster.starts(settings.topic)
     batches = []

@@ -1,7 +1,7 @@
 """Kafka as the operator's commands see it: topics, their ends, the group and its offsets."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 
 from workers.commands.reach import Address, addresses, reach
+from workers.commands.show import seen
 from workers.errors import CommandError
 from workers.kafka import client_properties, settings_error
 from workers.settings import Settings
@@ -71,21 +72,17 @@ class Cluster:
 
     Args:
         settings: The way to the brokers.
+        verified: False skips looking whether the brokers are reached at the addresses they advertise;
+            without it, each request to one that is not would run into its own time-out.
 
     Raises:
         SettingsError: librdkafka refuses a property.
-        CommandError: No bootstrap server takes a connection.
+        CommandError: No broker is reached, at its bootstrap address or at its advertised one.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        servers = str(settings.kafka["bootstrap.servers"])
-        tried = reach(addresses(servers))
-        if not tried or all(tried.values()):
-            whys = "; ".join(f"{each}: {failure.why}" for each, failure in tried.items() if failure)
-            raise CommandError(
-                f"no broker is reached ({whys or servers})",
-                "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS",
-            )
+    def __init__(self, settings: Settings, *, verified: bool = True) -> None:
+        servers = addresses(str(settings.kafka["bootstrap.servers"]))
+        _reach(servers, "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS")
         quiet = logging.getLogger("tower.kafka.admin")
         # What the client logs by itself is told by the errors of its requests, once.
         quiet.setLevel(logging.CRITICAL)
@@ -95,6 +92,9 @@ class Cluster:
             self._admin = kafka.AdminClient(made, logger=quiet)
         except KafkaException as error:
             raise settings_error(error) from None
+        if verified:
+            do = "`python -m workers check` tells what to do about it"
+            _reach(self.brokers().values(), do)
 
     def brokers(self) -> dict[int, Address]:
         """Where each broker says it is reached: its advertised listener, by node id."""
@@ -215,7 +215,8 @@ class Cluster:
     def _metadata(self) -> Any:
         try:
             # Of all topics: naming one would have a broker make it where it does so by itself.
-            return self._admin.list_topics(timeout=FIRST_S)
+            with seen("Kafka's answer", FIRST_S):
+                return self._admin.list_topics(timeout=FIRST_S)
         except KafkaException as error:
             # Why a connection failed comes by callbacks, and those by poll.
             self._admin.poll(0)
@@ -235,10 +236,23 @@ class Cluster:
         }
 
 
+def _reach(wanted: Iterable[Address], do: str) -> None:
+    """Return where one of the servers takes a connection.
+
+    Raises:
+        CommandError: None does.
+    """
+    tried = reach(wanted)
+    if not tried or all(tried.values()):
+        whys = "; ".join(f"{each}: {failure.why}" for each, failure in tried.items() if failure)
+        raise CommandError(f"no broker is reached ({whys or 'none is named'})", do)
+
+
 def _finish(future: Any, doing: str, harmless: int | None = None) -> Any:
     """The future's result; the error code `harmless` is none and is the result itself."""
     try:
-        return future.result(timeout=REQUEST_S * 2)
+        with seen("Kafka's answer", REQUEST_S * 2):
+            return future.result(timeout=REQUEST_S * 2)
     except KafkaException as error:
         if harmless is not None and error.args[0].code() == harmless:
             return harmless

@@ -19,6 +19,9 @@ LOT = 100
 #: And the bytes of them.
 LOT_BYTES = 8_000_000
 
+#: Letters that Kafka refuses and that are passed over, in one partition; each run tries them again.
+HOLES = 100
+
 #: Seconds that a long replay may say it is still at it.
 LONGEST_S = 86_400.0
 
@@ -37,7 +40,8 @@ class Replay:
         sent: Letters by reason.
         twice: Letters about a record that another letter is about.
         foreign: Letters of records from other topics than TOWER_TOPIC.
-        refused: Letters that Kafka refuses for good; they are passed over.
+        refused: Letters that Kafka refuses, whatever its health; they hold up no others, and the next run
+            tries them again.
         failed: Letters that could not be sent now; the next run begins with them.
     """
 
@@ -55,6 +59,7 @@ class Replay:
         self._dry_run = dry_run
         self._resend = None if dry_run else Resend(settings)
         self._seen: set[Identity] = set()
+        self._passed: set[int] = set()
         self._wait = Wait("the dead letters to be sent", LONGEST_S)
 
     def run(self, number: int, start: int, end: int, mark: Mark) -> None:
@@ -64,23 +69,25 @@ class Replay:
         letter must not be sent because the first one was, an hour ago.
         """
         lot: list[Letter] = []
-        passed: set[int] = set()
         size = 0
+        self._passed = set()
+        mark.forget(start)
         for letter in letters.read(self._reader, self._settings.dead_letter_topic, number, start, end):
             self._wait.tick(f": {sum(self.sent.values())} so far")
-            if self._is_due(letter, mark, passed):
+            if self._is_due(letter, mark):
                 lot.append(letter)
                 size += len(letter.value or b"")
             if len(lot) >= LOT or size >= LOT_BYTES:
-                if not self._send(lot, number, letter.offset + 1, mark, passed):
+                if not self._send(lot, number, letter.offset + 1, mark):
                     return
                 lot, size = [], 0
-        self._send(lot, number, end, mark, passed)
+        self._send(lot, number, end, mark)
 
-    def _is_due(self, letter: Letter, mark: Mark, passed: set[int]) -> bool:
+    def _is_due(self, letter: Letter, mark: Mark) -> bool:
         if mark.covers(letter.offset, letter.reason):
             self._seen.add(letter.identity)
-            passed.add(letter.offset)
+            if letter.offset in mark.beyond and self._reason in {None, letter.reason}:
+                self._passed.add(letter.offset)
             return False
         if self._reason not in {None, letter.reason}:
             return False
@@ -91,32 +98,34 @@ class Replay:
         if letter.identity in self._seen:
             self.twice += 1
             return False
-        if letter.partition not in self._partitions:
-            self.refused.append(Outcome(letter, f"there is no partition {letter.partition}", True))
-            return False
         self._seen.add(letter.identity)
         return True
 
-    def _send(self, lot: list[Letter], number: int, upto: int, mark: Mark, passed: set[int]) -> bool:
+    def _send(self, lot: list[Letter], number: int, upto: int, mark: Mark) -> bool:
         """Send a lot, then mark what Kafka has confirmed; False where some of it failed."""
+        lost = [each for each in lot if each.partition not in self._partitions]
+        outcomes = [Outcome(each, f"there is no partition {each.partition}", True) for each in lost]
+        there = [each for each in lot if each.partition in self._partitions]
         if self._resend is None:
-            self.sent.update(letter.reason for letter in lot)
-            return True
-        outcomes = self._resend.send(lot) if lot else []
+            outcomes += [Outcome(each, None) for each in there]
+        elif there:
+            outcomes += self._resend.send(there)
+        sent = [each.letter for each in outcomes if each.problem is None]
+        refused = [each for each in outcomes if each.for_good]
         failed = [each for each in outcomes if each.problem and not each.for_good]
-        self.refused += [each for each in outcomes if each.for_good]
-        self.sent.update(each.letter.reason for each in outcomes if each.problem is None)
+        if len(mark.holes | {each.letter.offset for each in refused}) > HOLES:
+            # That many are no single records: their cause has to be found before any more are tried.
+            refused, failed = [], failed + refused
+        self.sent.update(letter.reason for letter in sent)
+        self.refused += refused
         self.failed += failed
-        first = min((each.letter.offset for each in failed), default=upto)
-        also = {
-            each.letter.offset for each in outcomes if each not in failed and each.letter.offset > first
-        }
-        before = {offset for offset in passed if offset < first}
-        mark.advance(first, self._reason, before, also)
-        passed -= before
-        self._reader.commit(
-            TopicPartition(self._settings.dead_letter_topic, number, mark.offset, mark.metadata())
-        )
+        if self._resend is not None:
+            upto = min([upto, *(each.letter.offset for each in failed)])
+            holes = [each.letter.offset for each in refused]
+            offsets = [letter.offset for letter in sent]
+            mark.advance(upto, self._reason, sent=offsets, refused=holes, passed=self._passed)
+            topic = self._settings.dead_letter_topic
+            self._reader.commit(TopicPartition(topic, number, mark.offset, mark.metadata()))
         return not failed
 
     def as_object(self) -> dict[str, Any]:
@@ -146,7 +155,7 @@ class Replay:
                 f"{self.foreign} left out: they came from other topics than {self._settings.topic} "
                 "(TOWER_TOPIC)"
             )
-        lines += [f"refused for good: {_told(each)}" for each in self.refused]
+        lines += [f"refused: {_told(each)}" for each in self.refused]
         lines += [f"failed: {_told(each)}" for each in self.failed[:10]]
         if self.failed:
             lines.append(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from workers.commands.show import seen
 from workers.errors import CommandError
 
 #: Seconds one request may take.
@@ -77,9 +78,10 @@ class Influxdb:
         connection = self._connect()
         try:
             target = self._base + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-            connection.request(method, target, b"" if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            raw = response.read(ANSWER_BYTES)
+            with seen("InfluxDB's answer", REQUEST_S):
+                connection.request(method, target, b"" if body is None else json.dumps(body), headers)
+                response = connection.getresponse()
+                raw = response.read(ANSWER_BYTES)
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, found, _content(raw))
         except ssl.SSLError as error:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from workers.commands.show import seen
+
 #: Kafka's own default port.
 KAFKA_PORT = 9092
 
@@ -48,6 +50,14 @@ def addresses(servers: str) -> list[Address]:
     return found
 
 
+def number_of(host: str) -> str:
+    """An address of a host in numbers; the name itself where it does not resolve."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError):
+        return host
+
+
 def attempt(address: Address) -> Unreachable | None:
     """Resolve and connect; None where that went well."""
     try:
@@ -85,7 +95,8 @@ def reach(
     for thread in threads.values():
         thread.start()
     end = time.monotonic() + timeout_s
-    for thread in threads.values():
-        thread.join(max(0.0, end - time.monotonic()))
+    with seen("connections to the brokers", timeout_s):
+        for thread in threads.values():
+            thread.join(max(0.0, end - time.monotonic()))
     late = Unreachable(True, f"no answer within {timeout_s:g} s")
     return {each: found.get(each, late) for each in threads}

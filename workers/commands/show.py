@@ -1,7 +1,9 @@
 """What the operator sees: waits, tables, spans of time."""
 
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -42,6 +44,30 @@ class Wait:
             text = f"  waiting for {self._what}"
             spent, longest = now - self._begun, self._end - self._begun
             click.echo(f"{text} ({spent:.0f} s of at most {longest:.0f}){note}", err=True)
+
+
+@contextmanager
+def seen(what: str, longest_s: float) -> Iterator[None]:
+    """Show that something inside the block is waited for, where it takes longer than `SAY_S`.
+
+    Args:
+        what: What is waited for.
+        longest_s: Seconds after which the block itself gives up.
+    """
+    over = threading.Event()
+    wait = Wait(what, longest_s)
+
+    def say() -> None:
+        while not over.wait(SAY_S):
+            wait.tick()
+
+    thread = threading.Thread(target=say, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
