@@ -11,7 +11,6 @@ from typing import Any
 
 from confluent_kafka import OFFSET_STORED, KafkaException
 
-from lab.errors import LabError
 from lab.influxdb import Influxdb
 from lab.lab import Lab
 from lab.provision import Provisioner, Secrets
@@ -184,14 +183,6 @@ class Rig:
             written, timeout_s, "a write" if partition is None else f"a write of partition {partition}"
         )
         return self.proxy.first_write(since, partition) or 0.0
-
-    def coordinator(self) -> int | None:
-        """Node id of the group's coordinator, None while there is none."""
-        try:
-            found = self.lab.topics.coordinator(self.group)
-        except LabError:
-            return None
-        return found if found >= 0 else None
 
     def healed(self, at: float | None = None, partition: int | None = None) -> None:
         """The fault is over now (or was, at a monotonic time): recovery is counted from here.
