@@ -67,7 +67,7 @@ def reason_of(record: dict[Any, Any], **options: object) -> str:
 class TestProperties:
     """Over records nobody would think of."""
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(st.lists(st.tuples(RECORDS, COORDINATES), max_size=8))
     def test_n_records_are_exactly_n_points(
         self, records: list[tuple[dict[str, Any], tuple[int, int, int]]]
@@ -92,7 +92,7 @@ class TestProperties:
             assert {"host": "Labs", "region": "GIST"}.items() <= point.tags.items()
             assert point.tags.keys() <= {"host", "region", "ip", "deviceId"}
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(RECORDS, COORDINATES)
     def test_the_same_coordinates_give_the_same_line(
         self, record: dict[str, Any], coordinates: tuple[int, int, int]
@@ -106,7 +106,7 @@ class TestProperties:
 
         assert lines[0] == lines[1]
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(RECORDS, st.tuples(st.integers(0, 15), st.integers(0, 14), st.integers(0, 1023)), st.data())
     def test_equal_records_at_different_coordinates_are_different_points(
         self, record: dict[str, Any], first: tuple[int, int, int], data: st.DataObject
@@ -121,14 +121,14 @@ class TestProperties:
 
         assert lineprotocol.parse(lines[0]).identity != lineprotocol.parse(lines[1]).identity
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(HOSTILE)
     def test_text_comes_back_as_it_was_sent(self, text: str) -> None:
         point = lineprotocol.parse(encoded({"name": text}))
 
         assert point.fields == {"name": text}
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(HOSTILE)
     def test_a_tag_comes_back_but_for_control_characters_and_last_backslashes(self, text: str) -> None:
         assume(text)
