@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit import fakes, lineprotocol
 from tests.unit.fakes import KAFKA_MS
+from workers.decoder import Untyped
 from workers.encoder import CACHED, Encoder
 from workers.errors import RecordError
 from workers.times import SECOND
@@ -242,6 +243,27 @@ def test_a_value_without_a_type_is_left_out_and_counted(value: object) -> None:
     encoder.encode({"other": value, "tx": 1}, KAFKA_MS, 0, 0)
 
     assert encoder.left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("5", "5"),
+        ("-1.5", "-1.5"),
+        ("0012", "12"),
+        ("a:b", '"a:b"'),
+        ("nan", '"nan"'),
+        ("1_0", '"1_0"'),
+        ("", '""'),
+    ],
+)
+def test_a_value_without_a_type_is_a_number_where_it_reads_as_one(text: str, field: str) -> None:
+    assert fields({"other": Untyped(text)}) == f"other={field}"
+
+
+@pytest.mark.parametrize("text", ["007", "1e5", "10.10"])
+def test_a_tag_without_a_type_stays_as_it_was_written(text: str) -> None:
+    assert f",deviceId={text}," in encoded({"deviceId": Untyped(text), "memory": Untyped("1")})
 
 
 class TestTime:
