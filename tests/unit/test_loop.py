@@ -140,14 +140,26 @@ class Worker:
         }
 
 
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A worker whose batches are due as soon as anything is in them."""
+@pytest.fixture(autouse=True)
+def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test's own process keeps its handlers, and is not left by the last resort."""
     monkeypatch.setattr(drain, "_leave", lambda: None)
     before = signal.getsignal(signal.SIGALRM)
-    yield Worker(monkeypatch, batch_lines=1, retry_max_s=0.1)
+    yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker whose batches are due as soon as anything is in them."""
+    return Worker(monkeypatch, batch_lines=1, retry_max_s=0.1)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker that keeps a batch in hand."""
+    return Worker(monkeypatch, batch_lines=100, batch_age_ms=60_000, drain_s=10, retry_max_s=1)
 
 
 def messages(number: int, *offsets: int, value: bytes = b'{"memory":1}') -> list[Message]:
@@ -209,16 +221,13 @@ def test_dead_letters_are_kept_before_the_commit(worker: Worker) -> None:
     assert worker.account() == {0: (3, 2, 1, 0)}
 
 
-def test_a_batch_in_hand_is_finished_on_a_stop(monkeypatch: pytest.MonkeyPatch, worker: Worker) -> None:
-    slow = Worker(monkeypatch, batch_lines=100, batch_age_ms=60_000)
-
+def test_a_batch_in_hand_is_finished_on_a_stop(slow: Worker) -> None:
     slow.run(step(messages(0, 1, 2)))
 
     assert len(slow.sink.stored) == 2
     assert slow.consumer.commits == [{0: 3}]
     assert slow.consumer.asked[-1] == ("close", None)
     assert slow.state.name == "stopped"
-    assert worker.sink.stored == []
 
 
 def test_the_last_commit_repeats_all_that_were_not_waited_for(worker: Worker) -> None:
@@ -242,12 +251,6 @@ def test_a_stop_that_takes_too_long_drops_what_is_not_written(worker: Worker) ->
 
 class TestRebalance:
     """Partitions that go, in order or not."""
-
-    @pytest.fixture
-    def slow(self, monkeypatch: pytest.MonkeyPatch, worker: Worker) -> Worker:
-        """A worker that keeps a batch in hand."""
-        assert worker
-        return Worker(monkeypatch, batch_lines=100, batch_age_ms=60_000, drain_s=10, retry_max_s=1)
 
     @staticmethod
     def losing(worker: Worker, numbers: set[int], lost: bool) -> Step:
