@@ -1,7 +1,6 @@
 """Bytes of one Kafka message to the records in it: JSON, msgpack or the lab's legacy text."""
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +25,6 @@ _JSON_FIRST = frozenset(b"{[")
 #: A byte order mark, which Windows tools write before JSON and text; it is no part of either.
 _BOM = b"\xef\xbb\xbf"
 
-#: Digits up to which a number of legacy text stays whole; a time in nanoseconds has 19. int() refuses
-#: more than 4,300 by an error of its own.
-_WHOLE_DIGITS = 20
-
 #: First bytes of msgpack arrays and maps: fixmap, fixarray, array 16/32, map 16/32.
 _MSGPACK_FIRST = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 
@@ -39,6 +34,12 @@ _json_elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 class Nanoseconds(int):
     """A time that says its own unit: nanoseconds since the epoch."""
+
+
+class Untyped(str):
+    """A value of a format without types: a number where it reads as one, unless its field is a tag."""
+
+    __slots__ = ()
 
 
 def _extension(code: int, data: memoryview) -> Nanoseconds:
@@ -152,7 +153,7 @@ def _decode_msgpack(value: bytes) -> Any:
 def _decode_text(value: bytes) -> dict[str, Any]:
     """`memory:1,tx:2`: split at the first colon only; a part without one belongs to the value before.
 
-    All values are text here, so whatever reads as a number is one, whatever its field's name.
+    All values are text here; which of them are numbers is for their fields to say.
     """
     try:
         parts = value.decode().strip().split(",")
@@ -169,18 +170,7 @@ def _decode_text(value: bytes) -> dict[str, Any]:
             fields[name] += f",{part}"
         else:
             raise RecordError(Reason.TEXT, "does not begin with name:value")
-    return {key: _number_or_text(text.strip()) for key, text in fields.items()}
-
-
-def _number_or_text(text: str) -> float | int | str:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    # float() also takes "infinity", "nan" and "1_000", which no sender of numbers means.
-    if not math.isfinite(number) or "_" in text:
-        return text
-    return int(text) if text.isdecimal() and text.isascii() and len(text) <= _WHOLE_DIGITS else number
+    return {key: Untyped(text.strip()) for key, text in fields.items()}
 
 
 def _summary(error: Exception) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from workers import escape, times
-from workers.decoder import Nanoseconds
+from workers.decoder import Nanoseconds, Untyped
 from workers.errors import RecordError
 from workers.identity import Identity
 from workers.settings import RESERVED, Settings
@@ -190,6 +190,8 @@ class Encoder:
             value = self._utf8(value)
         if not isinstance(value, str):
             return None
+        if isinstance(value, Untyped) and (number := self._number(value)) is not None:
+            return number
         if len(value) > self._settings.max_text_bytes or (
             not value.isascii() and len(value.encode("utf-8", "replace")) > self._settings.max_text_bytes
         ):

@@ -13,8 +13,8 @@ COMMAND = [sys.executable, "-m", "workers", "run"]
 #: File in the test's folder that takes what a running worker prints.
 OUTPUT = "worker.log"
 
-#: Seconds a worker may take to start, to stop, and refuse its settings.
-REFUSE_S = 30.0
+#: Seconds a worker may take to start, or to refuse its settings, on a machine that is busy.
+START_S = 60.0
 
 
 def environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -37,7 +37,7 @@ def run(folder: Path, environ: Mapping[str, str]) -> "subprocess.CompletedProces
         env=environment(folder, environ),
         capture_output=True,
         text=True,
-        timeout=REFUSE_S,
+        timeout=START_S,
         check=False,
     )
 

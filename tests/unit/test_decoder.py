@@ -55,7 +55,7 @@ def reason_of(value: bytes | None, format_: str = "auto") -> str:
     return caught.value.reason
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(BYTES, st.sampled_from(FORMATS))
 @example(b"memory:" + b"0" * 5_000, "text")
 @example(b"\x81\x91\x91\x01\x01", "auto")
@@ -72,7 +72,7 @@ def test_any_bytes_are_records_or_a_reason(value: bytes, format_: str) -> None:
     assert found <= set(Reason)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RECORDS)
 def test_a_record_is_the_same_through_json_and_msgpack(record: dict[str, Any]) -> None:
     through_json = decode(json.dumps(record).encode())
@@ -82,7 +82,7 @@ def test_a_record_is_the_same_through_json_and_msgpack(record: dict[str, Any]) -
     assert [fields for fields, _ in through_msgpack] == [record]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=5))
 def test_an_array_is_its_records_each_with_its_own_bytes(records: list[dict[str, Any]]) -> None:
     for value in (json.dumps(records).encode(), msgpack.packb(records)):
@@ -154,17 +154,14 @@ class TestLegacyText:
     @pytest.mark.parametrize(
         ("text", "fields"),
         [
-            ("memory:1,tx:2", {"memory": 1, "tx": 2}),
-            ("tx:2,memory:1", {"memory": 1, "tx": 2}),
-            ("memory:1.5", {"memory": 1.5}),
-            ("memory:-1", {"memory": -1.0}),
-            ("memory:1e3", {"memory": 1000.0}),
+            ("memory:1,tx:2", {"memory": "1", "tx": "2"}),
+            ("tx:2,memory:1", {"memory": "1", "tx": "2"}),
+            (" memory : 1 ,\ttx:2\r\n", {"memory": "1", "tx": "2"}),
             ("note:a:b", {"note": "a:b"}),
-            ("note:a,b,tx:1", {"note": "a,b", "tx": 1}),
+            ("note:a,b,tx:1", {"note": "a,b", "tx": "1"}),
+            ("note:a, b ,,tx:1", {"note": "a, b ,", "tx": "1"}),
             ("note:", {"note": ""}),
-            ("a:1,a:2", {"a": 2}),
-            ("a:nan,b:inf,c:1_0,d:0x1", {"a": "nan", "b": "inf", "c": "1_0", "d": "0x1"}),
-            ("time:1700000000123456789", {"time": 1_700_000_000_123_456_789}),
+            ("a:1,a:2", {"a": "2"}),
         ],
     )
     def test_names_and_values(self, text: str, fields: dict[str, object]) -> None:

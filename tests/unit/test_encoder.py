@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit import fakes, lineprotocol
 from tests.unit.fakes import KAFKA_MS
+from workers.decoder import Untyped
 from workers.encoder import CACHED, Encoder
 from workers.errors import RecordError
 from workers.times import SECOND
@@ -67,7 +68,7 @@ def reason_of(record: dict[Any, Any], **options: object) -> str:
 class TestProperties:
     """Over records nobody would think of."""
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(st.lists(st.tuples(RECORDS, COORDINATES), max_size=8))
     def test_n_records_are_exactly_n_points(
         self, records: list[tuple[dict[str, Any], tuple[int, int, int]]]
@@ -92,7 +93,7 @@ class TestProperties:
             assert {"host": "Labs", "region": "GIST"}.items() <= point.tags.items()
             assert point.tags.keys() <= {"host", "region", "ip", "deviceId"}
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(RECORDS, COORDINATES)
     def test_the_same_coordinates_give_the_same_line(
         self, record: dict[str, Any], coordinates: tuple[int, int, int]
@@ -106,7 +107,7 @@ class TestProperties:
 
         assert lines[0] == lines[1]
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(RECORDS, st.tuples(st.integers(0, 15), st.integers(0, 14), st.integers(0, 1023)), st.data())
     def test_equal_records_at_different_coordinates_are_different_points(
         self, record: dict[str, Any], first: tuple[int, int, int], data: st.DataObject
@@ -121,14 +122,14 @@ class TestProperties:
 
         assert lineprotocol.parse(lines[0]).identity != lineprotocol.parse(lines[1]).identity
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(HOSTILE)
     def test_text_comes_back_as_it_was_sent(self, text: str) -> None:
         point = lineprotocol.parse(encoded({"name": text}))
 
         assert point.fields == {"name": text}
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(HOSTILE)
     def test_a_tag_comes_back_but_for_control_characters_and_last_backslashes(self, text: str) -> None:
         assume(text)
@@ -242,6 +243,27 @@ def test_a_value_without_a_type_is_left_out_and_counted(value: object) -> None:
     encoder.encode({"other": value, "tx": 1}, KAFKA_MS, 0, 0)
 
     assert encoder.left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("5", "5"),
+        ("-1.5", "-1.5"),
+        ("0012", "12"),
+        ("a:b", '"a:b"'),
+        ("nan", '"nan"'),
+        ("1_0", '"1_0"'),
+        ("", '""'),
+    ],
+)
+def test_a_value_without_a_type_is_a_number_where_it_reads_as_one(text: str, field: str) -> None:
+    assert fields({"other": Untyped(text)}) == f"other={field}"
+
+
+@pytest.mark.parametrize("text", ["007", "1e5", "10.10"])
+def test_a_tag_without_a_type_stays_as_it_was_written(text: str) -> None:
+    assert f",deviceId={text}," in encoded({"deviceId": Untyped(text), "memory": Untyped("1")})
 
 
 class TestTime:

@@ -43,7 +43,7 @@ def within_the_window(first: Coordinates, second: Coordinates) -> bool:
     return abs(first[2] - second[2]) < window // room - (room > 1)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.data())
 def test_two_records_never_share_a_nanosecond(data: st.DataObject) -> None:
     first = data.draw(COORDINATES)

@@ -1,7 +1,10 @@
 """supervisor.conf is safe, and agrees with the workers it runs."""
 
 import configparser
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,30 @@ def test_the_number_of_workers_comes_from_the_environment_with_the_labs_as_defau
 ) -> None:
     assert conf["program:worker"]["numprocs"] == "%(ENV_TOWER_WORKERS)s"
     assert DEFAULT_WORKERS == 3
+
+
+@pytest.mark.parametrize(("environ", "names"), [({}, "012"), ({"TOWER_WORKERS": "5"}, "01234")])
+def test_supervisord_reads_it_and_makes_a_worker_for_each_partition(
+    environ: dict[str, str], names: str
+) -> None:
+    script = (
+        "from supervisor.options import ServerOptions\n"
+        "options = ServerOptions()\n"
+        "options.realize(['-c', 'supervisor.conf'])\n"
+        "(group,) = options.process_group_configs\n"
+        "print(''.join(each.name for each in group.process_configs))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.stdout.strip(), done.stderr) == (names, "")
 
 
 def options() -> list[str]:
