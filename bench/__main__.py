@@ -9,6 +9,7 @@ import click
 
 from bench.command import Group, Numbers, Output, output, shape_of, shaped
 from bench.outage import How
+from bench.peer import PEERS
 from bench.record import Clock, Shape
 from lab.errors import LabError
 from lab.progress import Progress
@@ -160,6 +161,33 @@ def profile(records: int, out: Output, **shape: Any) -> None:
 
     with out.rig() as rig:
         out.finish(profile.run(rig, shape_of(records, **shape), records))
+
+
+@main.command()
+@records
+@click.option(
+    "--cap",
+    type=click.FloatRange(5),
+    default=60,
+    show_default=True,
+    help="Seconds after which a slow peer is stopped.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    type=click.Choice(list(PEERS)),
+    multiple=True,
+    default=list(PEERS),
+    help="Only these, beside Tower; may be given several times.",
+)
+@shaped
+@output
+def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **shape: Any) -> None:
+    """Tower, Telegraf, tutorial code and kafka-influxdb on the same records."""
+    from bench import compare  # noqa: PLC0415
+
+    with out.rig() as rig:
+        out.finish(compare.run(rig, shape_of(records, **shape), records, cap_s=cap, peers=peers))
 
 
 if __name__ == "__main__":
