@@ -103,10 +103,8 @@ class Course:
 
     def tower(self) -> dict[str, Any]:
         """Tower's figures."""
-        with (
-            self.rig.bucket() as bucket,
-            self.rig.pool(self.target, bucket, self.target.partitions) as pool,
-        ):
+        rig, target = self.rig, self.target
+        with rig.bucket() as bucket, rig.pool(target, bucket, target.partitions) as pool:
             return self._measure(TOWER, pool, target.topic, bucket)
 
     def peer(self, peer: Peer) -> dict[str, Any]:

@@ -12,17 +12,6 @@ NUMBERS = (
     *("memory", "tx", "rx", "CPU_Usage", "tx_dropped"),
     *("rx_dropped", "rxError", "txError", "disk", "seq"),
 )
-    "memory",
-    "tx",
-    "rx",
-    "CPU_Usage",
-    "tx_dropped",
-    "rx_dropped",
-    "rxError",
-    "txError",
-    "disk",
-    "seq",
-]
 
 
 class Encoder:

@@ -14,17 +14,6 @@ NUMBERS = (
     *("memory", "tx", "rx", "CPU_Usage", "tx_dropped"),
     *("rx_dropped", "rxError", "txError", "disk", "seq"),
 )
-    "memory",
-    "tx",
-    "rx",
-    "CPU_Usage",
-    "tx_dropped",
-    "rx_dropped",
-    "rxError",
-    "txError",
-    "disk",
-    "seq",
-]
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 consumer = Consumer(
