@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.command import Group, Numbers, Output, output, shape_of, shaped
+from bench.command import Group, Numbers, Output, close, output, shape_of, shaped
 from bench.outage import How
 from bench.peer import PEERS
 from bench.record import Clock, Shape
@@ -188,6 +190,30 @@ def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **sha
 
     with out.rig() as rig:
         out.finish(compare.run(rig, shape_of(records, **shape), records, cap_s=cap, peers=peers))
+
+
+@main.command(name="all")
+@click.option("--short/--full", default=True, help="Under 15 minutes, or all of it in about an hour.")
+@output
+def all_(short: bool, out: Output) -> None:
+    """Everything, into one report that is rewritten after each measurement."""
+    from bench import everything  # noqa: PLC0415
+
+    book = everything.Book(out.json_file, out.html_file)
+    with out.rig() as rig:
+        everything.run(rig, everything.SHORT if short else everything.FULL, book)
+    close(book)
+
+
+@main.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
+def report(results: Path, page: Path) -> None:
+    """Make the page PAGE from the file RESULTS that `all` has written."""
+    from bench import report  # noqa: PLC0415
+
+    content = json.loads(results.read_text())
+    report.write(page, content["results"], content["failures"])
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ class Course:
         """A peer's figures."""
         with self.rig.bucket() as bucket:
             folder = self.rig.lab.data / bucket.name
-            runner = Runner(peer, Job(self.rig, self.target, bucket, bucket.name, folder))
+            runner = Runner(peer, Job(self.rig, self.target, bucket, bucket.name, folder, self.shape.unit))
             try:
                 return self._measure(peer.name, runner, bucket.name, bucket)
             finally:

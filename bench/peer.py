@@ -13,6 +13,7 @@ import psutil
 from confluent_kafka import Consumer, TopicPartition
 
 from bench import build
+from bench.record import Unit
 from lab.files import read_secret, write_secret
 from lab.process import Server, environment
 from lab.provision import ORG, V1_USER
@@ -36,6 +37,7 @@ class Job:
         bucket: bucket to write.
         group: its consumer group, new for each run.
         folder: for its files.
+        unit: of the records' own times.
     """
 
     rig: Rig
@@ -43,6 +45,7 @@ class Job:
     bucket: Bucket
     group: str
     folder: Path
+    unit: Unit
 
     def environment(self) -> dict[str, str]:
         """The job in the words that the settings of the peers use."""
@@ -54,6 +57,8 @@ class Job:
             INFLUXDB_TOKEN=self.bucket.token,
             ORG=ORG,
             BUCKET=self.bucket.name,
+            PRECISION=self.unit.value,
+            TIME_FORMAT={Unit.SECOND: "unix", Unit.MILLISECOND: "unix_ms"}[self.unit],
         )
 
 
@@ -132,6 +137,7 @@ class KafkaInfluxdb:
             "influxdb_host": influxdb.hostname,
             "influxdb_port": influxdb.port,
             "bucket": job.bucket.name,
+            "precision": job.unit.value,
             "v1_user": V1_USER,
             "v1_password": read_secret(job.rig.lab.secrets.v1_password),
         }

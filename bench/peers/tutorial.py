@@ -15,6 +15,8 @@ NUMBERS = (
     *("rx_dropped", "rxError", "txError", "disk", "seq"),
 )
 
+PRECISION = {"ms": WritePrecision.MS, "s": WritePrecision.S}[os.environ["PRECISION"]]
+
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 consumer = Consumer(
     {
@@ -38,5 +40,5 @@ with client, client.write_api(write_options=options) as writer:
                 point.tag(name, record[name])
         for name in NUMBERS:
             point.field(name, float(record[name]))
-        point.time(record["timestamp"], WritePrecision.MS)
+        point.time(record["timestamp"], PRECISION)
         writer.write(os.environ["BUCKET"], record=point)
