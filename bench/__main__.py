@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.command import Group, Numbers, Output, output, shape_of, shaped
+from bench.command import Group, Numbers, Output, close, output, shape_of, shaped
 from bench.outage import How
+from bench.peer import PEERS
 from bench.record import Clock, Shape
 from lab.errors import LabError
 from lab.progress import Progress
@@ -160,6 +163,57 @@ def profile(records: int, out: Output, **shape: Any) -> None:
 
     with out.rig() as rig:
         out.finish(profile.run(rig, shape_of(records, **shape), records))
+
+
+@main.command()
+@records
+@click.option(
+    "--cap",
+    type=click.FloatRange(5),
+    default=60,
+    show_default=True,
+    help="Seconds after which a slow peer is stopped.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    type=click.Choice(list(PEERS)),
+    multiple=True,
+    default=list(PEERS),
+    help="Only these, beside Tower; may be given several times.",
+)
+@shaped
+@output
+def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **shape: Any) -> None:
+    """Tower, Telegraf, tutorial code and kafka-influxdb on the same records."""
+    from bench import compare  # noqa: PLC0415
+
+    with out.rig() as rig:
+        out.finish(compare.run(rig, shape_of(records, **shape), records, cap_s=cap, peers=peers))
+
+
+@main.command(name="all")
+@click.option("--short/--full", default=True, help="Under 15 minutes, or all of it in about an hour.")
+@output
+def all_(short: bool, out: Output) -> None:
+    """Everything, into one report that is rewritten after each measurement."""
+    from bench import everything  # noqa: PLC0415
+
+    book = everything.Book(out.json_file, out.html_file)
+    with out.rig() as rig:
+        everything.run(rig, everything.SHORT if short else everything.FULL, book)
+    close(book)
+
+
+@main.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
+def report(results: Path, page: Path) -> None:
+    """Make the page PAGE from the file RESULTS that `all` has written."""
+    from bench import report  # noqa: PLC0415
+
+    content = json.loads(results.read_text())
+    report.write(page, content["results"], content["failures"])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from bench import report
+from bench.goals import figures
 from bench.record import Clock, Shape, Unit
 from bench.rig import Rig
 from lab.errors import LabError
@@ -24,6 +26,8 @@ from lab.wire import Format
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+
+    from bench.everything import Book
 
 #: A figure could not be taken; the message says why.
 RET_FAILED = 1
@@ -95,10 +99,30 @@ class Output:
         if self.json_file is not None:
             self.json_file.parent.mkdir(parents=True, exist_ok=True)
             self.json_file.write_text(json.dumps(result, indent=1) + "\n")
+        if self.html_file is not None:
+            report.write(self.html_file, [result])
         show(result)
         if result.get("lost") or result.get("duplicated") or result.get("unknown"):
             click.echo("bench: the account does not hold: see lost, duplicated and unknown", err=True)
             sys.exit(RET_WRONG)
+
+
+def close(book: Book) -> None:
+    """Print what all measurements say of the goals; a wrong account, or a failure, is an exit code."""
+    table = Table("figure", "value", "goal", "measured on")
+    for each in figures(book.results):
+        colour = "green" if each.reached else "yellow"
+        table.add_row(each.name, f"[{colour}]{each.text}[/]", each.goal_text, each.note)
+    Console(highlight=False).print(table)
+    for name, why in book.failures.items():
+        click.echo(f"bench: {name} could not be measured: {why}", err=True)
+    if book.html_file is not None:
+        click.echo(f"report: {book.html_file}")
+    if book.wrong:
+        click.echo("bench: the account does not hold: see lost, duplicated and unknown", err=True)
+        sys.exit(RET_WRONG)
+    if book.failures:
+        sys.exit(RET_FAILED)
 
 
 def show(result: dict[str, Any]) -> None:

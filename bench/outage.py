@@ -13,6 +13,7 @@ from bench.machine import machine, versions
 from bench.meter import Meter
 from bench.produce import Load
 from bench.throughput import SLOWEST, START_S, describe, look_up
+from lab.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -182,4 +183,6 @@ def _away(rig: Rig, how: How, meanwhile: Callable[[], None]) -> float:
             influxdb.resume()
         else:
             influxdb.start()
+            wait_until(lambda: influxdb.serving(0.2), START_S, 0.02)
+            healed = time.time()
     return healed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
@@ -117,7 +118,7 @@ class Rig:
         """
         made = [
             Pool(
-                self.lab.data / f"pool-{next(self._numbers)}",
+                self.lab.data / f"{self._run}-{next(self._numbers)}",
                 self.settings(target, bucket) | dict(settings or {}),
                 workers,
                 prefix,
@@ -131,6 +132,7 @@ class Rig:
                 pool.terminate()
             for pool in made:
                 pool.stop()
+                shutil.rmtree(pool.folder, ignore_errors=True)
 
     def settings(self, target: Target, bucket: Bucket) -> dict[str, str]:
         """A worker's settings for one topic and one bucket."""
@@ -153,10 +155,10 @@ class Rig:
             seconds = load.fill(first, count, step.note)
             step.note(f"{count / seconds:,.0f} a second")
 
-    def lag(self, target: Target) -> int:
-        """Records of the topic that the group has not committed."""
+    def lag(self, target: Target, group: str | None = None) -> int:
+        """Records of the topic that a group has not committed; the pools' own, where none is named."""
         ends = self.lab.topics.log_ends(target.topic)
-        done = self.lab.topics.committed(target.topic, target.topic)
+        done = self.lab.topics.committed(group or target.topic, target.topic)
         return sum(end - (done.get(number) or 0) for number, end in ends.items())
 
     def influxd(self) -> list[psutil.Process]:

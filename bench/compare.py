@@ -1,0 +1,203 @@
+"""Tower beside its peers: the same topic, the same InfluxDB, one after the other, counted alike."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.account import settle
+from bench.machine import machine, versions
+from bench.meter import MACHINE, Meter
+from bench.peer import PEERS, Job, Runner
+from bench.produce import Load
+from bench.throughput import describe
+from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.bucket import Bucket
+    from bench.meter import Series
+    from bench.peer import Peer
+    from bench.pool import Pool
+    from bench.produce import Target
+    from bench.record import Shape
+    from bench.rig import Rig
+    from lab.progress import Step
+
+TOWER = "Tower"
+#: Seconds without a write after which nothing more is expected: longer than Telegraf's default flush.
+IDLE_S = 15.0
+#: The same once the group has committed everything.
+DONE_S = 3.0
+#: Seconds until the first write.
+START_S = 60.0
+#: Shares of a run between which its rate is taken, so that neither start nor last flush counts.
+FROM, TO = 0.1, 0.9
+
+
+def run(
+    rig: Rig,
+    shape: Shape,
+    count: int,
+    *,
+    cap_s: float,
+    peers: Sequence[str] = tuple(PEERS),
+    workers: int = 3,
+) -> dict[str, Any]:
+    """One comparison.
+
+    Args:
+        rig: where.
+        shape: the records, JSON.
+        count: how many.
+        cap_s: seconds after which a slow peer is stopped; its rate is that of what it stored.
+        peers: which, by their names in `PEERS`.
+        workers: Tower's workers, and partitions of the topic.
+    """
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
+    with rig.topic(workers) as target:
+        rig.fill(Load(target, shape), shape, 0, count)
+        course = Course(rig, target, shape, count, cap_s)
+        rows.append(course.tower())
+        for name in peers:
+            peer = PEERS[name]
+            try:
+                peer.prepare(rig.progress)
+            except LabError as error:
+                left_out[peer.name] = str(error)
+                continue
+            rows.append(course.peer(peer))
+    return {
+        "kind": "compare",
+        "shape": describe(shape),
+        "records": count,
+        "cap_s": cap_s,
+        "rows": rows,
+        "left_out": left_out,
+        "machine": machine(),
+        "versions": versions(rig.lab),
+    }
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all of them have to run over.
+
+    Args:
+        rig: where.
+        target: a topic with all the records.
+        shape: the records.
+        count: how many.
+        cap_s: seconds after which a slow one is stopped.
+    """
+
+    rig: Rig
+    target: Target
+    shape: Shape
+    count: int
+    cap_s: float
+
+    def tower(self) -> dict[str, Any]:
+        """Tower's figures."""
+        rig, target = self.rig, self.target
+        with rig.bucket() as bucket, rig.pool(target, bucket, target.partitions) as pool:
+            return self._measure(TOWER, pool, target.topic, bucket)
+
+    def peer(self, peer: Peer) -> dict[str, Any]:
+        """A peer's figures."""
+        with self.rig.bucket() as bucket:
+            folder = self.rig.lab.data / bucket.name
+            runner = Runner(peer, Job(self.rig, self.target, bucket, bucket.name, folder, self.shape.unit))
+            try:
+                return self._measure(peer.name, runner, bucket.name, bucket)
+            finally:
+                runner.stop()
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _measure(self, name: str, runner: Runner | Pool, group: str, bucket: Bucket) -> dict[str, Any]:
+        rig, shape = self.rig, self.shape
+        rig.settle()
+        groups = {"workers": runner.processes, "influxd": rig.influxd, "kafka": rig.kafka}
+        with Meter(groups, bucket.look) as meter, rig.progress.step(name) as step:
+            runner.start()
+            why = _wait(lambda: rig.lag(self.target, group), bucket, runner, self.cap_s, step)
+            log = runner.log_tail(5)
+        runner.stop()
+        bucket.look()
+        with rig.progress.step(f"{name}: looking for every sequence number") as step:
+            is_bad = shape.is_bad if shape.bad else None
+            account = settle(bucket.sequences(), self.count, self.target.partitions, is_bad)
+            step.note(f"{account.stored:,} stored")
+        return _row(bucket, meter.series, account.stored) | {
+            "name": name,
+            "produced": account.produced,
+            "stored": account.stored,
+            # What it was not given the time for is not lost.
+            "missing": None if why == "cap" else account.lost,
+            "duplicated": account.duplicated,
+            "ended": why,
+            "log": log if account.stored == 0 else "",
+        }
+
+
+def _wait(lag: Callable[[], int], bucket: Bucket, runner: Runner | Pool, cap_s: float, step: Step) -> str:
+    """Wait until it has finished, one way or another; which."""
+    began = time.time()
+    while True:
+        time.sleep(0.5)
+        now = time.time()
+        quiet = now - (bucket.last or began)
+        left = lag()
+        step.note(f"{left:,} to go")
+        if runner.process() is None:
+            return "exited"
+        if left == 0 and bucket.last and quiet > DONE_S:
+            return "done"
+        if quiet > (IDLE_S if bucket.last else START_S):
+            return "idle"
+        if bucket.first and now - bucket.first > cap_s:
+            return "cap"
+
+
+def _row(bucket: Bucket, series: dict[str, Series], stored: int) -> dict[str, Any]:
+    if bucket.first is None or bucket.last is None or not stored:
+        return {"records_per_s": 0.0, "cpu_us_per_record": None, "influxd_cpu_us_per_record": None}
+    begin, end = bucket.first, bucket.last
+    cpu = {name: series[name].cpu_between(begin, end) / stored * 1e6 for name in series if name != MACHINE}
+    whole = bucket.written[-1][1]
+    curve = [(round(at - begin, 2), round(size / whole * stored)) for at, size in bucket.written]
+    return {
+        "records_per_s": round(steady(curve, stored), 1),
+        "seconds": round(end - begin, 2),
+        "cpu_us_per_record": round(cpu["workers"], 2),
+        "influxd_cpu_us_per_record": round(cpu["influxd"], 2),
+        "kafka_cpu_us_per_record": round(cpu["kafka"], 2),
+        "overhead_ratio": round(cpu["workers"] / cpu["influxd"], 3) if cpu["influxd"] else None,
+        "peak_rss_mb": round(series["workers"].peak, 1),
+        "curve": [point for point in curve if point[0] >= 0][::3],
+    }
+
+
+def steady(curve: Sequence[tuple[float, float]], stored: float) -> float:
+    """Records a second between a tenth and nine tenths of a run.
+
+    Args:
+        curve: seconds and records stored by then.
+        stored: records stored in the end.
+    """
+    begin, end = (_reached(curve, share * stored) for share in (FROM, TO))
+    return stored * (TO - FROM) / (end - begin) if end > begin else 0.0
+
+
+def _reached(curve: Sequence[tuple[float, float]], wanted: float) -> float:
+    before = (curve[0][0], 0.0)
+    for at, records in curve:
+        if records >= wanted:
+            share = (wanted - before[1]) / (records - before[1]) if records > before[1] else 1.0
+            return before[0] + share * (at - before[0])
+        before = at, records
+    return curve[-1][0]

@@ -1,0 +1,165 @@
+"""Every measurement after another, into one report that is rewritten after each."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bench import ceiling, compare, latency, outage, profile, report, scale, throughput
+from bench.machine import machine, versions
+from bench.outage import How
+from bench.record import Clock, Shape, Unit
+from lab.errors import LabError
+from lab.wire import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bench.rig import Rig
+
+Result = dict[str, Any]
+#: Records a second while latency is measured.
+LATENCY_RATE = 1_000
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured."""
+
+    records: int
+    profile_records: int
+    scale_records: int
+    scale_counts: tuple[int, ...]
+    latency_s: float
+    outage_s: float
+    outage_rate: float
+    compare_records: int
+    compare_cap_s: float
+
+
+#: Under 15 minutes on two cores.
+SHORT = Extent(
+    records=300_000,
+    profile_records=200_000,
+    scale_records=200_000,
+    scale_counts=(1, 3, 12, 48),
+    latency_s=15,
+    outage_s=15,
+    outage_rate=8_000,
+    compare_records=200_000,
+    compare_cap_s=25,
+)
+#: What the figures in README.md are taken with.
+FULL = Extent(
+    records=2_000_000,
+    profile_records=1_000_000,
+    scale_records=1_000_000,
+    scale_counts=scale.COUNTS,
+    latency_s=60,
+    outage_s=60,
+    outage_rate=17_000,
+    compare_records=1_000_000,
+    compare_cap_s=120,
+)
+
+
+@dataclass
+class Book:
+    """Results and failures, written to files whenever one is added.
+
+    Args:
+        json_file: all of it, for programs.
+        html_file: the page.
+    """
+
+    json_file: Path | None
+    html_file: Path | None
+    results: list[Result] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def take(self, name: str, measure: Callable[[], Result]) -> Result | None:
+        """Measure, and go on to the next where it fails."""
+        found: Result | None = None
+        try:
+            found = measure()
+            self.results.append(found)
+        except LabError as error:
+            self.failures[name] = str(error)
+        self.write()
+        return found
+
+    def write(self) -> None:
+        """Write what there is."""
+        if self.json_file is not None:
+            self.json_file.parent.mkdir(parents=True, exist_ok=True)
+            content = {
+                "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "results": self.results,
+                "failures": self.failures,
+            }
+            self.json_file.write_text(json.dumps(content, indent=1) + "\n")
+        if self.html_file is not None:
+            report.write(self.html_file, self.results, self.failures)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether Tower lost or duplicated a record anywhere."""
+        keys = ("lost", "duplicated", "unknown")
+        return any(result.get(key) for result in self.results for key in keys)
+
+
+def shape(count: int, form: Format = Format.JSON, **more: Any) -> Shape:
+    """Records whose times end now."""
+    return Shape(Clock(int(time.time() * 1000 - count)), form, **more)
+
+
+def run(rig: Rig, extent: Extent, book: Book) -> None:
+    """Measure everything into the book."""
+    n = extent.records
+    best: list[ceiling.Ceiling] = []
+
+    def ceilings() -> Result:
+        rig.settle()
+        found, trials = ceiling.measure(rig, shape(n), n)
+        best.append(found)
+        described = {"kind": "ceiling", "shape": throughput.describe(shape(n))}
+        return (
+            described
+            | ceiling.as_json(found, trials)
+            | {"machine": machine(), "versions": versions(rig.lab)}
+        )
+
+    def drained(made: Shape) -> Result:
+        return throughput.run(rig, made, n, best=best[0] if best else None)
+
+    def away(how: How) -> Result:
+        made = shape(int(extent.outage_rate * (extent.outage_s + outage.BEFORE_S)))
+        rate, seconds = extent.outage_rate, extent.outage_s
+        return outage.run(rig, made, rate=rate, seconds=seconds, how=how, best=best[0] if best else None)
+
+    book.take("ceiling", ceilings)
+    for form in (Format.JSON, Format.MSGPACK):
+        book.take(f"throughput, {form.value}", partial(drained, shape(n, form)))
+    m = extent.profile_records
+    for form in (Format.JSON, Format.MSGPACK):
+        book.take(f"profile, {form.value}", partial(profile.run, rig, shape(m, form), m))
+    book.take("latency", partial(latency.run, rig, LATENCY_RATE, extent.latency_s))
+    for how in How:
+        book.take(f"outage, {how.value}", partial(away, how))
+    k = extent.scale_records
+    book.take("scale", partial(scale.run, rig, shape(k), k, counts=extent.scale_counts))
+    c = extent.compare_records
+    book.take("compare", partial(compare.run, rig, shape(c), c, cap_s=extent.compare_cap_s))
+    book.take("collisions", partial(collide, rig))
+
+
+def collide(rig: Rig) -> Result:
+    """Records that share a second: five devices, two samples a second each, times in whole seconds."""
+    count = 20_000
+    made = Shape(Clock(int(time.time() * 1000 - 100 * count), 100), devices=5, unit=Unit.SECOND)
+    found = compare.run(rig, made, count, cap_s=60, peers=("telegraf", "tutorial"))
+    return found | {"kind": "collisions"}

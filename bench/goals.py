@@ -1,0 +1,128 @@
+"""The figures Tower is held to, read from the results of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure beside its goal.
+
+    Args:
+        name: what it is, in a few words.
+        value: as measured.
+        goal: what it should reach.
+        most: the goal is an upper bound; else a lower one.
+        unit: behind the value.
+        note: what it was measured on.
+    """
+
+    name: str
+    value: float
+    goal: float
+    most: bool
+    unit: str = ""
+    note: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the goal is reached."""
+        return self.value <= self.goal if self.most else self.value >= self.goal
+
+    @property
+    def goal_text(self) -> str:
+        """The goal as a person reads it."""
+        return f"{'≤' if self.most else '≥'} {self.goal:g}{self.unit}"
+
+    @property
+    def text(self) -> str:
+        """The value with as many digits as matter."""
+        digits = 0 if abs(self.value) >= 100 or self.value == int(self.value) else 2
+        return f"{self.value:,.{digits}f}{self.unit}"
+
+
+def figures(results: Sequence[Result]) -> list[Figure]:
+    """Every figure that these results tell."""
+    found: list[Figure] = []
+    readers = {
+        "throughput": _throughput,
+        "latency": _latency,
+        "outage": _outage,
+        "scale": _scale,
+        "compare": _compare,
+    }
+    for result in results:
+        if result["kind"] in readers:
+            found += readers[result["kind"]](result)
+    return found
+
+
+def disturbed(results: Sequence[Result]) -> float:
+    """Most cores that anything else kept busy during a measurement."""
+    seen = [0.0]
+    for result in results:
+        seen.append(result.get("other_cores", 0.0))
+        for part in ("workers", "delays", "hosts"):
+            rows = result.get(part)
+            if isinstance(rows, list):
+                seen += [row.get("other_cores", 0.0) for row in rows]
+    return max(seen)
+
+
+def _throughput(result: Result) -> Iterator[Figure]:
+    note = f"{result['shape']['form']}, {result['records']:,} records, {result['workers']} workers"
+    yield Figure("lost and duplicated", result["lost"] + result["duplicated"], 0, True, note=note)
+    yield Figure("CPU of Tower / CPU of influxd", result["overhead_ratio"], 0.15, True, note=note)
+    yield Figure("throughput / influxd's ceiling", result["ceiling_ratio"], 0.90, False, note=note)
+    yield Figure("peak memory of a worker", result["peak_rss_mb_per_worker"], 50, True, " MB", note)
+
+
+def _latency(result: Result) -> Iterator[Figure]:
+    note = f"produced until queryable, {result['rate']:,.0f} records/s"
+    yield Figure("latency p50", result["p50_ms"], 100, True, " ms", note)
+    yield Figure("latency p99", result["p99_ms"], 250, True, " ms", note)
+
+
+def _outage(result: Result) -> Iterator[Figure]:
+    note = f"InfluxDB {result['how']} for {result['outage_s']:g} s, backlog {result['backlog']:,}"
+    yield Figure("catch-up / influxd's ceiling", result["catch_up_ratio"], 0.90, False, note=note)
+    yield Figure("from healed to the first write", result["recovery_s"], 2, True, " s", note)
+    yield Figure("worker restarts in an outage", result["restarts"], 0, True, note=note)
+
+
+def _scale(result: Result) -> Iterator[Figure]:
+    costs = {row["workers"]: row["worker_cpu_us_per_record"] for row in result["workers"]}
+    for workers in (12, 48):
+        if costs.get(3) and workers in costs:
+            note = f"{costs[workers]:.2f} µs beside {costs[3]:.2f} µs"
+            name = f"cost of a record, {workers} workers / 3"
+            yield Figure(name, costs[workers] / costs[3], 1.10, True, note=note)
+    rates = {row["delay_ms"]: row["records_per_s"] for row in result["delays"]}
+    if rates.get(0) and 100 in rates:
+        note = f"{rates[100]:,.0f} beside {rates[0]:,.0f} records/s"
+        yield Figure("throughput with InfluxDB 100 ms away", rates[100] / rates[0], 0.70, False, note=note)
+
+
+def _compare(result: Result) -> Iterator[Figure]:
+    rows: Mapping[str, Result] = {row["name"]: row for row in result["rows"] if row["records_per_s"]}
+    tower = rows.get("Tower")
+    telegraf = next((row for name, row in rows.items() if "tuned" in name), None)
+    tutorial = rows.get("tutorial code")
+    if tower and telegraf:
+        note = f"{tower['records_per_s']:,.0f} beside {telegraf['records_per_s']:,.0f} records/s"
+        ratio = tower["records_per_s"] / telegraf["records_per_s"]
+        yield Figure("records/s, times Telegraf's", ratio, 2, False, " x", note)
+        note = f"{tower['cpu_us_per_record']:.2f} beside {telegraf['cpu_us_per_record']:.2f} µs"
+        ratio = telegraf["cpu_us_per_record"] / max(0.01, tower["cpu_us_per_record"])
+        yield Figure("Telegraf's CPU a record, times Tower's", ratio, 6, False, " x", note)
+    if tower and tutorial:
+        note = f"{tower['records_per_s']:,.0f} beside {tutorial['records_per_s']:,.0f} records/s"
+        ratio = tower["records_per_s"] / tutorial["records_per_s"]
+        yield Figure("records/s, times tutorial code's", ratio, 8, False, " x", note)

@@ -1,0 +1,205 @@
+"""The peers: how each is installed and started for one topic and one bucket."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+import psutil
+from confluent_kafka import Consumer, TopicPartition
+
+from bench import build
+from bench.record import Unit
+from lab.files import read_secret, write_secret
+from lab.process import Server, environment
+from lab.provision import ORG, V1_USER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.bucket import Bucket
+    from bench.produce import Target
+    from bench.rig import Rig
+    from lab.progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a peer has to do.
+
+    Args:
+        rig: where.
+        target: topic to read.
+        bucket: bucket to write.
+        group: its consumer group, new for each run.
+        folder: for its files.
+        unit: of the records' own times.
+    """
+
+    rig: Rig
+    target: Target
+    bucket: Bucket
+    group: str
+    folder: Path
+    unit: Unit
+
+    def environment(self) -> dict[str, str]:
+        """The job in the words that the settings of the peers use."""
+        return environment(
+            BOOTSTRAP_SERVERS=self.target.bootstrap,
+            TOPIC=self.target.topic,
+            GROUP=self.group,
+            INFLUXDB_URL=self.rig.lab.influxdb.url,
+            INFLUXDB_TOKEN=self.bucket.token,
+            ORG=ORG,
+            BUCKET=self.bucket.name,
+            PRECISION=self.unit.value,
+            TIME_FORMAT={Unit.SECOND: "unix", Unit.MILLISECOND: "unix_ms"}[self.unit],
+        )
+
+
+class Peer(Protocol):
+    """A program that moves records from Kafka to InfluxDB."""
+
+    name: str
+
+    def prepare(self, progress: Progress) -> None:
+        """Install it.
+
+        Raises:
+            LabError: it cannot be; says why.
+        """
+
+    def command(self, job: Job) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Argv and environment."""
+
+
+class Telegraf:
+    """Telegraf with one of the settings in bench/peers.
+
+    Args:
+        settings: `tuned` or `defaults`.
+    """
+
+    def __init__(self, settings: str) -> None:
+        self.name = f"Telegraf {build.TELEGRAF}, {settings}"
+        self._settings = settings
+        self._program = ""
+
+    def prepare(self, progress: Progress) -> None:
+        """Build it."""
+        self._program = str(build.telegraf(progress))
+
+    def command(self, job: Job) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Argv and environment."""
+        config = str(_file(f"telegraf-{self._settings}.conf"))
+        return [self._program, "--config", config], job.environment()
+
+
+class Tutorial:
+    """The examples of both clients, put together."""
+
+    name = "tutorial code"
+
+    def prepare(self, progress: Progress) -> None:
+        """It is here already."""
+
+    def command(self, job: Job) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Argv and environment."""
+        return [sys.executable, str(_file("tutorial.py"))], job.environment()
+
+
+class KafkaInfluxdb:
+    """The direct predecessor, from the Python package index."""
+
+    name = f"kafka-influxdb {build.KAFKA_INFLUXDB}"
+
+    def __init__(self) -> None:
+        self._python = ""
+
+    def prepare(self, progress: Progress) -> None:
+        """Install it."""
+        self._python = str(build.kafka_influxdb(progress))
+
+    def command(self, job: Job) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Argv and environment; its settings, with the password, are a file of the job's."""
+        kafka = job.target.bootstrap.split(",")[0]
+        influxdb = urlsplit(job.rig.lab.influxdb.url)
+        words = {
+            "kafka_host": kafka.rpartition(":")[0],
+            "kafka_port": kafka.rpartition(":")[2],
+            "topic": job.target.topic,
+            "group": job.group,
+            "influxdb_host": influxdb.hostname,
+            "influxdb_port": influxdb.port,
+            "bucket": job.bucket.name,
+            "precision": job.unit.value,
+            "v1_user": V1_USER,
+            "v1_password": read_secret(job.rig.lab.secrets.v1_password),
+        }
+        config = job.folder / "kafka_influxdb.yaml"
+        write_secret(config, _file("kafka_influxdb.yaml").read_text().format(**words))
+        # It always begins at the end of a topic, unless its group has been elsewhere already.
+        _begin(job)
+        main = str(_file("kafka_influxdb_main.py"))
+        return [self._python, main, "--configfile", str(config)], job.environment()
+
+
+#: In the order in which they are compared.
+PEERS: dict[str, Peer] = {
+    "telegraf": Telegraf("tuned"),
+    "telegraf-defaults": Telegraf("defaults"),
+    "tutorial": Tutorial(),
+    "kafka-influxdb": KafkaInfluxdb(),
+}
+
+
+class Runner(Server):
+    """A peer's process.
+
+    Args:
+        peer: which.
+        job: what it has to do.
+    """
+
+    def __init__(self, peer: Peer, job: Job) -> None:
+        super().__init__(peer.name, job.folder)
+        self._peer = peer
+        self._job = job
+
+    def start(self) -> None:
+        """Start it."""
+        argv, env = self._peer.command(self._job)
+        self.launch(list(argv), env)
+
+    def serving(self, timeout_s: float = 1.0) -> bool:  # noqa: ARG002 - it has no port to ask
+        """Whether it runs."""
+        return self.process() is not None
+
+    def processes(self) -> list[psutil.Process]:
+        """It and its children."""
+        process = self.process()
+        try:
+            return [] if process is None else [process, *process.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+
+def _begin(job: Job) -> None:
+    """Commit the beginning of each partition for the job's group."""
+    consumer = Consumer(
+        {"bootstrap.servers": job.target.bootstrap, "group.id": job.group, "enable.auto.commit": False}
+    )
+    try:
+        begin = [TopicPartition(job.target.topic, number, 0) for number in range(job.target.partitions)]
+        consumer.commit(offsets=begin, asynchronous=False)
+    finally:
+        consumer.close()
+
+
+def _file(name: str) -> Path:
+    return Path(str(resources.files("bench.peers").joinpath(name)))

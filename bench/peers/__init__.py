@@ -1,0 +1,1 @@
+"""The peers' settings and the small programs that run them."""
