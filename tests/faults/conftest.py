@@ -38,11 +38,20 @@ def seed() -> int:
 
 SEED = seed()
 
+#: Words of test names that have capitals.
+NAMES = {"influxdb": "InfluxDB", "sigterm": "SIGTERM", "tls": "TLS"}
+
 
 def number(item: pytest.Item) -> str:
     """The fault a test is about, as in `@pytest.mark.faults("8")`; nothing for a test of another kind."""
     mark = item.get_closest_marker("faults")
     return str(mark.args[0]) if mark and mark.args else ""
+
+
+def sentence(name: str) -> str:
+    """A test's name as a person would write it."""
+    words = name.removeprefix("test_").split("_")
+    return " ".join([NAMES.get(word, word) for word in words])
 
 
 def is_quick(config: pytest.Config) -> bool:
@@ -108,7 +117,7 @@ def rig(fault_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Rig]:
     """A scenario's rig; afterwards all of it is stopped, and the result written down."""
     lab = fault_lab
     mend(lab)
-    title = request.node.originalname.removeprefix("test_").replace("_", " ")
+    title = sentence(request.node.originalname)
     if hasattr(request.node, "callspec"):
         title += f" ({request.node.callspec.id})"
     result = Result(number(request.node), title, SEED, lab.plan.topology.value)

@@ -248,6 +248,11 @@ class Pool:
         enough = len(busy) >= min(self.workers, self.partitions)
         return fresh and single and enough and len(pids) == self.workers and len(owners) == self.partitions
 
+    def is_complete(self) -> bool:
+        """Whether every partition has exactly one owner, whoever it is."""
+        owners = self.owners()
+        return len(owners) == self.partitions and all(len(each) == 1 for each in owners.values())
+
     def counter(self, name: str) -> int:
         """Sum of one counter over all state files."""
         return sum(int(state.get("counters", {}).get(name, 0)) for state in self.states())

@@ -11,7 +11,10 @@ from typing import Any
 
 from confluent_kafka import OFFSET_STORED, KafkaException
 
+from lab.errors import LabError
+from lab.influxdb import Influxdb
 from lab.lab import Lab
+from lab.provision import Provisioner, Secrets
 from tests.faults import checks, stored
 from tests.faults.checks import Verdict
 from tests.faults.ledger import Ledger
@@ -49,6 +52,7 @@ class Rig:
         self.rss_mb = RSS_MB
         self.name = f"fault-{result.fault}-{self.seed}-{time.time_ns() // 10**6 % 10**8}"
         self.group = self.name
+        self._influxdb, self._secret_files = lab.influxdb, lab.secrets
         self.folder = Path(tempfile.mkdtemp(prefix=f"tower-{result.fault}-"))
         self.letters: list[DeadLetter] = []
         #: By partition the offset below which nothing is asked for, see `exclude_committed`.
@@ -61,6 +65,10 @@ class Rig:
         self._stack = ExitStack()
         self.ledger = Ledger(self.seed, PARTITIONS, self.folder / "ledger")
         self._stack.callback(self.ledger.close)
+
+    def use(self, server: Influxdb, secrets: Secrets) -> None:
+        """Take another InfluxDB than the lab's; before `start`."""
+        self._influxdb, self._secret_files = server, secrets
 
     # --- making it ---------------------------------------------------------------------------------
 
@@ -86,12 +94,12 @@ class Rig:
         """
         self.lab.topics.create(self.name, PARTITIONS, config=dict(config or {}))
         self.lab.topics.create(self.dead_letter_topic, 1)
-        self.token = self.lab.create_bucket(self.name, retention_s)
+        self.token = Provisioner(self._influxdb, self._secret_files).bucket(self.name, retention_s)
         self.token_file = self.folder / "token"
         self.rotate(self.token)
-        admin = self.lab.secrets.admin_token.read_text().strip()
-        self.database = Database(self.lab.influxdb.url, admin, self.name)
-        self.proxy = self._stack.enter_context(Proxy(self.lab.influxdb.url, self.seed, keep=keep))
+        admin = self._secret_files.admin_token.read_text().strip()
+        self.database = Database(self._influxdb.url, admin, self.name)
+        self.proxy = self._stack.enter_context(Proxy(self._influxdb.url, self.seed, keep=keep))
         self.pool = Pool(self.folder / "pool", self.environment() | dict(environment or {}), workers)
         self.sampler = Sampler(
             self.bootstrap,
@@ -177,6 +185,14 @@ class Rig:
         )
         return self.proxy.first_write(since, partition) or 0.0
 
+    def coordinator(self) -> int | None:
+        """Node id of the group's coordinator, None while there is none."""
+        try:
+            found = self.lab.topics.coordinator(self.group)
+        except LabError:
+            return None
+        return found if found >= 0 else None
+
     def healed(self, at: float | None = None, partition: int | None = None) -> None:
         """The fault is over now (or was, at a monotonic time): recovery is counted from here.
 
@@ -253,7 +269,8 @@ class Rig:
         """Top up the load, drain, stop, make all checks, and fail where one does not hold.
 
         Args:
-            crashes: Ends of a worker without a commit: each may repeat a batch of its partitions.
+            crashes: Times a worker, or the membership of one, ended without a commit: each may repeat a
+                batch.
             repeats: Further lines that may have been written twice, and why is said in the scenario.
             drain: False where the scenario ends with workers that are meant to wait.
             reasons: The only reasons dead letters may have, any when None.

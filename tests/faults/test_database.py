@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.faults.admin import Admin
+from tests.faults.disk import small_influxdb
 from tests.faults.exchange import Cut, Fault, Reply
 from tests.faults.rig import Rig
 
@@ -174,3 +175,50 @@ def test_a_bucket_deleted_and_made_again_is_waited_for(rig: Rig) -> None:
     rig.expect("resumes", again <= 8, f"first write {again:.1f} s after the new token")
 
     rig.finish()
+
+
+@pytest.mark.faults(17)
+def test_a_slow_way_to_influxdb_makes_the_lag_grow_and_nothing_else(rig: Rig) -> None:
+    """5 KB/s for each worker and 5 s for each answer, for 90 s: a body of 5,000 lines takes 30 s.
+
+    The load is 500 records/s meanwhile, which is far more than the way carries.
+    """
+    rig.start()
+    rig.run_for(3)
+    pids = rig.pool.pids()
+    rebalances = rig.pool.counter("rebalances")
+    rig.load.rate = 500
+    rig.proxy.set(Fault(bytes_per_s=5_000, latency_s=5.0))
+    rig.run_for(90)
+    lag = rig.load.delivered - sum(rig.sampler.committed().values())
+    moved = rig.pool.counter("rebalances") - rebalances
+    rig.healed(rig.proxy.heal())
+    rig.figure("lag_records", lag)
+    rig.expect("lag", lag > 10_000, f"{lag} records behind when the way was free again")
+    rig.expect("membership", moved == 0, f"{moved} rebalances")
+    rig.expect("no restart", rig.pool.pids() == pids, f"processes {pids} before, {rig.pool.pids()} after")
+
+    rig.finish()
+
+
+@pytest.mark.faults(19)
+def test_a_full_disk_of_influxdb_is_waited_out(rig: Rig) -> None:
+    """The engine on a file system of 64 MB in memory, filled to the last block for 20 s, three times."""
+    with small_influxdb(rig.folder / "influxdb") as (server, secrets, disk):
+        rig.use(server, secrets)
+        rig.start()
+        refused: set[int] = set()
+        for _ in range(3):
+            rig.run_for(5)
+            since = time.monotonic()
+            disk.fill()
+            rig.run_for(20)
+            refused |= {each.upstream for each in rig.proxy.writes(since)} - {204}
+            disk.free()
+            rig.healed()
+            rig.until_written(time.monotonic())
+        rig.expect("refused", 500 in refused, f"answers besides 204: {sorted(refused)}")
+        complaints = server.log.read_text(errors="replace").count("no space left on device")
+        rig.expect("full", complaints > 0, f"InfluxDB said {complaints} times that no space is left")
+
+        rig.finish()
