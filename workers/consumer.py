@@ -157,9 +157,10 @@ class GroupConsumer:
             ends: For each partition the offset after the last record that is safe.
             blocking: Wait for the answer; else it is taken at a later `consume` or `wait`.
         """
-        offsets = [
-            TopicPartition(each.topic, each.number, end) for each, end in ends.items() if each in self.owned
-        ]
+        # Not for a stopped partition: a topic made anew under the same name would get the old one's offset,
+        # and whoever starts there next would skip what lies before it.
+        safe = {each: end for each, end in ends.items() if each in self.owned - self.stopped.keys()}
+        offsets = [TopicPartition(each.topic, each.number, end) for each, end in safe.items()]
         if not offsets:
             return
         try:

@@ -120,6 +120,17 @@ class Ledger:
         self.books[partition].offsets[seq] = fate
         self._file.write(f"{'t' if fate is Fate.TIMED_OUT else 'r'} {partition} {seq}\n")
 
+    def remove(self, partition: int, low: int, high: int) -> int:
+        """Require no more what Kafka itself has lost: records from offset `low` to before `high`.
+
+        Returns:
+            Their number.
+        """
+        gone = [seq for seq, offset in enumerate(self.books[partition].offsets) if low <= offset < high]
+        for seq in gone:
+            self.fail(partition, seq, Fate.TIMED_OUT)
+        return len(gone)
+
     @property
     def attempted(self) -> int:
         """Number of records handed to the producer."""

@@ -57,20 +57,26 @@ class Load:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": 20,
-                "compression.type": "lz4",
-                "message.timeout.ms": MESSAGE_TIMEOUT_S * 1000,
-                "queue.buffering.max.messages": 1_000_000,
-                "reconnect.backoff.max.ms": 1_000,
-                "log_level": 0,
-                **(properties or {}),
-            }
-        )
+        self._properties = {
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 20,
+            "compression.type": "lz4",
+            "message.timeout.ms": MESSAGE_TIMEOUT_S * 1000,
+            "queue.buffering.max.messages": 1_000_000,
+            "reconnect.backoff.max.ms": 1_000,
+            "log_level": 0,
+            **(properties or {}),
+        }
+        self._producer = Producer(self._properties)
+
+    def renew(self) -> None:
+        """Take another producer: one whose topic was made anew has lost its place.
+
+        Nothing may be under way.
+        """
+        self._producer = Producer(self._properties)
 
     @property
     def delivered(self) -> int:

@@ -195,6 +195,27 @@ class Pool:
         )
         return done.stdout + done.stderr
 
+    def operate(self, *arguments: str, timeout_s: float = 90) -> tuple[int, str]:
+        """Run one of the operator's commands in this pool's folder; gives exit code and output."""
+        done = subprocess.run(
+            [*self.prefix, sys.executable, "-m", "workers", *arguments],
+            cwd=self.folder,
+            env=self.process_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def stopped(self) -> dict[int, str]:
+        """Partitions that their owners do not read, and why."""
+        found: dict[int, str] = {}
+        for state in self.states():
+            found |= {int(number): why for number, why in state.get("stopped", {}).items()}
+        return found
+
     def exit_codes(self, pid: int) -> list[int]:
         """Exit code of a process that ended, from supervisord's log; a signal's is negative."""
         text = (self.var / "supervisord.log").read_text(errors="replace")

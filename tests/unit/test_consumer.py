@@ -194,6 +194,10 @@ def test_an_offset_that_is_gone_stops_its_partition_loudly_and_no_other(
     fill(cluster, "gone")
     assert 2 not in numbered(member.read(150))
 
+    # Nor committed: a topic made anew under its name would get an offset that is none of its own.
+    member.consumer.commit({Partition("gone", 2): 60, Partition("gone", 3): 60}, blocking=True)
+    assert {each.number for each in member.consumer.committed} == {3}
+
 
 def test_a_commit_covers_owned_partitions_only(cluster: Brokers, join: Callable[..., Member]) -> None:
     cluster.make_topic("foreign")
