@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from workers.commands.moves import Move, describe, parse_since
 from workers.commands.replay import _session_s
 from workers.errors import CommandError
+from workers.kafka import CLASSIC
 from workers.settings import load
 
 NOW = 1_700_000_000.0
@@ -76,7 +77,7 @@ def test_the_moves_are_shown_with_what_kafka_no_longer_has() -> None:
 @pytest.mark.parametrize(
     ("settings", "seconds"),
     [
-        ({}, 10.0),
+        ({}, int(CLASSIC["session.timeout.ms"]) / 1000),
         ({"TOWER_KAFKA_SESSION_TIMEOUT_MS": "6000"}, 6.0),
         ({"TOWER_KAFKA_GROUP_PROTOCOL": "consumer"}, 45.0),
     ],
