@@ -133,7 +133,8 @@ class Lab:
             Provisioner(self.influxdb, self.secrets).run()
             step.note("topics")
             self.topics.create(TOPIC, PARTITIONS)
-            self.topics.create(DEAD_LETTER_TOPIC, 1)
+            # A dead letter is a whole record and its headers: it must fit where the record did.
+            self.topics.create(DEAD_LETTER_TOPIC, 1, config={"max.message.bytes": "20971520"})
             self.topics.protect_offsets()
 
     # --- its parts --------------------------------------------------------------------------
