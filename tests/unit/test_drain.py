@@ -105,8 +105,8 @@ class TestStop:
         left = threading.Event()
         monkeypatch.setattr(drain, "_leave", left.set)
         monkeypatch.setattr(drain, "LEAVE_S", 0.02)
-        made = Drain(0.03)
+        made = Drain(1.0)
         made.stop(signal.SIGTERM, None)
         made.close()
 
-        assert left.wait(5)
+        assert left.wait(30)
