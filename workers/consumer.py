@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from workers import offsets
 from workers.errors import DrainExpired, SettingsError
 from workers.kafka import ADVICE, consumer_properties, is_incremental, settings_error
 from workers.log import Repeats
@@ -16,17 +17,11 @@ from workers.retry import Backoff
 from workers.settings import Settings
 from workers.types import Message, Partition, partition_of
 
-#: Seconds that one question to the group's coordinator, or one seek, may take.
-ASK_S = 5.0
-
 #: Longest pause in seconds before a new client takes the place of one that gave up.
 RENEW_S = 5.0
 
 #: Errors after which librdkafka's consumer does nothing any more.
 GIVEN_UP = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})  # noqa: SLF001
-
-#: Seconds within which a coordinator that moves must have answered: far below max.poll.interval.ms.
-COORDINATOR_S = 60.0
 
 
 class GroupConsumer:
@@ -128,7 +123,7 @@ class GroupConsumer:
         """Keep the membership without consuming: partitions are paused until `resume`."""
         if not self._paused:
             self._paused = True
-            self._consumer.pause(_offsets(self.owned))
+            self._consumer.pause(offsets.to_kafka(self.owned))
         message = self._consumer.poll(timeout_s)
         if self._fatal:
             self._renew()
@@ -145,7 +140,7 @@ class GroupConsumer:
         """End the pause that `wait` began."""
         if self._paused:
             self._paused = False
-            self._consumer.resume(_offsets(self.owned - self.stopped.keys()))
+            self._consumer.resume(offsets.to_kafka(self.owned - self.stopped.keys()))
 
     def commit(self, ends: Mapping[Partition, int], blocking: bool = False) -> None:
         """Commit offsets of owned partitions.
@@ -161,12 +156,12 @@ class GroupConsumer:
         # and whoever starts there next would skip what lies before it.
         safe = {each: end for each, end in ends.items() if each in self.owned - self.stopped.keys()}
         offsets = [TopicPartition(each.topic, each.number, end) for each, end in safe.items()]
-        if not offsets:
+        if not wanted:
             return
         try:
-            done = self._consumer.commit(offsets=offsets, asynchronous=not blocking)
+            done = self._consumer.commit(offsets=wanted, asynchronous=not blocking)
         except KafkaException as error:
-            self._on_commit(error.args[0], offsets)
+            self._on_commit(error.args[0], wanted)
         else:
             if blocking:
                 self._on_commit(None, done)
@@ -190,7 +185,7 @@ class GroupConsumer:
         self._consumer.close()
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
-        came = _partitions(partitions)
+        came = offsets.from_kafka(partitions)
         highest = max((each.number for each in came), default=0)
         if highest >= self._room:
             raise SettingsError(
@@ -201,7 +196,7 @@ class GroupConsumer:
         self._rebalanced = True
         self.rebalances += 1
         self.owned |= came
-        starts = self._ask(partitions)
+        starts = offsets.committed(self._consumer, partitions, self._repeats)
         # auto.offset.reset stays "error": a group without an offset begins at the beginning because it is
         # told to here, so that an offset that is gone can never be mistaken for one that never was.
         for each in starts:
@@ -226,7 +221,7 @@ class GroupConsumer:
         Raises:
             DrainExpired: This worker has lost its supervisord, and another one its place.
         """
-        self._on_gone(_offsets(self.owned), lost=True)
+        self._on_gone(offsets.to_kafka(self.owned), lost=True)
         if os.getppid() != self._parent:
             self._log.error("supervisord is gone and another worker has this one's place: ending")
             raise DrainExpired(
@@ -244,7 +239,7 @@ class GroupConsumer:
         self._consumer = self._join()
 
     def _on_gone(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
-        gone = _partitions(partitions) & self.owned
+        gone = offsets.from_kafka(partitions) & self.owned
         self._rebalanced = True
         self._log.log(
             logging.WARNING if lost else logging.INFO,
@@ -291,7 +286,7 @@ class GroupConsumer:
             return
         position = self._position.get(partition, "at the beginning")
         self.stopped[partition] = f"offset {position} no longer exists in Kafka"
-        self._consumer.pause(_offsets({partition}))
+        self._consumer.pause(offsets.to_kafka({partition}))
         self._log.error(
             "%s is stopped: offset %s no longer exists in Kafka (%s), so records may have gone before they "
             "were stored. Stop the pool, choose where to go on with `python -m workers replay "
@@ -302,53 +297,13 @@ class GroupConsumer:
             partition.number,
         )
 
-    def _ask(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """The group's committed offsets, negative where it has none.
-
-        Raises:
-            KafkaException: The coordinator did not answer within `COORDINATOR_S`.
-        """
-        deadline = time.monotonic() + COORDINATOR_S
-        while True:
-            try:
-                found: list[TopicPartition] = self._consumer.committed(partitions, timeout=ASK_S)
-                failure = next((each.error for each in found if each.error is not None), None)
-                if failure is None:
-                    return found
-                raise KafkaException(failure)
-            except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise
-                self._repeats.warning(
-                    "ask", "Kafka: the committed offsets are not told yet: %s", error.args[0].str()
-                )
-                time.sleep(0.1)
-
     def _rewind(self, partitions: set[Partition]) -> None:
         # Only those that have handed something out: one whose offset is gone refuses every seek.
         for partition in (partitions & self.owned) - self.stopped.keys():
             self._seek(partition, self._position.get(partition, OFFSET_BEGINNING))
 
     def _seek(self, partition: Partition, offset: int) -> None:
-        """Go on from an offset; a partition just assigned takes a moment until it can."""
-        deadline = time.monotonic() + ASK_S
-        while partition in self.owned:
-            try:
-                self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
-            except KafkaException:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
-
-
-def _offsets(partitions: Iterable[Partition]) -> list[TopicPartition]:
-    return [TopicPartition(each.topic, each.number) for each in partitions]
-
-
-def _partitions(partitions: Iterable[TopicPartition]) -> set[Partition]:
-    return {Partition(each.topic, each.partition) for each in partitions}
+        offsets.seek(self._consumer, partition, offset, lambda: partition in self.owned)
 
 
 def _names(partitions: Iterable[Partition]) -> str:
