@@ -9,8 +9,9 @@ from workers import escape, times
 from workers.decoder import Nanoseconds, Untyped
 from workers.errors import RecordError
 from workers.identity import Identity
-from workers.settings import RESERVED, Settings
+from workers.settings import Settings
 from workers.types import Reason
+from workers.values import RESERVED
 
 #: Tag sets and names whose escaped form is kept; past that the caches start afresh, so that a sender of
 #: ever new names cannot fill the memory.

@@ -12,7 +12,8 @@ classes, so a point of one class never meets one of another.
 
 Where it ends: offsets repeat after `window` of them. Two records share a point only if series, moment
 and partition are equal and their offsets lie that far apart: with 16 partitions 15,625,000 offsets
-within one second, or 15,625 within one millisecond (for further records of arrays a 1,024th of that).
+within one second, or 15,625 within one millisecond (for further records of arrays a 1,024th of that, less
+one).
 """
 
 from dataclasses import dataclass

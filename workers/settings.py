@@ -2,14 +2,13 @@
 
 import dataclasses
 import difflib
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from workers import values
 from workers.errors import SettingsError
 from workers.secret import Secret
 
@@ -19,16 +18,8 @@ KAFKA_PREFIX = "TOWER_KAFKA_"
 #: Variables with the prefix that are read by supervisord or the launcher, not by a worker.
 OTHER_VARIABLES = frozenset({"TOWER_CONFIG", "TOWER_WORKERS"})
 
-#: Names that mean something else to InfluxDB: no tag may have one, and a field of that name gets an
-#: underscore behind it.
-RESERVED = frozenset({"time", "_field", "_measurement"})
-
 #: Words in the name of a Kafka property that make its value a secret.
 SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "SECRET", "KEY_PEM", "OAUTHBEARER_CONFIG")
-
-#: What Kafka itself allows as the name of a topic; a `^` would make it a pattern for several, whose records
-#: share offsets and so would overwrite each other's points.
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 #: Kafka properties a promise rests on, with the only value each may have.
 FIXED_KAFKA = {
@@ -44,106 +35,6 @@ KAFKA_DEFAULTS = {
 }
 
 
-def _text(raw: str) -> str:
-    if not raw:
-        raise ValueError("must not be empty")
-    return raw
-
-
-def _topic(raw: str) -> str:
-    if not _TOPIC.fullmatch(raw) or raw in {".", ".."}:
-        raise ValueError(f"must be the name of one topic (letters, digits, '.', '_', '-'), not {raw!r}")
-    return raw
-
-
-def _measurement(raw: str) -> str:
-    if not raw or raw.startswith("#"):
-        raise ValueError("must not be empty nor begin with #, which InfluxDB takes for a comment")
-    return raw
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        try:
-            number = int(raw)
-        except ValueError:
-            number = low - 1
-        if not low <= number <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, not {raw!r}")
-        return number
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def parse(raw: str) -> float:
-        try:
-            number = float(raw)
-        except ValueError:
-            number = low - 1
-        if not low <= number <= high:
-            raise ValueError(f"must be seconds from {low:g} to {high:g}, not {raw!r}")
-        return number
-
-    return parse
-
-
-def _choice(*values: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        if raw not in values:
-            raise ValueError(f"must be one of {', '.join(values)}, not {raw!r}")
-        return raw
-
-    return parse
-
-
-def _names(raw: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in raw.split(",") if name.strip())
-
-
-def _tag_names(raw: str) -> tuple[str, ...]:
-    names = _names(raw)
-    for name in names:
-        if name in RESERVED:
-            raise ValueError(f"must not hold {name}: InfluxDB keeps that name for itself")
-    return names
-
-
-def _tags(raw: str) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for pair in _names(raw):
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"must read name=value,name=value, not {raw!r}")
-        pairs.append((name, value))
-    _tag_names(",".join(name for name, _ in pairs))
-    return tuple(pairs)
-
-
-def _url(raw: str) -> str:
-    # The address may hold a password, so no error repeats it.
-    wrong = ValueError("must be an address like http://localhost:8086")
-    try:
-        parts = urlsplit(raw)
-        # The resolver would raise this in mid-run, for a label that is empty or over 63 characters.
-        (parts.hostname or "").encode("idna")
-    except ValueError:
-        raise wrong from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise wrong
-    if parts.username or parts.password:
-        raise ValueError("must not hold a user or password; use TOWER_INFLUXDB_USER and _PASSWORD")
-    if parts.query or parts.fragment:
-        raise ValueError("must end with the path; organisation, bucket and token are options of their own")
-    if " " in raw or not parts.path.isascii():
-        raise ValueError("must hold no space, and only ASCII in its path")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("has a port that is no number from 0 to 65535") from None
-    return raw.rstrip("/")
-
-
 def _option(default: str | None, parse: Callable[[str], Any], text: str, lab: str = "") -> Any:
     """One setting: its default as it would be written, its parser, its line in the table.
 
@@ -156,79 +47,83 @@ def _option(default: str | None, parse: Callable[[str], Any], text: str, lab: st
 class Settings:
     """What one worker needs to know. `load` makes one; a frozen one is passed to every room."""
 
-    topic: str = _option("resource", _topic, "topic the records are read from")
-    dead_letter_topic: str = _option("resource.dlq", _topic, "topic for what cannot be stored")
+    topic: str = _option("resource", values.topic, "topic the records are read from")
+    dead_letter_topic: str = _option("resource.dlq", values.topic, "topic for what cannot be stored")
     worker: int | None = _option(
-        None, _whole(0, 9999), "number of this worker, set by supervisord; gives static membership"
+        None, values.whole(0, 9999), "number of this worker, set by supervisord; gives static membership"
     )
-    influxdb_url: str = _option("http://localhost:8086", _url, "where InfluxDB listens")
+    influxdb_url: str = _option("http://localhost:8086", values.url, "where InfluxDB listens")
     influxdb_api: str = _option(
         "v2",
-        _choice("v2", "v1"),
+        values.choice("v2", "v1"),
         "v2: /api/v2/write with a token; v1: /write with user and password",
     )
-    influxdb_org: str = _option("GIST", _text, "organisation (v2)")
-    influxdb_bucket: str = _option("Labs", _text, "bucket (v2)")
+    influxdb_org: str = _option("GIST", values.text, "organisation (v2)")
+    influxdb_bucket: str = _option("Labs", values.text, "bucket (v2)")
     influxdb_token: Secret = _option(
         None, Secret, "token that may write to the bucket (v2)", lab="INFLUXDB_ADMIN_TOKEN"
     )
-    influxdb_database: str = _option("Labs", _text, "database (v1)")
-    influxdb_retention_policy: str = _option("autogen", _text, "retention policy (v1)")
+    influxdb_database: str = _option("Labs", values.text, "database (v1)")
+    influxdb_retention_policy: str = _option("autogen", values.text, "retention policy (v1)")
     influxdb_user: str = _option("", str, "user (v1)", lab="INFLUXDB_V1_USER")
     influxdb_password: Secret = _option(None, Secret, "password (v1)", lab="INFLUXDB_V1_PASSWORD")
     # Two in a row must fit in Kafka's max.poll.interval.ms of 300 s.
-    influxdb_timeout_s: float = _option("30", _seconds(0.1, 120), "longest wait for one write")
-    batch_lines: int = _option("5000", _whole(1, 100_000), "a batch is full at so many lines")
+    influxdb_timeout_s: float = _option("30", values.seconds(0.1, 120), "longest wait for one write")
+    batch_lines: int = _option("5000", values.whole(1, 100_000), "a batch is full at so many lines")
     batch_bytes: int = _option(
-        "4000000", _whole(1_000, 100_000_000), "or at so many bytes before compression"
+        "4000000", values.whole(1_000, 100_000_000), "or at so many bytes before compression"
     )
-    batch_age_ms: int = _option("100", _whole(1, 60_000), "and is written at this age at the latest")
+    batch_age_ms: int = _option("100", values.whole(1, 60_000), "and is written at this age at the latest")
     format: str = _option(
         "auto",
-        _choice("auto", "json", "msgpack", "text"),
+        values.choice("auto", "json", "msgpack", "text"),
         "format of the records; auto looks at each",
     )
-    measurement: str = _option("labs", _measurement, "measurement of every point")
-    tags: tuple[tuple[str, str], ...] = _option("host=Labs,region=GIST", _tags, "tags every point gets")
-    tag_fields: tuple[str, ...] = _option("ip,deviceId", _tag_names, "fields of a record that are tags")
+    measurement: str = _option("labs", values.measurement, "measurement of every point")
+    tags: tuple[tuple[str, str], ...] = _option(
+        "host=Labs,region=GIST", values.tags, "tags every point gets"
+    )
+    tag_fields: tuple[str, ...] = _option(
+        "ip,deviceId", values.tag_names, "fields of a record that are tags"
+    )
     number_fields: tuple[str, ...] = _option(
         "memory,tx,rx,CPU_Usage,tx_dropped,rx_dropped,rxError,txError,disk",
-        _names,
+        values.names,
         "fields that hold numbers even when sent as text; what is no number there is left out",
     )
     time_fields: tuple[str, ...] = _option(
-        "timestamp,time", _names, "fields that hold the record's time; the first that does is taken"
+        "timestamp,time", values.names, "fields that hold the record's time; the first that does is taken"
     )
     time_window_s: int = _option(
         "86400",
-        _whole(1, 10**9),
+        values.whole(1, 10**9),
         "a record's time further than this from Kafka's is not believed, Kafka's is used",
     )
     identity_partitions: int = _option(
         "16",
-        _whole(1, 4096),
+        values.whole(1, 4096),
         "partition numbers the last digits of a point's time have room for; never change it later",
     )
-    max_record_bytes: int = _option("1000000", _whole(100, 10**8), "largest record")
-    max_depth: int = _option("8", _whole(1, 100), "deepest nesting of a record")
-    max_fields: int = _option("256", _whole(1, 10_000), "most fields of a record")
-    max_key_bytes: int = _option("256", _whole(1, 60_000), "longest name of a field")
-    max_tag_bytes: int = _option("256", _whole(1, 60_000), "longest value of a tag")
-    max_text_bytes: int = _option("65536", _whole(1, 1_000_000), "longest value of a string field")
-    retry_max_s: float = _option("1.5", _seconds(0.1, 600), "longest pause between two tries")
+    max_record_bytes: int = _option("1000000", values.whole(100, 10**8), "largest record")
+    max_depth: int = _option("8", values.whole(1, 100), "deepest nesting of a record")
+    max_fields: int = _option("256", values.whole(1, 10_000), "most fields of a record")
+    max_key_bytes: int = _option("256", values.whole(1, 60_000), "longest name of a field")
+    max_tag_bytes: int = _option("256", values.whole(1, 60_000), "longest value of a tag")
+    max_text_bytes: int = _option("65536", values.whole(1, 1_000_000), "longest value of a string field")
+    retry_max_s: float = _option("1.5", values.seconds(0.1, 600), "longest pause between two tries")
     retry_after_max_s: float = _option(
-        "60", _seconds(0, 3600), "longest Retry-After of the server that is obeyed"
+        "60", values.seconds(0, 3600), "longest Retry-After of the server that is obeyed"
     )
-    probe_s: float = _option("5", _seconds(0.1, 3600), "pause between tries after 401, 403 and 404")
+    probe_s: float = _option("5", values.seconds(0.1, 3600), "pause between tries after 401, 403 and 404")
     drain_s: float = _option(
-        "10", _seconds(0.1, 600), "time to finish in on SIGTERM or when a partition is taken away"
+        "10", values.seconds(0.1, 600), "time to finish in on SIGTERM or when a partition is taken away"
     )
     commit_idle_s: float = _option(
-        "30", _seconds(1, 3600), "commit again after so long without records, for lag monitors"
+        "30", values.seconds(1, 3600), "commit again after so long without records, for lag monitors"
     )
     run_dir: Path = _option("var", Path, "folder of the worker's state file")
     log_level: str = _option(
-        "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "least level that is logged"
+        "INFO", values.choice("DEBUG", "INFO", "WARNING", "ERROR"), "least level that is logged"
     )
     kafka: Mapping[str, str | Secret] = field(metadata={})
 
@@ -264,8 +159,8 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     """
     given = {**_from_file(environ.get("TOWER_CONFIG")), **environ}
     _refuse_unknown(given)
-    values = {each.name: _value(each, given, credentials) for each in options()}
-    settings = Settings(kafka=_kafka(given), **values)
+    chosen = {each.name: _value(each, given, credentials) for each in options()}
+    settings = Settings(kafka=_kafka(given), **chosen)
     if settings.topic == settings.dead_letter_topic:
         raise SettingsError("TOWER_DEAD_LETTER_TOPIC", "must not be TOWER_TOPIC: it would be read back")
     if not credentials:

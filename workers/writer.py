@@ -24,6 +24,9 @@ GZIP = 31
 #: Seconds to wait for a connection; a server that is there accepts at once.
 CONNECT_S = 5.0
 
+#: Shortest time-out: 0 would make the socket one that never waits.
+LEAST_S = 0.05
+
 #: Seconds after which an idle connection is made anew before use. influxd closes one after 3 minutes
 #: (its http-idle-timeout), and a request on a connection just being closed would be a needless retry.
 IDLE_S = 60.0
@@ -178,7 +181,7 @@ class Writer:
                 raise Unavailable(0, _summary(error)) from None
             self._connection, self._used = made, 0.0
         if self._connection.sock is not None:
-            self._connection.sock.settimeout(timeout_s)
+            self._connection.sock.settimeout(max(timeout_s, LEAST_S))
         return self._connection
 
     def close(self) -> None:

@@ -296,6 +296,13 @@ class TestConnection:
         assert type(caught) is TooLarge
         assert caught.status == 0
 
+    def test_a_budget_that_is_used_up_leaves_a_moment_all_the_same(
+        self, influxdb: Server, client: Writer
+    ) -> None:
+        influxdb.answer(Answer(silent=True))
+
+        assert type(refusal(client, timeout_s=0.0)) is TooLarge
+
     def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(
         self, influxdb: Server, client: Writer
     ) -> None:
