@@ -155,7 +155,7 @@ class GroupConsumer:
         # Not for a stopped partition: a topic made anew under the same name would get the old one's offset,
         # and whoever starts there next would skip what lies before it.
         safe = {each: end for each, end in ends.items() if each in self.owned - self.stopped.keys()}
-        offsets = [TopicPartition(each.topic, each.number, end) for each, end in safe.items()]
+        wanted = [TopicPartition(each.topic, each.number, end) for each, end in safe.items()]
         if not wanted:
             return
         try:
