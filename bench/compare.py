@@ -178,8 +178,15 @@ def _row(bucket: Bucket, series: dict[str, Series], stored: int) -> dict[str, An
         "kafka_cpu_us_per_record": round(cpu["kafka"], 2),
         "overhead_ratio": round(cpu["workers"] / cpu["influxd"], 3) if cpu["influxd"] else None,
         "peak_rss_mb": round(series["workers"].peak, 1),
-        "curve": [point for point in curve if point[0] >= 0][::3],
+        "curve": _thinned(curve),
     }
+
+
+def _thinned(curve: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """A curve for the eye: from the first write until nothing more comes, at most 200 points."""
+    end = next((place for place, (_, records) in enumerate(curve) if records >= curve[-1][1]), 0)
+    used = [point for point in curve[: end + 1] if point[0] >= 0]
+    return [*used[:: max(1, len(used) // 200)], curve[end]]
 
 
 def steady(curve: Sequence[tuple[float, float]], stored: float) -> float:

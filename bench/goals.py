@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Figure:
     @property
     def text(self) -> str:
         """The value with as many digits as matter."""
-        digits = 0 if abs(self.value) >= 100 or self.value == int(self.value) else 2
+        size = abs(self.value)
+        digits = 0 if size >= 100 or size == int(size) else 1 if size >= 10 else 2
         return f"{self.value:,.{digits}f}{self.unit}"
 
 
@@ -62,6 +63,19 @@ def figures(results: Sequence[Result]) -> list[Figure]:
         if result["kind"] in readers:
             found += readers[result["kind"]](result)
     return found
+
+
+def worst(found: Sequence[Figure]) -> list[Figure]:
+    """One figure of each name: that which is furthest from its goal, with a note on all of them."""
+    by_name: dict[str, list[Figure]] = {}
+    for each in found:
+        by_name.setdefault(each.name, []).append(each)
+    chosen = []
+    for same in by_name.values():
+        last = max(same, key=lambda each: each.value if each.most else -each.value)
+        notes = [same[0].note] if len(same) == 1 else [f"{each.text.strip()}: {each.note}" for each in same]
+        chosen.append(replace(last, note="\n".join(notes)))
+    return chosen
 
 
 def disturbed(results: Sequence[Result]) -> float:

@@ -58,8 +58,8 @@ class Series:
         return self.cpu_at(end) - self.cpu_at(begin)
 
     def load(self) -> list[tuple[float, float]]:
-        """Cores in use over time, one value each second or so."""
-        step = max(1, round(1 / INTERVAL_S))
+        """Cores in use over time, one value each half second or so."""
+        step = max(1, round(0.5 / INTERVAL_S))
         pairs = list(zip(self.times, self.cpu, strict=True))[::step]
         return [
             (late[0], (late[1] - early[1]) / (late[0] - early[0]))

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 #: What is reported, besides the largest.
 SHARES = (50, 90, 99, 99.9)
-#: Upper edges of a histogram's bins are this factor apart.
-GROWTH = 1.15
+#: Most bins of a histogram.
+BINS = 60
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -38,23 +38,23 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     return found | {"max": round(ordered[-1], 2), "mean": round(sum(ordered) / len(ordered), 2)}
 
 
-def histogram(values: Sequence[float], smallest: float = 1.0) -> list[tuple[float, int]]:
-    """Counts by bins that grow with the value: (upper edge, count), from the first that is not empty.
+def histogram(values: Sequence[float]) -> list[tuple[float, int]]:
+    """Counts by bins of equal width, as (upper edge, count).
 
-    Args:
-        values: what is counted.
-        smallest: upper edge of the first bin.
+    The width is 1, 2 or 5 times a power of ten, so that at most `BINS` bins reach the 99.9th percentile.
+    What is above the last edge is in the last bin.
     """
     if not values:
         return []
-    edges = [smallest]
-    while edges[-1] < max(values):
-        edges.append(edges[-1] * GROWTH)
-    counts = [0] * len(edges)
     ordered = sorted(values)
-    below = 0
-    for place, edge in enumerate(edges):
+    reach = max(percentile(ordered, 99.9), 1e-9)
+    power = 10.0 ** math.floor(math.log10(reach / BINS))
+    width = next(step * power for step in (1, 2, 5, 10) if step * power * BINS >= reach)
+    edges = [round(width * (place + 1), 9) for place in range(max(1, math.ceil(reach / width)))]
+    counts, below = [], 0
+    for edge in edges:
         upto = bisect_right(ordered, edge)
-        counts[place], below = upto - below, upto
-    first = next(place for place, count in enumerate(counts) if count)
-    return [(round(edge, 3), count) for edge, count in zip(edges, counts, strict=True)][first:]
+        counts.append(upto - below)
+        below = upto
+    counts[-1] += len(ordered) - below
+    return list(zip(edges, counts, strict=True))

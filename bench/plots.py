@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 Result = dict[str, Any]
 Plot = tuple[str, str, Any]  #: title, what to see in it, figure
 
 TOWER, INFLUXD, KAFKA, OTHER, RED = "#0f766e", "#7c3aed", "#d97706", "#94a3b8", "#dc2626"
 GROUPS = {"workers": ("Tower's workers", TOWER), "influxd": ("influxd", INFLUXD), "kafka": ("Kafka", KAFKA)}
+PEERS = [TOWER, "#2563eb", "#93c5fd", "#d97706", "#a21caf"]
 HOPS = ["#64748b", "#0ea5e9", "#0f766e", "#22c55e", "#7c3aed", "#f59e0b", "#cbd5e1"]
 
 
@@ -51,7 +52,7 @@ def of(result: Result) -> Iterator[Plot]:
 
 
 def _throughput(result: Result) -> Iterator[Plot]:
-    made = figure(240, xaxis_title="records a second")
+    made = figure(xaxis_title="records a second")
     made.update_layout(showlegend=False)
     names = ["pool, end to end", "influxd alone"]
     rates = [result["records_per_s"], result["ceiling_records_per_s"]]
@@ -120,9 +121,14 @@ def _latency(result: Result) -> Iterator[Plot]:
     made = figure(xaxis_title="ms from due to queryable", yaxis_title="records")
     edges = [edge for edge, _ in result["histogram"]]
     counts = [count for _, count in result["histogram"]]
-    widths = [edge - edge / 1.15 for edge in edges]
-    middles = [edge - width / 2 for edge, width in zip(edges, widths, strict=True)]
-    made.add_bar(x=middles, y=counts, width=widths, marker_color=TOWER, showlegend=False)
+    width = edges[0]
+    made.add_bar(
+        x=[edge - width / 2 for edge in edges],
+        y=counts,
+        width=width,
+        marker_color=TOWER,
+        showlegend=False,
+    )
     for name, value, colour in (("p50", result["p50_ms"], INFLUXD), ("p99", result["p99_ms"], RED)):
         made.add_vline(
             x=value, line_color=colour, line_dash="dash", annotation_text=f"{name} {value:.0f} ms"
@@ -157,7 +163,7 @@ def _scale(result: Result) -> Iterator[Plot]:
     for part, axis, title, told in (
         (
             "delays",
-            "added to a round trip",
+            "added to each round trip",
             "InfluxDB further away",
             "Latency only, no limit of bandwidth.",
         ),
@@ -248,13 +254,14 @@ def _compare(result: Result) -> Iterator[Plot]:
     made.update_layout(margin={"l": 190})
     yield "What a record costs", "The program's own CPU, and what it makes influxd use.", made
     made = figure(xaxis_title="seconds since the first write", yaxis_title="records stored")
-    for row in result["rows"]:
+    for colour, row in zip(PEERS, result["rows"], strict=False):
         if row.get("curve"):
             made.add_scatter(
                 x=[at for at, _ in row["curve"]],
                 y=[records for _, records in row["curve"]],
                 name=row["name"],
-                line={"width": 4 if row["name"] == "Tower" else 2},
+                mode="lines",
+                line={"width": 4 if row["name"] == "Tower" else 2, "color": colour},
             )
     yield "Records stored over time", "By the growth of influxd's write-ahead log.", made
 
@@ -271,19 +278,3 @@ def _collisions(result: Result) -> Iterator[Plot]:
     made.update_layout(margin={"l": 190})
     told = "Five devices, two samples a second each, times in whole seconds: what is left of them."
     yield "Stored of what was produced", told, made
-
-
-def html(plots: Sequence[Plot]) -> list[tuple[str, str, str]]:
-    """Titles, sentences and the plots as HTML without the library."""
-    return [
-        (
-            title,
-            told,
-            made.to_html(
-                full_html=False,
-                include_plotlyjs=False,
-                config={"displayModeBar": False, "responsive": True},
-            ),
-        )
-        for title, told, made in plots
-    ]

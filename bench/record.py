@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import struct
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -37,7 +38,7 @@ class Unit(StrEnum):
 
 
 class Clock(NamedTuple):
-    """When records are taken: `start_ms` and `step_ms` later each.
+    """When records are taken: `start_ms` and `step_ms` later each, or at the moment they are made.
 
     A millisecond apart, as by default, no two records share a time, so that a tool without an identity
     of its own is not punished for it.
@@ -45,10 +46,11 @@ class Clock(NamedTuple):
 
     start_ms: float
     step_ms: float = 1.0
+    live: bool = False
 
     def at(self, seq: int) -> float:
         """Epoch milliseconds of a record."""
-        return self.start_ms + seq * self.step_ms
+        return time.time() * 1000 if self.live else self.start_ms + seq * self.step_ms
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,14 @@ class Shape:
         heads = [encode(each, Format.JSON)[:-1] for each in self._samples]
         tails = [encode(each, Format.JSON)[1:-1] for each in self._senders]
         tails = [b"," + each if each else b"" for each in tails]
-        step, start = self.clock.step_ms, self.clock.start_ms
-        if self.unit is Unit.SECOND:
-            step, start = step / 1000, start / 1000
-        devices, size = self.devices, self.size
+        parts = 1000 if self.unit is Unit.SECOND else 1
+        at, devices, size = self.clock.at, self.devices, self.size
 
         def make(seq: int) -> bytes:
             made = b'%b%b,"timestamp":%d,"seq":%d}' % (
                 heads[seq % VARIANTS],
                 tails[seq % devices],
-                start + seq * step,
+                at(seq) // parts,
                 seq,
             )
             if len(made) < size:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from plotly.offline import get_plotlyjs
 
 from bench import plots
-from bench.goals import disturbed, figures
+from bench.goals import disturbed, figures, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,13 +25,42 @@ Result = dict[str, Any]
 DISTURBED = 0.25
 TITLES = {
     "throughput": "Throughput",
-    "ceiling": "The ceiling",
-    "profile": "Where the time goes",
     "compare": "Beside its peers",
     "collisions": "Records that share a second",
+    "profile": "Where the time goes",
     "latency": "Latency",
-    "scale": "Scale",
     "outage": "Outage",
+    "scale": "Scale",
+    "ceiling": "The ceiling",
+}
+#: Draws the plots once the page has its shape, so that each has the width of its card.
+DRAW = """
+for (const plot of document.querySelectorAll(".plot")) {
+  const content = JSON.parse(plot.querySelector("script").textContent);
+  Plotly.newPlot(plot, content.data, content.layout, {displayModeBar: false, responsive: true});
+}
+"""
+#: What the figures are, and are not.
+CARE = (
+    "Ratios are of figures of this one run: producer, Kafka, Tower and InfluxDB share one machine's cores.",
+    "Rates are this machine's. Others have other rates; their ratios differ less.",
+    "The ceiling is influxd fed with the same lines, made and compressed beforehand, while Kafka is idle.",
+    "CPU is what the kernel counted for the processes, from outside. Memory is the most one had.",
+    "Lost and duplicated are counted by asking InfluxDB for the number of every record, not by counters.",
+    "Records are synthetic and alike; few series, nothing else is written or asked, and the disk is local.",
+)
+#: Names of columns as a person reads them.
+COLUMNS = {
+    "records_per_s": "records/s",
+    "cpu_us_per_record": "own µs a record",
+    "worker_cpu_us_per_record": "workers' µs a record",
+    "influxd_cpu_us_per_record": "influxd's µs",
+    "kafka_cpu_us_per_record": "Kafka's µs",
+    "overhead_ratio": "own / influxd's",
+    "peak_rss_mb": "peak MB",
+    "peak_rss_mb_per_worker": "peak MB of a worker",
+    "batch_p50_lines": "lines a batch",
+    "ended": "ended by",
 }
 #: Lists that are plotted, not read.
 LONG = ("series", "histogram", "over_time", "lag", "waiting", "rss_mb", "curve", "trials")
@@ -55,7 +84,7 @@ def page(results: Sequence[Result], failures: dict[str, str]) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Tower: bench</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{style}</style><script>{get_plotlyjs()}</script><main>{body}</main></html>\n"
+        f"<style>{style}</style><script>{get_plotlyjs()}</script><main>{body}</main><script>{DRAW}</script></html>\n"
     )
 
 
@@ -69,7 +98,7 @@ def _body(results: Sequence[Result], failures: dict[str, str]) -> Iterator[str]:
             "while this was measured: rates and latencies would be better without; CPU and counts hold."
             "</div>"
         )
-    yield f'<div class="tiles">{"".join(map(_tile, figures(results)))}</div>'
+    yield f'<div class="tiles">{"".join(map(_tile, worst(figures(results))))}</div>'
     for kind, title in TITLES.items():
         chosen = [result for result in results if result["kind"] == kind]
         if not chosen:
@@ -77,12 +106,7 @@ def _body(results: Sequence[Result], failures: dict[str, str]) -> Iterator[str]:
         yield f"<h2>{title}</h2>"
         for result in chosen:
             yield f'<p class="soft">{_escape(_told(result))}</p>'
-            cards = [
-                f'<div class="card"><h3>{_escape(name)}</h3>'
-                f'<p class="soft small">{_escape(told)}</p>{made}</div>'
-                for name, told, made in plots.html(list(plots.of(result)))
-            ]
-            yield f'<div class="cards">{"".join(cards)}</div>'
+            yield f'<div class="cards">{"".join(map(_card, plots.of(result)))}</div>'
             yield from _table(result)
     left_out = {
         name: why for result in results for name, why in result.get("left_out", {}).items()
@@ -90,6 +114,7 @@ def _body(results: Sequence[Result], failures: dict[str, str]) -> Iterator[str]:
     if left_out:
         yield "<h2>Left out</h2>"
         yield "".join(f"<p><b>{_escape(name)}</b>: {_escape(why)}</p>" for name, why in left_out.items())
+    yield f"<h2>How to read this</h2><ul>{''.join(f'<li>{_escape(line)}</li>' for line in CARE)}</ul>"
     yield f"<details><summary>All figures</summary><pre>{_escape(_json(results))}</pre></details>"
 
 
@@ -113,7 +138,18 @@ def _tile(figure: Figure) -> str:
         f'<div class="tile{short}"><span class="small">{_escape(figure.name)}</span>'
         f"<b>{_escape(figure.text)}</b>"
         f'<span class="soft small">goal {_escape(goal)}</span>'
-        f'<span class="soft small">{_escape(figure.note)}</span></div>'
+        f'<span class="soft small">{_escape(figure.note).replace(chr(10), "<br>")}</span></div>'
+    )
+
+
+def _card(plot: plots.Plot) -> str:
+    title, told, made = plot
+    # No tag may end inside the script.
+    content = made.to_json().replace("</", "<\\/")
+    return (
+        f'<div class="card"><h3>{_escape(title)}</h3><p class="soft small">{_escape(told)}</p>'
+        f'<div class="plot" style="height:{made.layout.height}px">'
+        f'<script type="application/json">{content}</script></div></div>'
     )
 
 
@@ -138,7 +174,7 @@ def _table(result: Result) -> Iterator[str]:
         return
     first = "name" if "name" in rows[0] else "case"
     names = [first, *(name for name in rows[0] if name not in {first, "log", *LONG})]
-    head = "".join(f"<th>{_escape(name.replace('_', ' '))}</th>" for name in names)
+    head = "".join(f"<th>{_escape(COLUMNS.get(name, name.replace('_', ' ')))}</th>" for name in names)
     lines = "".join(
         "<tr>" + "".join(f"<td>{_escape(_cell(row.get(name)))}</td>" for name in names) + "</tr>"
         for row in rows

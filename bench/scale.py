@@ -29,7 +29,10 @@ def over_workers(
     rig: Rig, shape: Shape, count: int, counts: Sequence[int] = COUNTS
 ) -> list[dict[str, Any]]:
     """The same records with more and more partitions and workers."""
-    return [_drain(rig, shape, count, workers) | {"case": f"{workers} workers"} for workers in counts]
+    return [
+        _drain(rig, shape, count, workers) | {"case": f"{workers} worker{'s' * (workers > 1)}"}
+        for workers in counts
+    ]
 
 
 def over_delays(
@@ -40,7 +43,7 @@ def over_delays(
     for delay in delays:
         with delayed(rig.lab.influxdb.url, delay) as url:
             made = _drain(rig, shape, count, workers, settings={"TOWER_INFLUXDB_URL": url})
-        found.append(made | {"case": f"{delay:g} ms", "delay_ms": delay})
+        found.append(made | {"case": f"+{delay:g} ms", "delay_ms": delay})
     return found
 
 

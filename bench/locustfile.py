@@ -1,0 +1,121 @@
+"""The bench's load as locust users: each is a device with a producer of its own.
+
+With locust's page, to raise and lower the number of devices and watch (http://localhost:8089):
+
+    locust -f bench/locustfile.py --bootstrap-servers localhost:9090 --topic resource
+
+Without, for so long: `--headless --users 50 --spawn-rate 10 --run-time 1m`. The time locust shows is from
+`produce` to the delivery report: what a sender waits for Kafka. The exit code is 1 where a record was not
+delivered.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from functools import cache
+from typing import Any
+
+import gevent  # type: ignore[import-untyped]
+from confluent_kafka import Producer
+from locust import User, constant_throughput, events, task
+
+from bench.record import Clock, Shape
+from lab.wire import Format
+
+#: Seconds between two looks for delivery reports.
+POLL_S = 0.01
+#: Seconds for the last reports when a user stops.
+LAST_S = 10.0
+#: Numbers of records that each locust worker may use: they stay different over all of them.
+SPAN = 1_000_000_000
+#: Names of devices in the records; users take turns in using them.
+DEVICES = 50
+
+_numbers = itertools.count()
+
+
+def options(parser: Any) -> None:
+    """Options of this load, beside locust's own; each may come from the environment too."""
+    parser.add_argument("--bootstrap-servers", env_var="BENCH_BOOTSTRAP_SERVERS", default="localhost:9090")
+    parser.add_argument("--topic", env_var="BENCH_TOPIC", default="resource")
+    parser.add_argument(
+        "--form", env_var="BENCH_FORM", choices=[each.value for each in Format], default="json"
+    )
+    parser.add_argument("--device-rate", env_var="BENCH_DEVICE_RATE", type=float, default=1.0)
+    parser.add_argument("--bad", env_var="BENCH_BAD", type=float, default=0.0)
+
+
+def number(environment: Any, **_: Any) -> None:
+    """Give each locust process its own numbers."""
+    global _numbers  # noqa: PLW0603 - locust makes the users, so they can be given nothing
+    index = getattr(environment.runner, "worker_index", 0) or 0
+    _numbers = itertools.count(index * SPAN)
+
+
+@cache
+def shape(form: str, bad: float) -> Shape:
+    """What all users send."""
+    return Shape(Clock(0, live=True), Format(form), devices=DEVICES, bad=bad)
+
+
+class Device(User):
+    """A device that sends samples at its rate, whatever Kafka does meanwhile."""
+
+    def wait_time(self) -> float:
+        """Seconds until the next sample."""
+        rate: float = self.environment.parsed_options.device_rate
+        return float(constant_throughput(rate)(self))
+
+    def on_start(self) -> None:
+        """Make the producer."""
+        options = self.environment.parsed_options
+        self._topic = options.topic
+        self._shape = shape(options.form, options.bad)
+        self._producer = Producer(
+            {"bootstrap.servers": options.bootstrap_servers, "linger.ms": 5, "acks": "all", "log_level": 2}
+        )
+        self._reports = gevent.spawn(self._poll)
+
+    def on_stop(self) -> None:
+        """Wait for the last reports, without stopping the other users."""
+        deadline = time.monotonic() + LAST_S
+        while len(self._producer) and time.monotonic() < deadline:
+            gevent.sleep(POLL_S)
+        self._reports.kill()
+
+    @task
+    def sample(self) -> None:
+        """Send one record."""
+        seq = next(_numbers)
+        # Its time is now, not that of its number.
+        shape = Shape(
+            Clock(time.time() * 1000, 0.0),
+            self._shape.form,
+            devices=self._shape.devices,
+            bad=self._shape.bad,
+        )
+        (value,) = shape.values(seq, 1)
+        began = time.perf_counter()
+
+        def report(error: Any, _: Any) -> None:
+            self.environment.events.request.fire(
+                request_type="PRODUCE",
+                name=self._topic,
+                response_time=(time.perf_counter() - began) * 1000,
+                response_length=len(value),
+                exception=None if error is None else RuntimeError(error.str()),
+                context={},
+            )
+
+        self._producer.produce(self._topic, value, on_delivery=report)
+
+    def _poll(self) -> None:
+        while True:
+            self._producer.poll(0)
+            gevent.sleep(POLL_S)
+
+
+hooks: Any = events
+hooks.init_command_line_parser.add_listener(options)
+hooks.init.add_listener(number)

@@ -1,0 +1,87 @@
+"""The page tells what the results say, and needs nothing from outside."""
+
+import re
+from pathlib import Path
+
+from bench.account import Account
+from bench.ceiling import Ceiling
+from bench.goals import Figure, disturbed, figures, worst
+from bench.meter import MACHINE, Series
+from bench.report import page, write
+from bench.throughput import Drain, result
+
+
+def made(workers: float = 2.0, influxd: float = 20.0) -> Drain:
+    """A drain of a million records in ten seconds, with CPU in microseconds a record."""
+    times = [100.0, 101.0, 111.0]
+
+    def used(us: float) -> Series:
+        return Series(times, [0.0, 0.0, us], [30.0] * 3, 45.0)
+
+    series = {"workers": used(workers), "influxd": used(influxd), "kafka": used(1.0), MACHINE: used(30.0)}
+    return Drain(begin=101.0, first=101.0, last=111.0, batch_p50=5000, series=series, counters={}, starts=3)
+
+
+BEST = Ceiling(1_000_000, 10.0, 100_000.0, 20.0, 10_000, 2)
+SHAPE = {"form": "json", "devices": 1, "bytes": 170, "bad": 0.0, "seed": 1, "step_ms": 1.0, "unit": "ms"}
+
+
+def throughput(**changed: object) -> dict[str, object]:
+    found = result(made(), 1_000_000, 3, BEST)
+    return {"kind": "throughput", "shape": SHAPE, "lost": 0, "duplicated": 0, **found, **changed}
+
+
+def test_a_drain_is_told_as_ratios_of_its_own_run() -> None:
+    found = result(made(), 1_000_000, 3, BEST)
+
+    assert found["worker_cpu_us_per_record"] == 2.0
+    assert found["overhead_ratio"] == 0.1
+    # What three workers may have had in hand at the first write is not counted.
+    assert found["records_per_s"] == 98_500
+    assert found["ceiling_ratio"] == 0.985
+    assert found["other_cores"] == 0.7
+    assert found["peak_rss_mb_per_worker"] == 45.0
+
+
+def test_the_keys_that_others_read_are_there() -> None:
+    keys = """records seconds records_per_s values_per_s lost duplicated workers worker_cpu_us_per_record
+        influxd_cpu_us_per_record overhead_ratio ceiling_records_per_s ceiling_ratio peak_rss_mb_per_worker
+        batch_p50_lines"""
+
+    assert set(keys.split()) <= throughput().keys()
+
+
+def test_a_lost_record_falls_short_of_its_goal() -> None:
+    short = [each.name for each in figures([throughput(lost=1)]) if not each.reached]
+
+    assert short == ["lost and duplicated"]
+
+
+def test_the_worst_of_several_runs_stands_for_all() -> None:
+    found = worst([Figure("a", 1, 2, True, note="x"), Figure("a", 3, 2, True, note="y")])
+
+    assert [(each.value, each.note) for each in found] == [(3, "1: x\n3: y")]
+    assert worst([Figure("b", 1, 2, False), Figure("b", 3, 2, False)])[0].value == 1
+
+
+def test_a_disturbed_machine_is_called_so() -> None:
+    results = [throughput(other_cores=1.5)]
+
+    assert disturbed(results) == 1.5
+    assert "Provisional" in page(results, {})
+    assert "Provisional" not in page([throughput(other_cores=0.1)], {})
+
+
+def test_the_page_is_one_file_without_a_network(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "report.html"
+    write(file, [throughput()], {"latency": "the pool <ended>"})
+    text = file.read_text()
+
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
+    assert "the pool &lt;ended&gt;" in text
+    assert text.count('class="plot"') == 2
+
+
+def test_an_account_that_holds_says_so() -> None:
+    assert Account(3, 3, 3, 0, 0, 0).holds
+    assert not Account(3, 3, 3, 0, 0, 1).holds
