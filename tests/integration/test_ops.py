@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: A stopped worker holds its place for its session, 10 s unless set; this is the shortest brokers allow.
+#: A stopped worker holds its place for its session, 15 s unless set; this is the shortest brokers allow.
 SHORT = {"TOWER_KAFKA_SESSION_TIMEOUT_MS": "6000"}
 
 #: Seconds for one command, with the wait for members to leave in it.

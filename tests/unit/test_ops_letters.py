@@ -88,6 +88,7 @@ def test_headers_cannot_command_a_terminal() -> None:
     assert letter.topic == "a.b"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_payload_is_shown_as_one_printable_line(value: bytes) -> None:
     assert shown(value).isprintable()
@@ -99,6 +100,7 @@ def test_payloads_are_cut_and_say_so() -> None:
     assert shown(b"a\x1b[31m\n\xff") == "a\\x1b[31m\\n\\xff"
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 10**9),
     st.dictionaries(st.sampled_from(["json", "refused"]), st.integers(0, 10**9)),
