@@ -85,8 +85,9 @@ class Influxdb:
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, found, _content(raw))
         except ssl.SSLError as error:
+            why = getattr(error, "verify_message", "") or error.reason or str(error)
             raise CommandError(
-                f"InfluxDB at {self.url}: {error.reason or error}",
+                f"InfluxDB at {self.url}: {why}",
                 "check TOWER_INFLUXDB_URL and the server's certificate (SSL_CERT_FILE names further ones)",
             ) from None
         except (OSError, http.client.HTTPException) as error:
