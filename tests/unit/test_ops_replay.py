@@ -1,7 +1,7 @@
 """Where offsets go, and what that means for records."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.commands.moves import Move, describe, parse_since
@@ -55,6 +55,7 @@ def test_a_move_says_what_is_read_again_skipped_or_gone(
     assert (move.again, move.skipped, move.gone) == (again, skipped, gone)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 120), st.data())
 def test_nothing_is_both_read_again_and_skipped(
     start: int, length: int, committed: int | None, data: st.DataObject
@@ -75,12 +76,14 @@ def test_the_moves_are_shown_with_what_kafka_no_longer_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "seconds"),
+    ("environment", "seconds"),
     [
         ({}, int(CLASSIC["session.timeout.ms"]) / 1000),
         ({"TOWER_KAFKA_SESSION_TIMEOUT_MS": "6000"}, 6.0),
         ({"TOWER_KAFKA_GROUP_PROTOCOL": "consumer"}, 45.0),
     ],
 )
-def test_the_wait_for_members_is_as_long_as_their_session(settings: dict[str, str], seconds: float) -> None:
-    assert _session_s(load(settings, credentials=False)) == seconds
+def test_the_wait_for_members_is_as_long_as_their_session(
+    environment: dict[str, str], seconds: float
+) -> None:
+    assert _session_s(load(environment, credentials=False)) == seconds
