@@ -112,6 +112,9 @@ ask_timestamp(questions *self, PyObject *message, bool *timed, int64_t *millisec
         *timed = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(answer, 0), &kind) != 0;
         *milliseconds = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(answer, 1), &overflow);
         overflow |= kind;
+        if (!*timed) {
+            *milliseconds = 0; /* whatever it says, it means none */
+        }
     }
     Py_DECREF(answer);
     return overflow ? LEFT : TAKEN;
