@@ -283,6 +283,8 @@ class Proxy:
     async def _tell(
         self, client: _Client, request: Request, status: int, headers: dict[str, str], body: bytes
     ) -> bool:
+        if client.reader.at_eof():
+            raise ConnectionError("the worker left")
         length = {} if status == 204 else {"content-length": str(len(body))}
         dropped = {"connection", "content-length", "transfer-encoding"}
         kept = {name: value for name, value in headers.items() if name.lower() not in dropped}

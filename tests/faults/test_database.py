@@ -203,22 +203,33 @@ def test_a_slow_way_to_influxdb_makes_the_lag_grow_and_nothing_else(rig: Rig) ->
 
 @pytest.mark.faults(19)
 def test_a_full_disk_of_influxdb_is_waited_out(rig: Rig) -> None:
-    """The engine on a file system of 64 MB in memory, filled to the last block for 20 s, three times."""
+    """The engine on a file system of 64 MB in memory, filled to the last block for 15 s, three times.
+
+    Once its write-ahead log met the full disk, influxd goes on answering 500 when there is space again: the
+    buffer of that segment keeps its first error. So it is restarted, as an operator would; the workers are
+    not.
+    """
     with small_influxdb(rig.folder / "influxdb") as (server, secrets, disk):
         rig.use(server, secrets)
         rig.start()
         refused: set[int] = set()
+        pids = rig.pool.pids()
         for _ in range(3):
             rig.run_for(5)
             since = time.monotonic()
             disk.fill()
-            rig.run_for(20)
+            rig.run_for(15)
             refused |= {each.upstream for each in rig.proxy.writes(since)} - {204}
             disk.free()
-            rig.healed()
-            rig.until_written(time.monotonic())
+            server.stop()
+            server.start()
+            rig.until(server.serving, 60, "InfluxDB to serve again")
+            healed = time.monotonic()
+            rig.healed(healed)
+            rig.until_written(healed)
         rig.expect("refused", 500 in refused, f"answers besides 204: {sorted(refused)}")
-        complaints = server.log.read_text(errors="replace").count("no space left on device")
-        rig.expect("full", complaints > 0, f"InfluxDB said {complaints} times that no space is left")
+        rig.expect(
+            "no restart", rig.pool.pids() == pids, f"processes {pids} before, {rig.pool.pids()} after"
+        )
 
         rig.finish()

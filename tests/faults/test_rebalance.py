@@ -75,7 +75,7 @@ def expect_forward(rig: Rig) -> None:
 def test_a_rebalance_storm_commits_only_what_is_owned(
     rig: Rig, settings: dict[str, str], static: bool
 ) -> None:
-    """A fourth and a fifth worker come and go every 3 s, by SIGTERM or SIGKILL, for 40 s a variant."""
+    """A fourth and a fifth worker come and go every 1.5 s, by SIGTERM or SIGKILL, for 40 s."""
     rig.start(settings)
     rig.proxy.set(Fault(latency_s=0.05))
     draw = random.Random(rig.seed)
@@ -92,7 +92,7 @@ def test_a_rebalance_storm_commits_only_what_is_owned(
                     rig, number, settings | ({"TOWER_WORKER": str(number)} if static else {})
                 )
             moves += 1
-            rig.run_for(3)
+            rig.run_for(1.5)
     finally:
         for member in members.values():
             kills += member.end(signal.SIGTERM)
