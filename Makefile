@@ -37,8 +37,7 @@ lab-down: $(INSTALLED) ## stop them
 check: $(INSTALLED) ## format, lint, types and unit tests, under 30 seconds
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/pytest -q --numprocesses 2 tests/unit
+	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 tests/unit; wait $$types
 
 test: check ## everything CI runs: check, integration and the quick fault tests
 	@$(BIN)/python -m lab prepare
