@@ -20,8 +20,11 @@ from workers.types import Message, Partition, partition_of
 #: Longest pause in seconds before a new client takes the place of one that gave up.
 RENEW_S = 5.0
 
-#: Errors after which librdkafka's consumer does nothing any more.
-GIVEN_UP = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})  # noqa: SLF001
+#: Errors after which librdkafka's consumer does nothing any more. The last: it had no memory for a broker's
+#: thread, and never tries that again.
+GIVEN_UP = frozenset(
+    {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError._CRIT_SYS_RESOURCE}  # noqa: SLF001
+)
 
 
 class GroupConsumer:

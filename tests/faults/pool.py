@@ -119,6 +119,12 @@ class Pool:
         self._supervisord.kill()
         self._supervisord.wait()
 
+    @property
+    def pid(self) -> int:
+        """Process id of supervisord."""
+        assert self._supervisord is not None
+        return self._supervisord.pid
+
     def orphans(self) -> list[psutil.Process]:
         """Worker processes of this pool's folder, whoever their parent is now."""
         found = []
