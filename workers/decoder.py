@@ -7,13 +7,10 @@ from typing import Any
 import msgspec
 
 from workers.errors import RecordError
-from workers.types import Reason
+from workers.types import MAX_RECORDS, Nanoseconds, Reason, Untyped
 
 #: One record: its fields by name, and its own bytes.
 Record = tuple[dict[str, Any], bytes]
-
-#: Most records of one message: the index has so much room in a point's time (see identity.py).
-MAX_RECORDS = 1024
 
 #: Fluentd's EventTime: extension 0 of 8 bytes, seconds and nanoseconds, both unsigned big-endian
 #: (Fluentd forward protocol specification, "EventTime Ext Format").
@@ -30,16 +27,6 @@ _MSGPACK_FIRST = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 
 _json = msgspec.json.Decoder()
 _json_elements = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class Nanoseconds(int):
-    """A time that says its own unit: nanoseconds since the epoch."""
-
-
-class Untyped(str):
-    """A value of a format without types: a number where it reads as one, unless its field is a tag."""
-
-    __slots__ = ()
 
 
 def _extension(code: int, data: memoryview) -> Nanoseconds:

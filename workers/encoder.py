@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from workers import escape, times
-from workers.decoder import Nanoseconds, Untyped
 from workers.errors import RecordError
 from workers.identity import Identity
 from workers.settings import Settings
-from workers.types import Reason
+from workers.types import Nanoseconds, Reason, Untyped
 from workers.values import RESERVED
 
 #: Tag sets and names whose escaped form is kept; past that the caches start afresh, so that a sender of

@@ -18,8 +18,8 @@ one).
 
 from dataclasses import dataclass
 
-from workers.decoder import MAX_RECORDS
 from workers.times import SECOND, Moment
+from workers.types import MAX_RECORDS
 
 #: Seconds or milliseconds, times first record of a message or a further one.
 CLASSES = 4

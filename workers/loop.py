@@ -66,10 +66,8 @@ class Loop:
         self._state.enter("running")
         try:
             while not self._drain.stopping:
-                # 1. consume
-                messages = self._consumer.consume(self._room(), self._patience())
-                # 2. decode, 3. encode, 4. batch
-                self._take(messages)
+                # 1. consume; then 2. decode, 3. encode, 4. batch. No name keeps the messages any longer.
+                self._take(self._consumer.consume(self._room(), self._patience()))
                 if self._is_due():
                     self._flush()
                 else:

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from workers.decoder import Nanoseconds
+from workers.types import Nanoseconds
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 SECOND = 10**9

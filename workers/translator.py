@@ -1,11 +1,11 @@
 """Messages to the lines of a batch: decode and encode, and what cannot be either to its dead letters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from workers import kernel
 from workers.batch import Batch
-from workers.decoder import decode
 from workers.encoder import Encoder
 from workers.errors import RecordError
 from workers.settings import Settings
@@ -13,6 +13,7 @@ from workers.types import NO_TIMESTAMP, DeadLetter, Message, Origin, Partition, 
 
 if TYPE_CHECKING:
     from workers._kernel import Kernel
+    from workers.decoder import Record
 
 
 class Translator:
@@ -29,6 +30,14 @@ class Translator:
         self._largest = settings.max_record_bytes
         self._encoder = encoder
         self._kernel = kernel.build(settings, encoder) if native else None
+
+    @cached_property
+    def _decode(self) -> Callable[[bytes | None, str], list["Record"]]:
+        # Imported with the first record the kernel leaves: where all are common, none comes, and the
+        # decoders of all formats would be 6 MB of a worker.
+        from workers.decoder import decode  # noqa: PLC0415
+
+        return decode
 
     def translate(self, messages: Sequence[Message], batch: Batch) -> None:
         """Take all of `messages` into `batch`, in their order.
@@ -69,7 +78,7 @@ class Translator:
         try:
             if value is not None and len(value) > self._largest:
                 raise RecordError(Reason.TOO_LARGE, f"{len(value)} bytes")
-            records = decode(value, self._format)
+            records = self._decode(value, self._format)
         except RecordError as error:
             whole = Origin(message, 0, value)
             batch.dead_letters.append(DeadLetter(whole, error.reason, error.detail))

@@ -7,6 +7,19 @@ from typing import Any, NamedTuple, Protocol
 #: Kafka's own value for a message without a timestamp (`TIMESTAMP_NOT_AVAILABLE` has type 0).
 NO_TIMESTAMP = 0
 
+#: Most records of one message: the index has so much room in a point's time (see identity.py).
+MAX_RECORDS = 1024
+
+
+class Nanoseconds(int):
+    """A time that says its own unit: nanoseconds since the epoch."""
+
+
+class Untyped(str):
+    """A value of a format without types: a number where it reads as one, unless its field is a tag."""
+
+    __slots__ = ()
+
 
 class Partition(NamedTuple):
     """One partition of one topic."""

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import corpus
-from workers.decoder import MAX_RECORDS, Nanoseconds, decode, detect
+from workers.decoder import decode, detect
 from workers.errors import RecordError
-from workers.types import Reason
+from workers.types import MAX_RECORDS, Nanoseconds, Reason
 
 FORMATS = ["auto", "json", "msgpack", "text"]
 

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from tests.unit import fakes, lineprotocol
 from tests.unit.fakes import KAFKA_MS
-from workers.decoder import Untyped
 from workers.encoder import CACHED, Encoder
 from workers.errors import RecordError
 from workers.times import SECOND
-from workers.types import Reason
+from workers.types import Reason, Untyped
 
 HEAD = "labs,host=Labs,region=GIST "
 

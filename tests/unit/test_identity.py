@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workers.decoder import MAX_RECORDS
 from workers.identity import CLASSES, Identity
 from workers.times import MILLISECOND, SECOND, Moment
+from workers.types import MAX_RECORDS
 
 PARTITIONS = 16
 IDENTITY = Identity(PARTITIONS)

@@ -84,7 +84,7 @@ def test_each_worker_knows_its_number_and_has_a_log_of_its_own(conf: configparse
     program = conf["program:worker"]
 
     assert program["process_name"] == "%(process_num)d"
-    assert program["environment"] == 'TOWER_WORKER="%(process_num)d"'
+    assert program["environment"] == 'TOWER_WORKER="%(process_num)d",MALLOC_ARENA_MAX="1"'
     assert "%(process_num)d" in program["stdout_logfile"]
     assert program["redirect_stderr"] == "true"
 

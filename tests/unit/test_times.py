@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.decoder import Nanoseconds
 from workers.times import MILLISECOND, SECOND, Moment, from_milliseconds, parse
+from workers.types import Nanoseconds
 
 WHOLE = Moment(1_700_000_000 * SECOND, SECOND)
 FINE = Moment(1_700_000_000_123 * MILLISECOND, MILLISECOND)
