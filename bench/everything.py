@@ -139,7 +139,17 @@ def run(rig: Rig, extent: Extent, book: Book) -> None:
     def away(how: How) -> Result:
         made = shape(int(extent.outage_rate * (extent.outage_s + outage.BEFORE_S)))
         rate, seconds = extent.outage_rate, extent.outage_s
-        return outage.run(rig, made, rate=rate, seconds=seconds, how=how, best=best[0] if best else None)
+        return outage.run(
+            rig,
+            made,
+            rate=rate,
+            seconds=seconds,
+            how=how,
+            best=best[0] if best else None,
+            drained=next(
+                (each["records_per_s"] for each in book.results if each["kind"] == "throughput"), None
+            ),
+        )
 
     book.take("ceiling", ceilings)
     for form in (Format.JSON, Format.MSGPACK):

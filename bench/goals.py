@@ -107,6 +107,9 @@ def _latency(result: Result) -> Iterator[Figure]:
 def _outage(result: Result) -> Iterator[Figure]:
     note = f"InfluxDB {result['how']} for {result['outage_s']:g} s, backlog {result['backlog']:,}"
     yield Figure("catch-up / influxd's ceiling", result["catch_up_ratio"], 0.90, False, note=note)
+    yield Figure(
+        "catch-up / a drain of the same run", result["catch_up_to_drained"], 0.90, False, note=note
+    )
     yield Figure("from healed to the first write", result["recovery_s"], 2, True, " s", note)
     yield Figure("worker restarts in an outage", result["restarts"], 0, True, note=note)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bench import ceiling
+from bench import ceiling, throughput
 from bench.machine import machine, versions
 from bench.meter import Meter
 from bench.produce import Load
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds of load before the outage, so that it meets workers at their usual work.
 BEFORE_S = 5.0
+#: Records of the drain without an outage, at most.
+DRAINED = 1_000_000
 #: Seconds between two looks at lag and states.
 LOOK_S = 0.5
 
@@ -85,6 +87,7 @@ def run(
     workers: int = 3,
     settings: Mapping[str, str] | None = None,
     best: ceiling.Ceiling | None = None,
+    drained: float | None = None,
 ) -> dict[str, Any]:
     """One measurement.
 
@@ -97,11 +100,17 @@ def run(
         workers: workers and partitions.
         settings: what else the workers are told.
         best: the ceiling, where this run has measured it already.
+        drained: records a second that the same pool drains with InfluxDB there all the time, where this run
+            has measured it already: the best that catching up can be.
     """
     count = int(rate * (BEFORE_S + seconds))
+    few = min(count, DRAINED)
     if best is None:
         rig.settle()
-        best, _ = ceiling.measure(rig, shape, min(count, ceiling.TRIAL), workers)
+        best, _ = ceiling.measure(rig, shape, few, workers)
+    if drained is None:
+        found = throughput.run(rig, shape, few, workers=workers, settings=settings, best=best)
+        drained = float(found["records_per_s"])
     with (
         rig.topic(workers) as target,
         rig.bucket() as bucket,
@@ -153,6 +162,8 @@ def run(
         "catch_up_records_per_s": round(rate_after, 1),
         "ceiling_records_per_s": round(best.records_per_s, 1),
         "catch_up_ratio": round(rate_after / best.records_per_s, 4),
+        "drained_records_per_s": round(drained, 1),
+        "catch_up_to_drained": round(rate_after / drained, 4),
         "peak_rss_mb_per_worker": round(meter.series["workers"].peak, 1),
         "lag": diary.lag,
         "waiting": diary.waiting,
