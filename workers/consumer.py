@@ -1,30 +1,18 @@
 """This worker's member of the consumer group: the one room that consumes and commits."""
 
 import logging
-import os
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from workers import offsets
-from workers.errors import DrainExpired, SettingsError
-from workers.kafka import ADVICE, consumer_properties, is_incremental, settings_error
+from workers.commits import Commits
+from workers.errors import SettingsError
 from workers.log import Repeats
-from workers.retry import Backoff
+from workers.membership import Membership, Told
 from workers.settings import Settings
 from workers.types import Message, Partition, partition_of
-
-#: Longest pause in seconds before a new client takes the place of one that gave up.
-RENEW_S = 5.0
-
-#: Errors after which librdkafka's consumer does nothing any more. The last: it had no memory for a broker's
-#: thread, and never tries that again.
-GIVEN_UP = frozenset(
-    {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError._CRIT_SYS_RESOURCE}  # noqa: SLF001
-)
 
 
 class GroupConsumer:
@@ -40,10 +28,7 @@ class GroupConsumer:
     Attributes:
         owned: Partitions assigned to this worker now.
         stopped: Owned partitions that are not read, with the reason.
-        committed: Last offset the group acknowledged, by partition.
         rebalances: Assignments so far.
-        renewals: Clients that gave up and were replaced.
-        commit_failures: Commits that Kafka refused: their records are read again, never skipped.
 
     Raises:
         SettingsError: librdkafka refuses a property.
@@ -52,46 +37,32 @@ class GroupConsumer:
     def __init__(self, settings: Settings, revoked: Callable[[set[Partition], bool], None]) -> None:
         self.owned: set[Partition] = set()
         self.stopped: dict[Partition, str] = {}
-        self.committed: dict[Partition, int] = {}
-        self.rebalances = self.commit_failures = self.renewals = 0
-        self._parent = os.getppid()
+        self.rebalances = 0
         self._revoked = revoked
         self._room = settings.identity_partitions
         self._log = logging.getLogger("tower.consumer")
         self._repeats = Repeats(self._log)
         self._paused = self._rebalanced = False
         self._position: dict[Partition, int] = {}
-        self._topic = settings.topic
-        self._properties = consumer_properties(settings)
-        self._incremental = is_incremental(self._properties)
-        self._fatal = ""
-        self._backoff = Backoff(RENEW_S)
-        self._consumer = self._join()
+        self._commits = Commits()
+        told = Told(self._on_assign, self._on_gone, self._commits.answered)
+        self._membership = Membership(settings, told, self._repeats)
+        self._consumer = self._membership.join()
 
-    def _join(self) -> Any:
-        """A client that is a member of the group, or becomes one at its first `consume`.
+    @property
+    def committed(self) -> dict[Partition, int]:
+        """Last offset the group acknowledged, by partition."""
+        return self._commits.acknowledged
 
-        One that was replaced may still report what it had, from the thread that closes it: nobody listens.
-        """
-        number = self.renewals
-        made = self._properties | {
-            "on_commit": lambda error, done: (
-                self._on_commit(error, done) if number == self.renewals else None
-            ),
-            "error_cb": lambda error: self._on_error(error) if number == self.renewals else None,
-            "logger": logging.getLogger("tower.kafka"),
-        }
-        try:
-            consumer = Consumer(made)
-        except KafkaException as error:
-            raise settings_error(error) from None
-        consumer.subscribe(
-            [self._topic],
-            on_assign=lambda _, came: self._on_assign(came) if number == self.renewals else None,
-            on_revoke=lambda _, gone: self._on_gone(gone, lost=False) if number == self.renewals else None,
-            on_lost=lambda _, gone: self._on_gone(gone, lost=True) if number == self.renewals else None,
-        )
-        return consumer
+    @property
+    def commit_failures(self) -> int:
+        """Commits that Kafka refused: their records are read again, never skipped."""
+        return self._commits.failures
+
+    @property
+    def renewals(self) -> int:
+        """Clients that gave up and were replaced."""
+        return self._membership.renewals
 
     def consume(self, most: int, timeout_s: float) -> list[Message]:
         """Up to `most` messages of owned partitions, in order within each.
@@ -102,7 +73,7 @@ class GroupConsumer:
         """
         self._rebalanced = False
         messages: list[Message] = self._consumer.consume(most, timeout_s)
-        if self._fatal:
+        if self._membership.given_up:
             self._renew()
             return []
         # A plain loop: a generator here would cost 3 % of a worker.
@@ -128,7 +99,7 @@ class GroupConsumer:
             self._paused = True
             self._consumer.pause(offsets.to_kafka(self.owned))
         message = self._consumer.poll(timeout_s)
-        if self._fatal:
+        if self._membership.given_up:
             self._renew()
             return
         if message is None:
@@ -158,16 +129,7 @@ class GroupConsumer:
         # Not for a stopped partition: a topic made anew under the same name would get the old one's offset,
         # and whoever starts there next would skip what lies before it.
         safe = {each: end for each, end in ends.items() if each in self.owned - self.stopped.keys()}
-        wanted = [TopicPartition(each.topic, each.number, end) for each, end in safe.items()]
-        if not wanted:
-            return
-        try:
-            done = self._consumer.commit(offsets=wanted, asynchronous=not blocking)
-        except KafkaException as error:
-            self._on_commit(error.args[0], wanted)
-        else:
-            if blocking:
-                self._on_commit(None, done)
+        self._commits.send(self._consumer, safe, blocking)
 
     def position(self, partition: Partition) -> int | None:
         """Offset after the last message handed out, None before the first."""
@@ -175,13 +137,7 @@ class GroupConsumer:
 
     def lag(self, partition: Partition) -> int | None:
         """Messages from the committed offset to the end of the partition, None while unknown."""
-        safe = self.committed.get(partition)
-        where = TopicPartition(partition.topic, partition.number)
-        try:
-            _, end = self._consumer.get_watermark_offsets(where, cached=True)
-        except KafkaException:
-            return None
-        return max(0, end - safe) if safe is not None and end >= 0 else None
+        return self._commits.lag(self._consumer, partition)
 
     def close(self) -> None:
         """Leave the group; a static member's partitions wait for it until its session ends."""
@@ -207,39 +163,17 @@ class GroupConsumer:
                 each.offset = OFFSET_BEGINNING
             else:
                 self._position[Partition(each.topic, each.partition)] = each.offset
-        (self._consumer.incremental_assign if self._incremental else self._consumer.assign)(starts)
+        incremental = self._membership.incremental
+        (self._consumer.incremental_assign if incremental else self._consumer.assign)(starts)
         # Said either way: the client forgets a pause at one rebalance and keeps it across another (where
         # partitions were lost); one that is paused for good is as bad as a memory that fills up.
         (self._consumer.pause if self._paused else self._consumer.resume)(starts)
-        self._backoff.reset()
         self._log.info("assigned %s", _names(came))
 
     def _renew(self) -> None:
-        """Be a new member where the client has given up for good: it never consumes again.
-
-        librdkafka calls it fatal when the coordinator fences a static member, which happens without any
-        other one when brokers die while it joins. Elsewhere it means a worker that supervisord left behind
-        when it was killed; that one has to go.
-
-        Raises:
-            DrainExpired: This worker has lost its supervisord, and another one its place.
-        """
+        """Go on as a new member; what the one before had is lost."""
         self._on_gone(offsets.to_kafka(self.owned), lost=True)
-        if os.getppid() != self._parent:
-            self._log.error("supervisord is gone and another worker has this one's place: ending")
-            raise DrainExpired(
-                f"this worker's supervisord is gone, and another worker has its place: {self._fatal}"
-            )
-        pause = self._backoff.next()
-        self._log.error(
-            "Kafka's client gave up (%s); a new one joins the group in %.1f s", self._fatal, pause
-        )
-        self.renewals += 1
-        # In a thread: it may hang. A last answer to it is nothing this worker waits for.
-        threading.Thread(target=self._consumer.close, daemon=True).start()
-        time.sleep(pause)
-        self._fatal = ""
-        self._consumer = self._join()
+        self._consumer = self._membership.renew(self._consumer)
 
     def _on_gone(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
         gone = offsets.from_kafka(partitions) & self.owned
@@ -256,25 +190,6 @@ class GroupConsumer:
             for each in gone:
                 kept.pop(each, None)
 
-    def _on_commit(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
-        for each in partitions:
-            failure = error or each.error
-            if failure is None:
-                self.committed[Partition(each.topic, each.partition)] = each.offset
-            elif failure.code() != KafkaError._NO_OFFSET:  # noqa: SLF001
-                self.commit_failures += 1
-                self._repeats.warning(
-                    "commit", "commit failed, its records will be read again: %s", failure.str()
-                )
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in GIVEN_UP:
-            # Acted upon outside the client's own call: an exception in here would be lost.
-            self._fatal = error.str()
-            return
-        advice = ADVICE.get(error.code(), "the worker goes on trying")
-        self._repeats.warning(f"kafka {error.code()}", "Kafka: %s; %s", error.str(), advice)
-
     def _records_of(self, messages: list[Any]) -> list[Message]:
         """Take note of what is no record; gives the others."""
         for message in messages:
@@ -285,27 +200,28 @@ class GroupConsumer:
     def _event(self, message: Any) -> None:
         """What the client reports in place of a message."""
         error = message.error()
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            self._stop(Partition(message.topic(), message.partition()), error)
-        else:
-            self._on_error(error)
-
-    def _stop(self, partition: Partition, error: KafkaError) -> None:
-        """Stop reading a partition whose offset no longer exists: a jump would lose what lies between."""
-        if partition not in self.owned:
+        if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            self._membership.hear(error)
             return
-        position = self._position.get(partition, "at the beginning")
-        self.stopped[partition] = f"offset {position} no longer exists in Kafka"
-        self._consumer.pause(offsets.to_kafka({partition}))
-        self._log.error(
-            "%s is stopped: offset %s no longer exists in Kafka (%s), so records may have gone before they "
-            "were stored. Stop the pool, choose where to go on with `python -m workers replay "
-            "--partition %d --from earliest`, and start it again",
-            partition,
-            position,
-            error.str(),
-            partition.number,
-        )
+        gone = {Partition(message.topic(), message.partition())}
+        self._stop(gone, error.str())
+
+    def _stop(self, partitions: set[Partition], why: str) -> None:
+        """Stop reading partitions whose offset no longer exists: a jump would lose what lies between."""
+        stopping = (partitions & self.owned) - self.stopped.keys()
+        for each in stopping:
+            position = self._position.get(each, "at the beginning")
+            self.stopped[each] = f"offset {position} no longer exists in Kafka ({why})"
+            self._log.error(
+                "%s is stopped: %s, so records may have gone before they were stored. Stop the pool, "
+                "choose where to go on with `python -m workers replay --partition %d --from earliest`, "
+                "and start it again",
+                each,
+                self.stopped[each],
+                each.number,
+            )
+        if stopping:
+            self._consumer.pause(offsets.to_kafka(stopping))
 
     def _rewind(self, partitions: set[Partition]) -> None:
         # Only those that have handed something out: one whose offset is gone refuses every seek.
