@@ -9,9 +9,11 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from workers import offsets
 from workers.commits import Commits
 from workers.errors import SettingsError
+from workers.incarnation import MADE_ANEW, Incarnation
 from workers.log import Repeats
 from workers.membership import Membership, Told
 from workers.settings import Settings
+from workers.topicid import TopicId
 from workers.types import Message, Partition, partition_of
 
 
@@ -24,6 +26,8 @@ class GroupConsumer:
         settings: Topic and Kafka properties.
         revoked: Called before partitions are given up, with True where they are lost already, so that
             nothing may be committed for them.
+        topic_id: Gives the id of the topic that is there now, None where Kafka does not tell it; asks
+            Kafka unless a test decides.
 
     Attributes:
         owned: Partitions assigned to this worker now.
@@ -34,7 +38,12 @@ class GroupConsumer:
         SettingsError: librdkafka refuses a property.
     """
 
-    def __init__(self, settings: Settings, revoked: Callable[[set[Partition], bool], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        revoked: Callable[[set[Partition], bool], None],
+        topic_id: Callable[[], str | None] | None = None,
+    ) -> None:
         self.owned: set[Partition] = set()
         self.stopped: dict[Partition, str] = {}
         self.rebalances = 0
@@ -44,6 +53,7 @@ class GroupConsumer:
         self._repeats = Repeats(self._log)
         self._paused = self._rebalanced = False
         self._position: dict[Partition, int] = {}
+        self._incarnation = Incarnation(topic_id or TopicId(settings).ask)
         self._commits = Commits()
         told = Told(self._on_assign, self._on_gone, self._commits.answered)
         self._membership = Membership(settings, told, self._repeats)
@@ -84,6 +94,10 @@ class GroupConsumer:
         if self._rebalanced and messages:
             # What was fetched under the old assignment may stand before what belongs to the new one, and
             # committing the last offset would cover a gap. Start over from the known positions.
+            self._rewind({partition_of(message) for message in messages})
+            return []
+        if messages and not self._incarnation.vouches():
+            self._stop(self._incarnation.stale, MADE_ANEW)
             self._rewind({partition_of(message) for message in messages})
             return []
         if messages and len(self.owned) == 1:
@@ -129,7 +143,7 @@ class GroupConsumer:
         # Not for a stopped partition: a topic made anew under the same name would get the old one's offset,
         # and whoever starts there next would skip what lies before it.
         safe = {each: end for each, end in ends.items() if each in self.owned - self.stopped.keys()}
-        self._commits.send(self._consumer, safe, blocking)
+        self._commits.send(self._consumer, safe, self._incarnation.metadata, blocking)
 
     def position(self, partition: Partition) -> int | None:
         """Offset after the last message handed out, None before the first."""
@@ -155,7 +169,10 @@ class GroupConsumer:
         self._rebalanced = True
         self.rebalances += 1
         self.owned |= came
+        # In this order: an offset of a topic made anew in between is then seen not to belong to it.
+        known = self._incarnation.look()
         starts = offsets.committed(self._consumer, partitions, self._repeats)
+        self._incarnation.enter(starts, known)
         # auto.offset.reset stays "error": a group without an offset begins at the beginning because it is
         # told to here, so that an offset that is gone can never be mistaken for one that never was.
         for each in starts:
@@ -169,6 +186,7 @@ class GroupConsumer:
         # partitions were lost); one that is paused for good is as bad as a memory that fills up.
         (self._consumer.pause if self._paused else self._consumer.resume)(starts)
         self._log.info("assigned %s", _names(came))
+        self._stop(self._incarnation.stale, MADE_ANEW)
 
     def _renew(self) -> None:
         """Go on as a new member; what the one before had is lost."""
@@ -189,6 +207,7 @@ class GroupConsumer:
         for kept in (self._position, self.committed, self.stopped):
             for each in gone:
                 kept.pop(each, None)
+        self._incarnation.forget(gone)
 
     def _records_of(self, messages: list[Any]) -> list[Message]:
         """Take note of what is no record; gives the others."""
@@ -204,7 +223,8 @@ class GroupConsumer:
             self._membership.hear(error)
             return
         gone = {Partition(message.topic(), message.partition())}
-        self._stop(gone, error.str())
+        made_anew = self._incarnation.look() and gone <= self._incarnation.stale
+        self._stop(gone, MADE_ANEW if made_anew else error.str())
 
     def _stop(self, partitions: set[Partition], why: str) -> None:
         """Stop reading partitions whose offset no longer exists: a jump would lose what lies between."""
@@ -222,6 +242,7 @@ class GroupConsumer:
             )
         if stopping:
             self._consumer.pause(offsets.to_kafka(stopping))
+            self._incarnation.forget(stopping)
 
     def _rewind(self, partitions: set[Partition]) -> None:
         # Only those that have handed something out: one whose offset is gone refuses every seek.

@@ -11,6 +11,7 @@ from tests.unit import brokers, fakes
 from tests.unit.brokers import PARTITIONS, Brokers
 from workers.consumer import GroupConsumer
 from workers.errors import SettingsError
+from workers.incarnation import SILENCE_S
 from workers.types import Message, Partition
 
 DEADLINE_S = 20.0
@@ -27,10 +28,15 @@ def cluster() -> Iterator[Brokers]:
 
 
 class Member:
-    """A member under test, with what it was told about partitions that went."""
+    """A member under test, with what it was told about partitions that went.
+
+    Attributes:
+        topic_id: What Kafka tells when asked for the topic's id: the mock has none.
+    """
 
     def __init__(self, cluster: Brokers, topic: str, **options: object) -> None:
         self.gone: list[tuple[set[Partition], bool]] = []
+        self.topic_id: str | None = "first"
         named = {
             "TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap,
             "TOWER_KAFKA_GROUP_ID": topic,
@@ -38,7 +44,9 @@ class Member:
             "TOWER_TOPIC": topic,
         }
         self.consumer = GroupConsumer(
-            fakes.settings(named, **options), lambda partitions, lost: self.gone.append((partitions, lost))
+            fakes.settings(named, **options),
+            lambda partitions, lost: self.gone.append((partitions, lost)),
+            lambda: self.topic_id,
         )
 
     def read(self, count: int, most: int = 1_000) -> list[Message]:
@@ -222,3 +230,60 @@ def test_more_partitions_than_the_points_have_room_for_are_a_wrong_setting(
         until(lambda: member.consumer.consume(1, 0.05))
 
     assert caught.value.option == "TOWER_IDENTITY_PARTITIONS"
+
+
+def test_a_topic_made_anew_in_a_silence_is_not_jumped_into(
+    cluster: Brokers, join: Callable[..., Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(cluster, "anew")
+    member = join("anew")
+    member.read(RECORDS)
+    owned = set(member.consumer.owned)
+    member.topic_id = "second"
+    time.sleep(SILENCE_S)
+    fill(cluster, "anew")
+    until(lambda: member.consumer.consume(1_000, 0.05) or member.consumer.stopped)
+    # What is in hand is written, and then not committed.
+    member.consumer.commit(dict.fromkeys(owned, 50), blocking=True)
+
+    assert member.consumer.stopped.keys() == owned
+    assert {member.consumer.position(each) for each in owned} == {50}
+    assert member.consumer.committed == {}
+    told = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert len(told) == PARTITIONS
+    assert all("offset 50 no longer exists" in each and "replay" in each for each in told)
+    assert all("the topic was made anew" in each for each in [*told, *member.consumer.stopped.values()])
+
+
+def test_an_offset_committed_in_an_earlier_topic_stops_its_partition_loudly(
+    cluster: Brokers, join: Callable[..., Member]
+) -> None:
+    fill(cluster, "earlier")
+    first = join("earlier")
+    first.read(RECORDS)
+    first.consumer.commit({Partition("earlier", number): 40 for number in range(2)}, blocking=True)
+    first.consumer.close()
+    second = join("earlier")
+    second.topic_id = "second"
+    messages = second.read(2 * RECORDS // PARTITIONS)
+    stopped = dict(second.consumer.stopped)
+    second.consumer.close()
+
+    assert numbered(messages) == {2: list(range(50)), 3: list(range(50))}
+    assert stopped.keys() == {Partition("earlier", 0), Partition("earlier", 1)}
+    assert all("offset 40" in each for each in stopped.values())
+
+
+def test_nothing_is_handed_out_or_lost_until_kafka_tells_the_topics_id(
+    cluster: Brokers, join: Callable[..., Member]
+) -> None:
+    fill(cluster, "unsaid")
+    member = join("unsaid")
+    member.topic_id = None
+    until(lambda: member.consumer.consume(100, 0.05) or len(member.consumer.owned) == PARTITIONS)
+    held = [message for _ in range(5) for message in member.consumer.consume(100, 0.2)]
+    member.topic_id = "first"
+
+    assert held == []
+    assert numbered(member.read(RECORDS)) == EVERYTHING
+    assert not member.consumer.stopped

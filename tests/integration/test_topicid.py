@@ -1,0 +1,112 @@
+"""The topic's id as real brokers tell it, and a worker whose topic is made anew under its feet."""
+
+import gc
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Producer
+
+from lab.lab import Lab
+from tests.unit import fakes
+from workers.consumer import GroupConsumer
+from workers.topicid import TopicId
+
+pytestmark = pytest.mark.integration
+
+PARTITIONS = 3
+DEADLINE_S = 30.0
+
+#: Records in each partition of the topic that is deleted: few, so that the next one outgrows it at once.
+OLD = 20
+
+#: Records in each partition of the next one.
+NEW = 200
+
+
+@pytest.fixture
+def name(lab: Lab) -> Iterator[str]:
+    """A topic that is gone at the end."""
+    made = f"topic-id-{time.time_ns()}"
+    lab.topics.create(made, PARTITIONS)
+    yield made
+    lab.topics.delete(made)
+
+
+def fill(lab: Lab, name: str, value: bytes, count: int) -> None:
+    """So many records to each partition, by a producer that knows nothing of an earlier topic."""
+    producer = Producer({"bootstrap.servers": lab.bootstrap_servers})
+    for place in range(count * PARTITIONS):
+        producer.produce(name, value=value, partition=place % PARTITIONS)
+    assert producer.flush(DEADLINE_S) == 0
+
+
+def test_a_topic_made_anew_has_another_id(lab: Lab, name: str) -> None:
+    asking = TopicId(fakes.settings(kafka_bootstrap_servers=lab.bootstrap_servers, topic=name))
+    before = asking.ask()
+    again = asking.ask()
+    lab.topics.delete(name)
+    lab.topics.create(name, PARTITIONS)
+
+    assert before
+    assert again == before
+    assert asking.ask() not in {before, None, ""}
+
+
+def test_a_question_leaves_nothing_behind(lab: Lab, name: str) -> None:
+    asking = TopicId(fakes.settings(kafka_bootstrap_servers=lab.bootstrap_servers, topic=name))
+    asking.ask()
+    gc.collect()
+    before = len(gc.get_objects())
+    answers = {asking.ask() for _ in range(200)}
+    gc.collect()
+
+    assert len(answers) == 1
+    assert len(gc.get_objects()) - before < 100
+
+
+def test_asking_for_a_topic_that_is_not_there_makes_none(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.topicid.ASK_S", 1.0)
+    asking = TopicId(fakes.settings(kafka_bootstrap_servers=lab.bootstrap_servers, topic="nobody-made-it"))
+
+    assert asking.ask() is None
+    assert "nobody-made-it" not in lab.topics.names()
+
+
+def test_a_topic_made_anew_and_outgrown_at_once_is_read_from_its_beginning_or_not_at_all(
+    lab: Lab, name: str
+) -> None:
+    """Deleted, made and filled past the position within a second, while the worker is looking."""
+    settings = fakes.settings(
+        kafka_bootstrap_servers=lab.bootstrap_servers, kafka_group_id=name, topic=name
+    )
+    consumer = GroupConsumer(settings, lambda *_: None)
+    fill(lab, name, b"old", OLD)
+
+    def remake() -> None:
+        lab.topics.delete(name)
+        lab.topics.create(name, PARTITIONS)
+        fill(lab, name, b"new", NEW)
+
+    remaking = threading.Thread(target=remake)
+    offsets: dict[bytes, dict[int, list[int]]] = {b"old": defaultdict(list), b"new": defaultdict(list)}
+    stopped: set[int] = set()
+    deadline = time.monotonic() + DEADLINE_S
+    try:
+        while len(stopped | {each for each, found in offsets[b"new"].items() if len(found) == NEW}) < 3:
+            assert time.monotonic() < deadline, f"{offsets} handed out, {stopped} stopped"
+            for message in consumer.consume(1_000, 0.25):
+                offsets[message.value() or b""][message.partition()].append(message.offset())
+            stopped |= {each.number for each in consumer.stopped}
+            read = [len(found) for found in offsets[b"old"].values()]
+            if read == [OLD] * PARTITIONS and remaking.ident is None:
+                consumer.commit(dict.fromkeys(consumer.owned, OLD), blocking=True)
+                remaking.start()
+    finally:
+        consumer.close()
+        if remaking.ident is not None:
+            remaking.join()
+
+    assert all(found == list(range(len(found))) for found in offsets[b"new"].values())

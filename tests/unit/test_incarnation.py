@@ -1,0 +1,137 @@
+"""When the topic's id is asked for, and what is not handed out because of it."""
+
+from confluent_kafka import TopicPartition
+
+from tests.unit.fakes import FakeClock, partition
+from workers.incarnation import FLOW_S, MARK, SILENCE_S, Incarnation
+
+
+class Kafka:
+    """Tells the id a test has set, and counts how often it was asked."""
+
+    def __init__(self, now: str | None = "old") -> None:
+        self.now = now
+        self.asked = 0
+
+    def ask(self) -> str | None:
+        self.asked += 1
+        return self.now
+
+
+def assigned(kafka: Kafka, clock: FakeClock, *metadata: str) -> Incarnation:
+    """One with partitions from 0 on, whose offsets were committed with this metadata."""
+    made = Incarnation(kafka.ask, clock)
+    known = made.look()
+    made.enter([TopicPartition("resource", number, 7, told) for number, told in enumerate(metadata)], known)
+    return made
+
+
+def test_messages_that_flow_cost_no_question() -> None:
+    kafka, clock = Kafka(), FakeClock()
+    made = assigned(kafka, clock, "")
+    for _ in range(20):
+        clock.now += SILENCE_S
+        assert made.vouches()
+
+    assert kafka.asked == 1
+
+
+def test_while_messages_flow_the_id_is_looked_at_now_and_then() -> None:
+    kafka, clock = Kafka(), FakeClock()
+    made = assigned(kafka, clock, "")
+    kafka.now = "new"
+    until = clock.now + FLOW_S
+    while made.vouches():
+        clock.now += SILENCE_S
+        assert clock.now < until + 1, "a topic made anew is never noticed"
+
+    assert clock.now > until
+    assert made.stale == {partition(0)}
+
+
+def test_after_a_silence_nothing_of_a_topic_made_anew_is_handed_out() -> None:
+    kafka, clock = Kafka(), FakeClock()
+    made = assigned(kafka, clock, "", "")
+    kafka.now = "new"
+    clock.now += SILENCE_S + 0.1
+
+    assert not made.vouches()
+    assert made.stale == {partition(0), partition(1)}
+    # As long as they are not given up, whatever comes and however fast.
+    assert not made.vouches()
+    made.forget({partition(0), partition(1)})
+    assert made.vouches()
+
+
+def test_after_a_silence_nothing_is_handed_out_until_kafka_has_answered() -> None:
+    kafka, clock = Kafka(), FakeClock()
+    made = assigned(kafka, clock, "")
+    kafka.now = None
+    clock.now += SILENCE_S + 0.1
+    unanswered = [made.vouches() for _ in range(3)]
+    kafka.now = "old"
+
+    assert unanswered == [False, False, False]
+    assert not made.stale
+    assert made.vouches()
+
+
+def test_an_offset_committed_in_an_earlier_topic_is_stale_at_once() -> None:
+    made = assigned(Kafka("new"), FakeClock(), MARK + "old", MARK + "new", "another tool's words", "")
+
+    assert made.stale == {partition(0)}
+    # And is told as what it is, should it be committed once more.
+    assert made.metadata[partition(0)] == MARK + "old"
+    assert {made.metadata[partition(number)] for number in (1, 2, 3)} == {MARK + "new"}
+
+
+def test_a_group_without_an_offset_begins_in_the_topic_that_is_there() -> None:
+    made = Incarnation(Kafka("new").ask, FakeClock())
+    known = made.look()
+    made.enter([TopicPartition("resource", 0, -1001, MARK + "old")], known)
+
+    assert not made.stale
+    assert made.metadata == {partition(0): MARK + "new"}
+
+
+def test_what_came_before_the_id_was_known_is_read_again_from_its_beginning() -> None:
+    kafka, clock = Kafka(None), FakeClock()
+    made = assigned(kafka, clock, "")
+    before = made.metadata
+    silent = made.vouches()
+    kafka.now = "new"
+    first = made.vouches()
+
+    assert (before, silent, first) == ({}, False, False)
+    assert not made.stale
+    assert made.vouches()
+    assert made.metadata == {partition(0): MARK + "new"}
+
+
+def test_an_offset_of_an_earlier_topic_is_found_stale_also_where_kafka_answers_late() -> None:
+    kafka = Kafka(None)
+    made = assigned(kafka, FakeClock(), MARK + "old")
+    kafka.now = "new"
+
+    assert not made.vouches()
+    assert made.stale == {partition(0)}
+
+
+def test_partitions_that_come_one_by_one_show_that_the_others_are_stale() -> None:
+    kafka, clock = Kafka(), FakeClock()
+    made = assigned(kafka, clock, "")
+    kafka.now = "new"
+    known = made.look()
+    made.enter([TopicPartition("resource", 1, -1001)], known)
+
+    assert made.stale == {partition(0)}
+
+
+def test_brokers_that_give_topics_no_ids_hold_nothing_up() -> None:
+    kafka, clock = Kafka(""), FakeClock()
+    made = assigned(kafka, clock, "", MARK + "old")
+    clock.now += 60
+
+    assert made.vouches()
+    assert not made.stale
+    assert partition(0) not in made.metadata

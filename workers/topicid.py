@@ -1,0 +1,86 @@
+"""The id Kafka gives a topic: another topic under the same name has another one."""
+
+import ctypes
+import logging
+import time
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicCollection, admin, version
+
+from workers.kafka import client_properties
+from workers.log import Repeats
+from workers.settings import Settings
+
+#: Seconds within which Kafka must tell the id, all tries together: far below max.poll.interval.ms.
+ASK_S = 5.0
+
+#: Seconds for one try. The next one has a new client: one that keeps to a broker that is gone, or had no
+#: memory for a thread, is not worth waiting for.
+TRY_S = 2.0
+
+#: Seconds between two tries where Kafka refuses at once.
+PAUSE_S = 0.1
+
+#: Versions of the client that never let go of an id they have told: 206 bytes a question, so 50 MB a day
+#: where records come three a second. `tests/integration` counts what is left.
+HOARDING = frozenset({"2.16.1"})
+
+#: The client exports its classes without saying so to a type checker.
+kafka: Any = admin
+
+
+class TopicId:
+    """Asks Kafka for the topic's id.
+
+    The consumer cannot: it takes up a new id without a word. This is a client of its own, which costs
+    0.9 MB where three brokers are kept in touch with; made for each question it costs as much, by and by.
+
+    Args:
+        settings: The topic, and the way to the brokers.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.topic
+        self._client: Any = None
+        self._told = False
+        self._log = logging.getLogger("tower.consumer")
+        self._repeats = Repeats(self._log)
+
+    def ask(self) -> str | None:
+        """The id now; empty where brokers give none; None where they did not answer within `ASK_S`."""
+        deadline = time.monotonic() + ASK_S
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                found = self._describe(min(TRY_S, left))
+            except (KafkaException, TimeoutError) as error:
+                self._client = None
+                why = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
+                self._repeats.warning("topic id", "Kafka: the topic's id is not told yet: %s", why)
+                time.sleep(min(PAUSE_S, left))
+            else:
+                return self._known(found)
+        return None
+
+    def _describe(self, timeout_s: float) -> Any:
+        if self._client is None:
+            # What it would log, the consumer does.
+            self._client = kafka.AdminClient({**client_properties(self._settings), "log_level": 0})
+        # Whatever waits to be called back, such as a refreshed token for SASL.
+        self._client.poll(0)
+        asked = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=timeout_s)
+        found = asked[self._topic].result(timeout_s + PAUSE_S).topic_id
+        if str(version()) in HOARDING:
+            ctypes.pythonapi.Py_DecRef(ctypes.py_object(found))
+        return found
+
+    def _known(self, found: Any) -> str:
+        if found is not None and (found.get_most_significant_bits() or found.get_least_significant_bits()):
+            return str(found)
+        if not self._told:
+            self._told = True
+            self._log.warning(
+                "these brokers give topics no ids: a topic deleted and made anew under its name is noticed "
+                "where an offset no longer exists, and not by its id"
+            )
+        return ""
