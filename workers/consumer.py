@@ -48,6 +48,7 @@ class GroupConsumer:
         self.stopped: dict[Partition, str] = {}
         self.rebalances = 0
         self._revoked = revoked
+        self._topic = settings.topic
         self._room = settings.identity_partitions
         self._log = logging.getLogger("tower.consumer")
         self._repeats = Repeats(self._log)
@@ -103,8 +104,8 @@ class GroupConsumer:
         if messages and len(self.owned) == 1:
             self._position[partition_of(messages[-1])] = messages[-1].offset() + 1
         else:
-            for message in messages:
-                self._position[partition_of(message)] = message.offset() + 1
+            for number, last in {each.partition(): each.offset() for each in messages}.items():
+                self._position[Partition(self._topic, number)] = last + 1
         return messages
 
     def wait(self, timeout_s: float) -> None:

@@ -6,6 +6,7 @@ bounds are what was counted when they were set, and a twentieth; whoever lowers 
 
 import gc
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +20,18 @@ from confluent_kafka import Message as KafkaMessage
 from tests.unit import fakes
 from workers import kernel
 from workers.batch import Batch
+from workers.consumer import GroupConsumer
 from workers.encoder import Encoder
 from workers.translator import Translator
-from workers.types import Message
+from workers.types import Message, Partition
 
 #: Records of one measurement, all of the lab's shape, from so many devices.
 RECORDS, DEVICES = 1000, 20
 
 #: Bytecodes of CPython 3.11 for one record in the Python path: numbers, and numbers as text.
 BYTECODES = {"numbers": 1002, "text": 1246}
+#: The same for the consumer to hand one message out, by the partitions it owns.
+CONSUMED = {1: 9, 3: 20.1}
 SLACK = 1.05
 
 counted_version = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="counted in CPython 3.11")
@@ -94,6 +98,51 @@ def made(native: bool, encoder: type[Encoder] = Encoder) -> Translator:
 @pytest.mark.parametrize("pack", ["json", "msgpack"])
 def test_a_record_costs_the_python_path_no_more_than_it_did(kind: str, pack: str) -> None:
     assert cost(made(native=False), messages(kind, pack)) <= BYTECODES[kind] * SLACK
+
+
+class Client:
+    """Kafka's client with everything fetched already."""
+
+    def __init__(self, queue: list[Message]) -> None:
+        self._queue = queue
+
+    def consume(self, *_: object) -> list[Message]:
+        """All of it, in a list of its own."""
+        return self._queue.copy()
+
+
+@counted_version
+@pytest.mark.parametrize(("partitions", "counted"), CONSUMED.items())
+def test_a_message_costs_the_consumer_a_look_and_no_more(partitions: int, counted: float) -> None:
+    """Whether it is an event in place of a record; and, of several partitions, which one it is of."""
+    consumer = GroupConsumer(fakes.settings(), lambda *_: None, topic_id=lambda: "")
+    consumer.owned = {Partition("resource", number) for number in range(partitions)}
+    consumer._consumer.close()
+    consumer._consumer = Client(messages("numbers"))
+    consumer.consume(RECORDS, 1.0)
+
+    with bytecodes() as count:
+        found = consumer.consume(RECORDS, 1.0)
+
+    assert len(found) == RECORDS
+    assert count[0] / RECORDS <= counted * SLACK
+
+
+@needs_kernel
+def test_a_worker_of_common_records_loads_no_decoder() -> None:
+    """The decoders of all formats are 6 MB of each worker."""
+    code = """
+import sys
+from tests.unit import fakes, test_cost
+from workers.batch import Batch
+test_cost.made(native=True).translate(test_cost.messages("text"), Batch())
+print("msgspec" in sys.modules)
+test_cost.made(native=False).translate(test_cost.messages("text"), Batch())
+print("msgspec" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True"]
 
 
 class Slower(Encoder):
