@@ -1,6 +1,7 @@
 """This worker's member of the consumer group: the one room that consumes and commits."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from workers.membership import Membership, Told
 from workers.settings import Settings
 from workers.topicid import TopicId
 from workers.types import Message, Partition, partition_of
+
+#: Seconds between two looks at what the client has fetched.
+LOOK_S = 0.01
 
 
 class GroupConsumer:
@@ -83,7 +87,7 @@ class GroupConsumer:
             timeout_s: Seconds after which it returns what there is.
         """
         self._rebalanced = False
-        messages: list[Message] = self._consumer.consume(most, timeout_s)
+        messages = self._fetched(most, timeout_s)
         if self._membership.given_up:
             self._renew()
             return []
@@ -108,22 +112,34 @@ class GroupConsumer:
                 self._position[Partition(self._topic, number)] = last + 1
         return messages
 
+    def _fetched(self, most: int, timeout_s: float) -> list[Any]:
+        """What the client hands out until there are `most`, or the time is over.
+
+        It is asked without its own wait, which ends at a time of the wall clock: one that is put back by an
+        hour meanwhile, as where a machine first hears of the right time, would hold it for that hour.
+        """
+        until = time.monotonic() + timeout_s
+        found: list[Any] = self._consumer.consume(most, 0)
+        while len(found) < most and not self._membership.given_up and (left := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK_S, left))
+            found += self._consumer.consume(most - len(found), 0)
+        return found
+
     def wait(self, timeout_s: float) -> None:
         """Keep the membership without consuming: partitions are paused until `resume`."""
         if not self._paused:
             self._paused = True
             self._consumer.pause(offsets.to_kafka(self.owned))
-        message = self._consumer.poll(timeout_s)
+        messages = self._fetched(1, timeout_s)
         if self._membership.given_up:
             self._renew()
             return
-        if message is None:
-            return
-        if message.error() is not None:
-            self._event(message)
-        else:
-            # It was on its way when the pause began: it is handed out again later.
-            self._seek(partition_of(message), message.offset())
+        for message in messages:
+            if message.error() is not None:
+                self._event(message)
+            else:
+                # It was on its way when the pause began: it is handed out again later.
+                self._seek(partition_of(message), message.offset())
 
     def resume(self) -> None:
         """End the pause that `wait` began."""
