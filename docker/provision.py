@@ -21,7 +21,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 #: Each topic's partitions and what it needs beside two copies in sync. A dead letter is the message as it
-#: came, with headers: up to the 20,000,000 bytes the workers' producer sends.
+#: came, with headers: it has to fit where the message did, and `resource` takes 1 MB unless told otherwise.
 TOPICS: tuple[tuple[str, int, dict[str, str]], ...] = (
     ("resource", 3, {}),
     ("resource.dlq", 1, {"max.message.bytes": "20971520"}),

@@ -1,6 +1,7 @@
 """Records that will not become points, kept in a topic of their own, with the reason."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,9 @@ from workers.types import DeadLetter
 #: Seconds between two looks at the delivery reports.
 REPORT_S = 0.05
 
+#: Seconds without a report after which a person is told. Kafka's client itself tries for half a minute.
+SLOW_S = 5.0
+
 
 class DeadLetters:
     """Produces dead letters and knows which of them Kafka has confirmed.
@@ -23,15 +27,22 @@ class DeadLetters:
     Args:
         settings: The topic and the way to the brokers.
         wait: Waits so many seconds for a reason, keeping the group membership.
+        clock: Monotonic seconds.
 
     Attributes:
         reasons: Number of confirmed dead letters by reason.
     """
 
-    def __init__(self, settings: Settings, wait: Callable[[float, str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        wait: Callable[[float, str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.reasons: Counter[str] = Counter()
         self._settings = settings
         self._wait = wait
+        self._clock = clock
         self._repeats = Repeats(logging.getLogger("tower.deadletters"))
         # Made at the first dead letter: most workers never need its memory and threads.
         self._producer: Producer | None = None
@@ -45,10 +56,12 @@ class DeadLetters:
         """
         backoff = Backoff(self._settings.retry_max_s)
         open_ = list(letters)
+        topic = self._settings.dead_letter_topic
+        why = f"dead letters are not confirmed yet by {topic}"
         while open_:
             failures: list[tuple[DeadLetter, str]] = []
             confirmed: list[DeadLetter] = []
-            self._produce(open_, confirmed, failures)
+            self._produce(open_, confirmed, failures, why)
             self.reasons.update(letter.reason for letter in confirmed)
             open_ = [letter for letter, _ in failures]
             if self._fatal:
@@ -56,22 +69,27 @@ class DeadLetters:
                 # every message from then on; another one does not.
                 self._producer, self._fatal = None, False
             if failures:
-                text = (
-                    f"dead letters cannot be kept in {self._settings.dead_letter_topic}: {failures[0][1]}"
-                )
+                cause = failures[0][1]
+                why = f"dead letters cannot be kept in {topic}: {cause}"
+                largest = max(len(letter.origin.value or b"") for letter in open_)
                 self._repeats.error(
-                    "keep", "%s; the partition waits. Check that the topic exists, may be written "
-                    "to, and takes messages of this size", text
+                    cause, "%s; the partition waits. Check that the topic exists, may be written to, has "
+                    "its replicas in sync, and takes messages of %d bytes (its max.message.bytes)",
+                    why, largest,
                 )  # fmt: skip
-                self._wait(max(backoff.next(), REPORT_S), text)
+                self._wait(max(backoff.next(), REPORT_S), why)
 
     def _produce(
         self,
         letters: Sequence[DeadLetter],
         confirmed: list[DeadLetter],
         failures: list[tuple[DeadLetter, str]],
+        why: str,
     ) -> None:
-        """Send all of `letters` and sort them by what their delivery reports say."""
+        """Send all of `letters` and sort them by what their delivery reports say.
+
+        Meanwhile `why` is told: the last failure, if there was one.
+        """
         if self._producer is None:
             self._producer = self._connect()
 
@@ -98,9 +116,12 @@ class DeadLetters:
             except KafkaException as error:
                 self._failed(error.args[0])
                 failures.append((letter, error.args[0].str()))
+        begun = self._clock()
         while len(confirmed) + len(failures) < len(letters):
             self._producer.poll(REPORT_S)
-            self._wait(0, "waiting for the dead letters' delivery reports")
+            self._wait(0, why)
+            if self._clock() - begun > SLOW_S:
+                self._repeats.warning("slow", "%s; the partition waits", why)
 
     def _failed(self, error: KafkaError) -> None:
         self._fatal = self._fatal or error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001

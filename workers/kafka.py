@@ -44,8 +44,9 @@ PRODUCER: Mapping[str, str | int] = {
     "enable.idempotence": "true",
     # 300,000 ms: the worker tries again itself, and says so.
     "message.timeout.ms": 30_000,
-    # 1,000,000 bytes: a dead letter is a whole record and its headers.
-    "message.max.bytes": 20_000_000,
+    # 1,000,000 bytes: a dead letter is a whole record and its headers. The most there is, so that only the
+    # topic limits it (by what it takes compressed), and whoever raises that need not restart anything.
+    "message.max.bytes": 1_000_000_000,
     # 100,000 messages: a flood of poison must not hold more than one batch and its bytes.
     "queue.buffering.max.messages": 200_000,
     "compression.type": "lz4",

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tests.unit import brokers, fakes
 from tests.unit.brokers import Brokers
-from tests.unit.fakes import FakeMessage, FakeWait
+from tests.unit.fakes import FakeClock, FakeMessage, FakeWait
 from workers import deadletters
 from workers.deadletters import DeadLetters, headers
 from workers.errors import DrainExpired, SettingsError
@@ -63,6 +63,13 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
     return fake
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Brokers]:
+    """Mock brokers."""
+    with brokers.running() as running:
+        yield running
+
+
 def failed(code: int = KafkaError._MSG_TIMED_OUT, fatal: bool = False) -> KafkaError:
     return KafkaError(code, "no", fatal)
 
@@ -96,7 +103,7 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(
     assert kept.reasons == {"json": 5}
     assert len(wait.pauses) == 2
     assert "resource.dlq" in caplog.text
-    assert len(caplog.records) == 1
+    assert len(caplog.records) == 2  # one for each cause
 
 
 def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -> None:
@@ -106,6 +113,46 @@ def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -
 
     assert [seconds for seconds, _ in wait.asked] == [0, 0]
     assert kafka.made == 1
+
+
+def test_the_reason_is_told_while_the_next_try_is_under_way(
+    kafka: FakeProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large")
+    kafka.verdicts = [failed(), large, large]
+    wait = FakeWait()
+
+    DeadLetters(fakes.settings(), wait).keep([letter(b"x" * 70)])
+
+    first, *later = [why for _, why in wait.asked]
+    assert first == "dead letters are not confirmed yet by resource.dlq"
+    assert all(why.startswith("dead letters cannot be kept in resource.dlq: ") for why in later)
+    # Each cause once, however soon it follows another, and what to do about it.
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert "takes messages of 70 bytes" in caplog.text
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_person_is_told_before_kafkas_client_gives_up(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+
+    def pass_by() -> None:
+        clock.now += deadletters.SLOW_S + 1
+
+    DeadLetters(fakes.settings(), FakeWait(then=pass_by), clock).keep([letter()])
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "not confirmed yet by resource.dlq" in caplog.text
+
+
+def test_a_record_of_any_size_is_handed_to_the_topic_which_decides(cluster: Brokers) -> None:
+    cluster.make_topic("large.dlq")
+    named = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap, "TOWER_DEAD_LETTER_TOPIC": "large.dlq"}
+    kept = DeadLetters(fakes.settings(named), FakeWait())
+
+    kept.keep([letter(bytes(48_000_000))])
+
+    assert kept.reasons == {"json": 1}
 
 
 def test_a_drain_that_expires_ends_it_unconfirmed(kafka: FakeProducer) -> None:
@@ -177,13 +224,6 @@ class TestHeaders:
 
         assert error.isprintable()
         assert len(error.encode()) <= 1_200
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Brokers]:
-    """Mock brokers."""
-    with brokers.running() as running:
-        yield running
 
 
 def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> None:

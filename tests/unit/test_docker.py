@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from workers.commands.provision_kafka import LETTER_BYTES
 from workers.settings import load, options
 
 ROOT = Path(__file__).parents[2]
@@ -62,13 +63,14 @@ def test_kafka_keeps_three_copies_of_which_two_are_in_sync() -> None:
         assert f'  KAFKA_{name}: "{value}"\n' in COMPOSE
 
 
-def test_the_dead_letters_take_what_the_producer_sends() -> None:
+def test_the_dead_letters_take_as_much_as_provision_lets_them_and_the_producer_sends_it() -> None:
     largest = re.search(r'"max.message.bytes": "(\d+)"', (DOCKER / "provision.py").read_text())
     sent = re.search(r'"message.max.bytes": ([\d_]+)', (ROOT / "workers" / "kafka.py").read_text())
 
     assert largest is not None
     assert sent is not None
-    assert int(largest.group(1)) > int(sent.group(1))
+    assert int(largest.group(1)) == LETTER_BYTES
+    assert int(sent.group(1)) > LETTER_BYTES
 
 
 def test_the_workers_settings_are_valid(tmp_path: Path) -> None:
