@@ -169,14 +169,21 @@ class Topics:
 
         if not wait_until(made, timeout_s, 0.2):
             raise SlowError(f"{OFFSETS} has no leaders after {timeout_s:.0f} s")
-        entry = kafka.ConfigEntry(
-            "min.insync.replicas",
-            str(self.in_sync),
-            incremental_operation=kafka.AlterConfigOpType.SET,
-        )
-        resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, OFFSETS, incremental_configs=[entry])
+        self.configure(OFFSETS, {"min.insync.replicas": str(self.in_sync)})
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings of a topic; the others stay as they are.
+
+        Raises:
+            LabError: Kafka refuses it.
+        """
+        entries = [
+            kafka.ConfigEntry(name, value, incremental_operation=kafka.AlterConfigOpType.SET)
+            for name, value in settings.items()
+        ]
+        resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, topic, incremental_configs=entries)
         for future in self._admin.incremental_alter_configs([resource]).values():
-            _finish(future, f"setting min.insync.replicas of {OFFSETS}")
+            _finish(future, f"changing settings of {topic}")
 
     def config(self, topic: str) -> dict[str, str | None]:
         """The topic's settings, also those it has by default."""

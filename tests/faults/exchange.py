@@ -12,7 +12,7 @@ from enum import StrEnum
 _PART = re.compile(rb"[ ,]part=(\d+)")
 
 #: The end of a line, its time: a newline alone may stand inside a text field.
-_END = re.compile(rb" \d{16,19}$", re.MULTILINE)
+_END = re.compile(rb" \d{13,19}$", re.MULTILINE)
 
 #: Largest head of a request or an answer, in bytes.
 MAX_HEAD = 65_536

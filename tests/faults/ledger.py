@@ -1,6 +1,7 @@
 """What was sent: every record attempted, and what Kafka said about each."""
 
 import json
+import threading
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -94,6 +95,8 @@ class Ledger:
 
     def __init__(self, seed: int, partitions: int, path: Path) -> None:
         self.seed = seed
+        #: Held by whoever writes, as several loads may.
+        self.lock = threading.Lock()
         self.books = [Book() for _ in range(partitions)]
         self._file = path.open("w", buffering=1 << 20)
         self._file.write(f"# seed {seed}\n")

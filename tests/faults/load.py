@@ -19,6 +19,9 @@ MESSAGE_TIMEOUT_S = 120
 #: Seconds between two looks at the clock: a rate is kept by sending what is due at each.
 TICK_S = 0.01
 
+#: Seconds a record's own time may be from Kafka's for the worker to believe it (TOWER_TIME_WINDOW_S).
+BELIEVED_S = 86_400
+
 #: Errors after which a record may yet be in the log.
 UNCERTAIN = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_INFLIGHT})
 
@@ -46,15 +49,17 @@ class Load:
         properties: Mapping[str, Any] | None = None,
     ) -> None:
         self.rate = rate
-        #: Skew in seconds of the clock that stamps the records.
+        #: Skew in seconds of the clock that the records tell.
         self.skew_s = 0
+        #: Skew in seconds of the one that Kafka's timestamps tell, which is the sender's too.
+        self.stamp_s = 0
         self.poison: Poison | None = None
         self.partitions = list(range(len(ledger.books)))
         self._ledger = ledger
         self._topic = topic
         self._random = random.Random(ledger.seed)
         self._delivered = 0
-        self._lock = threading.Lock()
+        self._lock = ledger.lock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._properties = {
@@ -106,9 +111,11 @@ class Load:
         Returns:
             Its sequence number.
         """
-        second = int(time.time()) + self.skew_s
+        now = time.time_ns() // 10**6
+        second, stamp = now // 1000 + self.skew_s, now + self.stamp_s * 1000
+        believed = abs(self.skew_s - self.stamp_s) <= BELIEVED_S
         with self._lock:
-            seq = self._ledger.attempt(partition, second, poison=poison)
+            seq = self._ledger.attempt(partition, second if believed else stamp // 1000, poison=poison)
             if value is None and not poison:
                 value = sample(self._ledger.seed, partition, seq, second)
         if extra and value is not None:
@@ -116,7 +123,11 @@ class Load:
         while True:
             try:
                 self._producer.produce(
-                    self._topic, value, partition=partition, on_delivery=self._reporter(partition, seq)
+                    self._topic,
+                    value,
+                    partition=partition,
+                    timestamp=stamp,
+                    on_delivery=self._reporter(partition, seq),
                 )
             except BufferError:
                 self._producer.poll(0.1)
@@ -137,6 +148,16 @@ class Load:
                     "look at the brokers' logs"
                 )
             time.sleep(0.02)
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until Kafka has answered for all that was sent.
+
+        Raises:
+            TimeoutError: It has not; says for how many.
+        """
+        left = self._producer.flush(timeout_s)
+        if left:
+            raise TimeoutError(f"Kafka has not answered for {left} records in {timeout_s:g} s")
 
     def stop(self, timeout_s: float = MESSAGE_TIMEOUT_S) -> None:
         """Send no more and wait for the reports still out; what has none stays pending."""

@@ -122,7 +122,8 @@ class Proxy:
         ends = [
             each.ended - since
             for each in self.writes(since)
-            if each.status == 204 and (partition is None or partition in each.partitions)
+            # A status is there a moment before its end is.
+            if each.status == 204 and each.ended and (partition is None or partition in each.partitions)
         ]
         return min(ends, default=None)
 

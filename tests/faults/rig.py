@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,9 @@ class Rig:
         self._influxdb, self._secret_files = lab.influxdb, lab.secrets
         self.folder = Path(tempfile.mkdtemp(prefix=f"tower-{result.fault}-"))
         self.letters: list[DeadLetter] = []
+        #: Those of them that stood in a topic which is gone.
+        self._letters_before = 0
+        self._reading = threading.Lock()
         #: By partition the offset below which nothing is asked for, see `exclude_committed`.
         self.excluded: dict[int, int] = {}
         self._secrets: list[str] = []
@@ -224,8 +228,17 @@ class Rig:
 
     def dead_letters(self) -> list[DeadLetter]:
         """The dead letters so far. Their topic has one partition, so each letter's offset is its place."""
-        self.letters += stored.dead_letters(self.bootstrap, self.dead_letter_topic, len(self.letters))
+        with self._reading:
+            start = len(self.letters) - self._letters_before
+            self.letters += stored.dead_letters(self.bootstrap, self.dead_letter_topic, start)
         return self.letters
+
+    def remove_dead_letter_topic(self) -> None:
+        """Remove the topic of the dead letters; those it has are read before, and asked for at the end."""
+        self.dead_letters()
+        with self._reading:
+            self.lab.topics.delete(self.dead_letter_topic)
+            self._letters_before = len(self.letters)
 
     def figure(self, name: str, value: float | None) -> None:
         """Put a number into the result."""
