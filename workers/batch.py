@@ -19,6 +19,7 @@ class Batch:
             all of it is stored.
         records: For each partition the number of records in this batch, lines and dead letters.
         size: Bytes of the lines, with a newline each.
+        dead_size: Bytes of the records among the dead letters that are no lines.
         born: Monotonic seconds at which the first message came in, None while empty.
     """
 
@@ -28,6 +29,7 @@ class Batch:
     ends: dict[Partition, int] = field(default_factory=dict)
     records: Counter[Partition] = field(default_factory=Counter)
     size: int = 0
+    dead_size: int = 0
     born: float | None = None
 
     def __bool__(self) -> bool:
@@ -37,7 +39,7 @@ class Batch:
         """True where the batch is full, by lines or bytes, or old enough to be written."""
         if self.born is None:
             return False
-        full = len(self.lines) >= lines or self.size >= size or len(self.dead_letters) >= lines
+        full = max(len(self.lines), len(self.dead_letters)) >= lines or self.size + self.dead_size >= size
         return full or now - self.born >= age_s
 
     def drop(self, partitions: set[Partition]) -> None:

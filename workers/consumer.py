@@ -54,6 +54,7 @@ class GroupConsumer:
         self._revoked = revoked
         self._topic = settings.topic
         self._room = settings.identity_partitions
+        self._most_bytes = settings.batch_bytes
         self._log = logging.getLogger("tower.consumer")
         self._repeats = Repeats(self._log)
         self._paused = self._rebalanced = False
@@ -113,16 +114,22 @@ class GroupConsumer:
         return messages
 
     def _fetched(self, most: int, timeout_s: float) -> list[Any]:
-        """What the client hands out until there are `most`, or the time is over.
+        """What the client hands out until there are `most`, or a batch's bytes, or the time is over.
 
         It is asked without its own wait, which ends at a time of the wall clock: one that is put back by an
         hour meanwhile, as where a machine first hears of the right time, would hold it for that hour.
         """
         until = time.monotonic() + timeout_s
         found: list[Any] = self._consumer.consume(most, 0)
-        while len(found) < most and not self._membership.given_up and (left := until - time.monotonic()) > 0:
+        size = sum(map(len, found))
+        while len(found) < most and size < self._most_bytes and not self._membership.given_up:
+            left = until - time.monotonic()
+            if left <= 0:
+                break
             time.sleep(min(LOOK_S, left))
-            found += self._consumer.consume(most - len(found), 0)
+            more = self._consumer.consume(most - len(found), 0)
+            size += sum(map(len, more))
+            found += more
         return found
 
     def wait(self, timeout_s: float) -> None:

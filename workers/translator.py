@@ -82,6 +82,7 @@ class Translator:
         except RecordError as error:
             whole = Origin(message, 0, value)
             batch.dead_letters.append(DeadLetter(whole, error.reason, error.detail))
+            batch.dead_size += len(value or b"")
             return 1
         kind, milliseconds = message.timestamp()
         kafka_ms = None if kind == NO_TIMESTAMP else milliseconds
@@ -94,6 +95,7 @@ class Translator:
                 line = self._encoder.encode(record, kafka_ms, number, offset, index)
             except RecordError as error:
                 batch.dead_letters.append(DeadLetter(origin_of(source), error.reason, error.detail))
+                batch.dead_size += len(raw)
             else:
                 batch.lines.append(line)
                 batch.origins.append(source)

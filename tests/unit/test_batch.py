@@ -22,6 +22,14 @@ def filled(*numbers: int, dead: tuple[int, ...] = ()) -> Batch:
     return batch
 
 
+def test_large_dead_letters_make_it_full_before_they_are_many() -> None:
+    batch = filled(1)
+    batch.dead_size = 100
+
+    assert not batch.is_due(100.0, lines=10, size=batch.size + 101, age_s=1.0)
+    assert batch.is_due(100.0, lines=10, size=batch.size + 100, age_s=1.0)
+
+
 def test_an_empty_batch_is_never_due() -> None:
     assert not Batch().is_due(1e9, 1, 1, 0.1)
     assert not Batch()

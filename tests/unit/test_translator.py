@@ -137,6 +137,7 @@ def test_every_message_ends_as_lines_or_dead_letters(messages: list[tuple[int, b
     assert len(batch.lines) == len(batch.origins)
     assert len(batch.lines) + len(batch.dead_letters) == batch.records.total() >= len(made)
     assert batch.ends == {partition(each.number): each.place + 1 for each in made}
+    assert batch.dead_size == sum(len(each.origin.value or b"") for each in batch.dead_letters)
     assert batch.size == sum(len(line) + 1 for line in batch.lines)
     ended = {origin_of(each).message.offset() for each in batch.origins}
     ended |= {each.origin.message.offset() for each in batch.dead_letters}
