@@ -319,7 +319,9 @@ class Pool:
         """Take the vital signs down: peak memory, and each process as it was first seen serving."""
         for each in self.vitals():
             self.peak_mb = max(self.peak_mb, each.rss_mb)
-            if each.pid and each.files and self.state(each.worker).get("state") == "running":
+            state = self.state(each.worker)
+            # A state may be that of the process before.
+            if each.files and state.get("state") == "running" and state["pid"] == each.pid:
                 self.first.setdefault(each.pid, each)
             if each.pid and f"/proc/{each.pid}/cmdline" not in self._cmdlines:
                 with contextlib.suppress(OSError):
