@@ -74,6 +74,8 @@ class Sampler:
                 "group.id": group,
                 "enable.auto.commit": False,
                 "reconnect.backoff.max.ms": 1_000,
+                # 900,000 ms: what a broker just started did not know yet would be believed so long.
+                "metadata.max.age.ms": 3_000,
                 "log_level": 0,
                 **(properties or {}),
             }
