@@ -122,8 +122,7 @@ class Proxy:
         ends = [
             each.ended - since
             for each in self.writes(since)
-            # A status is there a moment before its end is.
-            if each.status == 204 and each.ended and (partition is None or partition in each.partitions)
+            if each.status == 204 and (partition is None or partition in each.partitions)
         ]
         return min(ends, default=None)
 
@@ -290,7 +289,8 @@ class Proxy:
         dropped = {"connection", "content-length", "transfer-encoding"}
         kept = {name: value for name, value in headers.items() if name.lower() not in dropped}
         head = Head(f"HTTP/1.1 {status} Scripted", kept | length)
-        # First, so that whoever sees the answer also finds it here.
+        # First, so that whoever sees the answer also finds it here, and never without its end.
+        request.ended = time.monotonic()
         request.status = status
         try:
             client.writer.write(head.encode() + body)

@@ -40,6 +40,7 @@ consumer.subscribe(["t"])
 consumer.poll(0.1)
 print("ready", flush=True)
 for line in sys.stdin:
+    print("begun", flush=True)
     begun = time.monotonic()
     consumer.consume(10, float(line))
     print(time.monotonic() - begun, flush=True)
@@ -55,6 +56,7 @@ while not member.owned:
     member.consume(10, 0.1)
 print("ready", flush=True)
 for line in sys.stdin:
+    print("begun", flush=True)
     begun = time.monotonic()
     member.consume(10, float(line))
     print(time.monotonic() - begun, flush=True)
@@ -80,6 +82,11 @@ class Child:
 
     def hear(self) -> str:
         return self._out.readline()
+
+    def begin(self, seconds: float) -> None:
+        """Let it wait for so long, and return once it does."""
+        self.say(str(seconds))
+        assert self.hear() == "begun\n"
 
     def clocks(self) -> list[float]:
         """How far its clocks are from those here: three times the wall's, then the monotonic one."""
@@ -135,13 +142,13 @@ def test_a_wait_of_kafkas_client_is_as_long_as_with_a_moved_machine(child: Child
 
     for seconds in (HOUR, -HOUR):
         moved.skew(seconds)
-        child.say("0.3")
+        child.begin(0.3)
         assert float(child.hear()) == pytest.approx(0.3, abs=0.25)
-    child.say("0.5")
+    child.begin(0.5)
     time.sleep(0.2)
     moved.skew(HOUR)
     assert float(child.hear()) < 0.9
-    child.say("0.5")
+    child.begin(0.5)
     time.sleep(0.2)
     moved.skew(HOUR - 2)
     assert float(child.hear()) > 2
@@ -152,7 +159,7 @@ def test_a_worker_is_not_held_by_a_clock_that_is_put_back(child: Child) -> None:
     child.hear()
     moved = Clock(child.pid)
 
-    child.say("0.5")
+    child.begin(0.5)
     time.sleep(0.2)
     moved.skew(-HOUR)
     assert float(child.hear()) < 0.9
