@@ -17,8 +17,12 @@ from workers.settings import Settings
 from workers.topicid import TopicId
 from workers.types import Message, Partition, partition_of
 
-#: Seconds between two looks at what the client has fetched.
+#: Seconds between two looks at what the client has fetched, while messages flow.
 LOOK_S = 0.01
+
+#: The same where none have come for a while: a hundred looks a second would be most of what an idle worker
+#: costs.
+IDLE_LOOK_S = 0.1
 
 
 class GroupConsumer:
@@ -55,6 +59,7 @@ class GroupConsumer:
         self._topic = settings.topic
         self._room = settings.identity_partitions
         self._most_bytes = settings.batch_bytes
+        self._look_s = LOOK_S
         self._log = logging.getLogger("tower.consumer")
         self._repeats = Repeats(self._log)
         self._paused = self._rebalanced = False
@@ -121,13 +126,16 @@ class GroupConsumer:
         """
         until = time.monotonic() + timeout_s
         found: list[Any] = self._consumer.consume(most, 0)
+        if len(found) == most:
+            return found
         size = sum(map(len, found))
         while len(found) < most and size < self._most_bytes and not self._membership.given_up:
             left = until - time.monotonic()
             if left <= 0:
                 break
-            time.sleep(min(LOOK_S, left))
+            time.sleep(min(self._look_s, left))
             more = self._consumer.consume(most - len(found), 0)
+            self._look_s = LOOK_S if more else min(2 * self._look_s, IDLE_LOOK_S)
             size += sum(map(len, more))
             found += more
         return found
