@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench import throughput
 from bench.delay import delayed
-from bench.hosts import HERE, hosts, missing
 from bench.machine import machine, versions
 from bench.rig import Rig
+from lab.hosts import missing, network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,8 @@ def over_hosts(progress: Progress, shape: Shape, count: int) -> tuple[list[dict[
     if why:
         return [], why
     found = []
-    with hosts(2) as prefixes, Rig(progress, host=HERE) as rig:
+    with network(2) as bridge, Rig(progress, host=bridge.here.address) as rig:
+        prefixes = [host.words for host in bridge.hosts]
         for used in (prefixes[:1], prefixes):
             made = _drain(rig, shape, count, SHARED, prefixes=used)
             found.append(made | {"case": f"{SHARED} workers on {len(used)} host{'s' * (len(used) > 1)}"})

@@ -15,7 +15,7 @@ from lab.files import write_atomically
 from lab.process import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lab.jars import Java
@@ -51,12 +51,14 @@ class Spec:
         role: broker, controller or both.
         port: where clients reach a broker, and a controller's own port.
         controller_port: of a combined node, the port of its controller half.
+        host: where this one listens and is reached, if not where the others are.
     """
 
     id: int
     role: Role
     port: int
     controller_port: int = 0
+    host: str = ""
 
     @property
     def voter_port(self) -> int | None:
@@ -72,19 +74,20 @@ def properties(spec: Spec, specs: list[Spec], host: str, data: Path) -> dict[str
     Args:
         spec: the node.
         specs: all nodes of the cluster, this one among them.
-        host: what they listen on and are reached by.
+        host: what those listen on and are reached by that have none of their own.
         data: folder of its log segments.
     """
     roles = {Role.COMBINED: "broker,controller"}.get(spec.role, spec.role.value)
     brokers = sum(other.role is not Role.CONTROLLER for other in specs)
     copies = min(3, brokers)
     in_sync = min(2, copies)
+    own = spec.host or host
     listeners = []
     if spec.role is not Role.CONTROLLER:
-        listeners.append(f"PLAINTEXT://{host}:{spec.port}")
+        listeners.append(f"PLAINTEXT://{own}:{spec.port}")
     if spec.voter_port is not None:
-        listeners.append(f"CONTROLLER://{host}:{spec.voter_port}")
-    voters = [f"{other.id}@{host}:{other.voter_port}" for other in specs if other.voter_port]
+        listeners.append(f"CONTROLLER://{own}:{spec.voter_port}")
+    voters = [f"{other.id}@{other.host or host}:{other.voter_port}" for other in specs if other.voter_port]
     found = {
         "process.roles": roles,
         "node.id": str(spec.id),
@@ -124,8 +127,10 @@ class Node(Server):
         specs: all nodes of its cluster.
         folder: where its files are.
         java: gives what runs it; asked only when it is to be started.
-        host: what it listens on and is reached by.
+        host: what it listens on and is reached by, unless its spec says so.
         cluster: the cluster's id.
+        prefix: words before its command line, which may put it on another host.
+        more: further properties, or other values than `properties` gives.
     """
 
     def __init__(
@@ -137,10 +142,14 @@ class Node(Server):
         *,
         host: str,
         cluster: str,
+        prefix: Sequence[str] = (),
+        more: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"Kafka node {spec.id} ({spec.role})", folder)
         self.spec = spec
-        self.host = host
+        self.host = spec.host or host
+        self._prefix = list(prefix)
+        self._more = dict(more or {})
         self._specs = specs
         self._java = java
         self._cluster = cluster
@@ -170,7 +179,7 @@ class Node(Server):
         self.folder.mkdir(parents=True, exist_ok=True)
         # What a formatting that was cut off has left.
         shutil.rmtree(self.folder / "data", ignore_errors=True)
-        found = properties(self.spec, self._specs, self.host, self.folder / "data")
+        found = properties(self.spec, self._specs, self.host, self.folder / "data") | self._more
         lines = [f"{name}={value}\n" for name, value in found.items()]
         write_atomically(self._config, "".join(lines))
         command = self._java().command(
@@ -218,7 +227,7 @@ class Node(Server):
         command = self._java().command(
             "kafka.Kafka", str(self._config), options=(*MEMORY, *LOGGING, unpacked, *options)
         )
-        self.launch(command, self._java().environment())
+        self.launch([*self._prefix, *command], self._java().environment())
 
     def serving(self, timeout_s: float = 1.0) -> bool:
         """Whether it answers a request: a paused process has open ports too, but says nothing.
