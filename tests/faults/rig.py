@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import OFFSET_STORED, KafkaException
 
 from lab.influxdb import Influxdb
 from lab.lab import Lab
 from lab.provision import Provisioner, Secrets
+from lab.topics import Topics
 from tests.faults import checks, stored
 from tests.faults.checks import Verdict
 from tests.faults.ledger import Ledger
@@ -29,6 +30,18 @@ PARTITIONS = 3
 
 #: Resident megabytes a worker may reach.
 RSS_MB = 64.0
+
+
+class Kafka(Protocol):
+    """What a rig needs of a Kafka cluster: the lab's, or a scenario's own."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Its brokers, for clients."""
+
+    @property
+    def topics(self) -> Topics:
+        """It, as an administrator sees it."""
 
 
 class Rig:
@@ -52,6 +65,12 @@ class Rig:
         self.rss_mb = RSS_MB
         self.name = f"fault-{result.fault}-{self.seed}-{time.time_ns() // 10**6 % 10**8}"
         self.group = self.name
+        self.kafka: Kafka = lab
+        #: Where the proxy listens, and the words before the pool's command line: the pool's host.
+        self.listen = "127.0.0.1"
+        self.prefix: Sequence[str] = ()
+        #: Pools besides the first; all are checked alike.
+        self.others: list[Pool] = []
         self._influxdb, self._secret_files = lab.influxdb, lab.secrets
         self.folder = Path(tempfile.mkdtemp(prefix=f"tower-{result.fault}-"))
         self.letters: list[DeadLetter] = []
@@ -95,15 +114,16 @@ class Rig:
             pool: False starts no pool: the scenario brings its own.
             retention_s: Seconds the bucket keeps points, for ever when 0.
         """
-        self.lab.topics.create(self.name, PARTITIONS, config=dict(config or {}))
-        self.lab.topics.create(self.dead_letter_topic, 1)
+        self.kafka.topics.create(self.name, PARTITIONS, config=dict(config or {}))
+        self.kafka.topics.create(self.dead_letter_topic, 1)
         self.token = Provisioner(self._influxdb, self._secret_files).bucket(self.name, retention_s)
         self.token_file = self.folder / "token"
         self.rotate(self.token)
         admin = self._secret_files.admin_token.read_text().strip()
         self.database = Database(self._influxdb.url, admin, self.name)
-        self.proxy = self._stack.enter_context(Proxy(self._influxdb.url, self.seed, keep=keep))
-        self.pool = Pool(self.folder / "pool", self.environment() | dict(environment or {}), workers)
+        self.proxy = self._stack.enter_context(Proxy(self._influxdb.url, self.seed, self.listen, keep))
+        self.settings = self.environment() | dict(environment or {})
+        self.pool = Pool(self.folder / "pool", self.settings, workers, self.prefix)
         self.sampler = Sampler(
             self.bootstrap,
             self.group,
@@ -111,7 +131,7 @@ class Rig:
             ledger=self.ledger,
             database=self.database,
             dead=self.dead_letters,
-            look=self.pool.look if pool else lambda: None,
+            look=self._look if pool else lambda: None,
         )
         self.load = Load(self.bootstrap, self.name, self.ledger, self.rate)
         self._stack.callback(self.load.stop, 1.0)
@@ -124,10 +144,37 @@ class Rig:
         if pool:
             self.until(lambda: self.proxy.acknowledged() > 0, 30, "the first write")
 
+    def join(self, workers: int, prefix: Sequence[str]) -> Pool:
+        """A further pool of the same group, on another host.
+
+        Args:
+            workers: Number of its workers.
+            prefix: Words before its command line.
+        """
+        made = Pool(self.folder / f"pool-{len(self.others) + 1}", self.settings, workers, prefix)
+        self._stack.callback(made.stop)
+        made.start(wait=False)
+        self.others.append(made)
+        return made
+
+    @property
+    def pools(self) -> list[Pool]:
+        """All pools."""
+        return [self.pool, *self.others]
+
+    @property
+    def peak_mb(self) -> float:
+        """Largest resident memory of any worker so far."""
+        return max(pool.peak_mb for pool in self.pools)
+
+    def _look(self) -> None:
+        for pool in self.pools:
+            pool.look()
+
     @property
     def bootstrap(self) -> str:
         """The brokers."""
-        return self.lab.bootstrap_servers
+        return self.kafka.bootstrap_servers
 
     @property
     def dead_letter_topic(self) -> str:
@@ -138,6 +185,7 @@ class Rig:
         """Settings with which a worker does this scenario's work."""
         return {
             **self.lab.worker_environment(),
+            "TOWER_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
             "TOWER_KAFKA_GROUP_ID": self.group,
             "TOWER_TOPIC": self.name,
             "TOWER_DEAD_LETTER_TOPIC": self.dead_letter_topic,
@@ -286,9 +334,10 @@ class Rig:
                 self.drain()
             except TimeoutError as error:
                 self.result.error = str(error)[:2_000]
-        last = self.pool.vitals()
+        last = [each for pool in self.pools for each in pool.vitals()]
         self.sampler.stop(last=True)
-        self.pool.stop()
+        for pool in self.pools:
+            pool.stop()
         self.judge(last, crashes, repeats)
         if reasons is not None:
             found = Counter(each.reason for each in self.letters)
@@ -302,11 +351,15 @@ class Rig:
         self.dead_letters()
         found = stored.collect(self.database.points(), self.ledger)
         unread = sum(1 for _ in stored.read_to_end(self.bootstrap, self.name, OFFSET_STORED, self.group))
-        committed = self.lab.topics.committed(self.group, self.name)
+        committed = self.kafka.topics.committed(self.group, self.name)
         acknowledged = self.proxy.acknowledged()
         # A write InfluxDB acknowledged and the worker never heard of is rightly repeated.
         unheard = sum(each.lines for each in self.proxy.requests if each.upstream == 204 != each.status)
         batch = max((each.lines for each in self.proxy.requests), default=0)
+        first = [each for pool in self.pools for each in pool.first.values()]
+        texts = {
+            f"{pool.folder.name}/{name}": text for pool in self.pools for name, text in pool.texts().items()
+        }
         extra = unheard + repeats + crashes * batch + sum(self.excluded.values())
         result.verdicts += [
             checks.no_loss(self.ledger, found, self.letters, self.excluded),
@@ -314,15 +367,15 @@ class Rig:
             checks.commit_never_leads(self.sampler.log),
             checks.drained(
                 {number: offset or 0 for number, offset in committed.items()},
-                self.lab.topics.log_ends(self.name),
+                self.kafka.topics.log_ends(self.name),
                 unread,
             ),
             checks.no_duplicates(found),
             checks.only_the_listed(self.ledger, self.letters),
-            checks.alive(self.pool.first.values(), last, self.pool.peak_mb, self.rss_mb),
-            checks.accounted(self.pool.states()),
+            checks.alive(first, last, self.peak_mb, self.rss_mb),
+            checks.accounted([state for pool in self.pools for state in pool.states()]),
             checks.amplification(acknowledged, found, extra),
-            *(checks.no_secret(each, self.pool.texts()) for each in self._secrets),
+            *(checks.no_secret(each, texts) for each in self._secrets),
         ]
         self._figures(found, acknowledged)
 
@@ -331,9 +384,9 @@ class Rig:
         self.figure("stored", found.points)
         self.figure("dead_letters", len(self.letters))
         self.figure("amplification", acknowledged / max(1, found.distinct))
-        self.figure("peak_mb", self.pool.peak_mb)
-        self.figure("rebalances", self.pool.counter("rebalances"))
-        self.figure("starts", len(self.pool.spawned()))
+        self.figure("peak_mb", self.peak_mb)
+        self.figure("rebalances", sum(pool.counter("rebalances") for pool in self.pools))
+        self.figure("starts", sum(len(pool.spawned()) for pool in self.pools))
         if self._healed is not None:
             self.figure("first_write_s", self.proxy.first_write(self._healed, self._victim))
             self.figure("lag_zero_s", self.sampler.lag_zero(self._healed, self._ends))
