@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
@@ -35,16 +36,14 @@ class Topics:
     """
 
     def __init__(self, bootstrap: str, copies: int) -> None:
-        self._admin = kafka.AdminClient(
-            {
-                "bootstrap.servers": bootstrap,
-                "log_level": 2,
-                # Whoever kills brokers wants to see the next leader soon.
-                "reconnect.backoff.max.ms": 500,
-                "topic.metadata.refresh.interval.ms": 1000,
-            },
-            logger=None,
-        )
+        self._client: dict[str, Any] = {
+            "bootstrap.servers": bootstrap,
+            "log_level": 2,
+            # Whoever kills brokers wants to see the next leader soon.
+            "reconnect.backoff.max.ms": 500,
+            "topic.metadata.refresh.interval.ms": 1000,
+        }
+        self._admin = kafka.AdminClient(self._client, logger=None)
         self._copies = copies
 
     @property
@@ -159,16 +158,22 @@ class Topics:
         Kafka makes it when the first group appears and does not take min.insync.replicas from
         the brokers' files for it.
         """
+        # Not by asking the administrator's client for the group: while its coordinator is being made that
+        # can abort the process (librdkafka's assertion `eonce->refcnt > 0`).
+        member = Consumer(self._client | {"group.id": "tower-lab-warm-up"})
 
         def made() -> bool:
             try:
-                self._group("tower-lab-warm-up")
-            except LabError:
+                member.committed([TopicPartition(OFFSETS, 0)], timeout=REQUEST_S)
+            except KafkaException:
                 return False
             return self.ready(OFFSETS)
 
-        if not wait_until(made, timeout_s, 0.2):
-            raise SlowError(f"{OFFSETS} has no leaders after {timeout_s:.0f} s")
+        try:
+            if not wait_until(made, timeout_s, 0.2):
+                raise SlowError(f"{OFFSETS} has no leaders after {timeout_s:.0f} s")
+        finally:
+            member.close()
         self.configure(OFFSETS, {"min.insync.replicas": str(self.in_sync)})
 
     def configure(self, topic: str, settings: Mapping[str, str]) -> None:
