@@ -82,7 +82,7 @@ class GroupConsumer:
 
     @property
     def renewals(self) -> int:
-        """Clients that gave up and were replaced."""
+        """Clients that were replaced: they gave up, or had credentials that are others now."""
         return self._membership.renewals
 
     def consume(self, most: int, timeout_s: float) -> list[Message]:
@@ -222,7 +222,8 @@ class GroupConsumer:
 
     def _renew(self) -> None:
         """Go on as a new member; what the one before had is lost."""
-        self._on_gone(offsets.to_kafka(self.owned), lost=True)
+        if self.owned:
+            self._on_gone(offsets.to_kafka(self.owned), lost=True)
         self._consumer = self._membership.renew(self._consumer)
 
     def _on_gone(self, partitions: Iterable[TopicPartition], lost: bool) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from workers.kafka import producer_properties, settings_error
+from workers.credentials import Credentials
+from workers.errors import SettingsError
+from workers.kafka import REFUSALS, producer_properties, settings_error
 from workers.log import Repeats, printable
 from workers.retry import Backoff
 from workers.settings import Settings
@@ -46,7 +48,8 @@ class DeadLetters:
         self._repeats = Repeats(logging.getLogger("tower.deadletters"))
         # Made at the first dead letter: most workers never need its memory and threads.
         self._producer: Producer | None = None
-        self._fatal = False
+        self._credentials = Credentials(settings)
+        self._fatal = self._connected = False
 
     def keep(self, letters: Sequence[DeadLetter]) -> None:
         """Return once Kafka has confirmed every one of `letters`; wait as long as that takes.
@@ -61,7 +64,13 @@ class DeadLetters:
         while open_:
             failures: list[tuple[DeadLetter, str]] = []
             confirmed: list[DeadLetter] = []
-            self._produce(open_, confirmed, failures, why)
+            try:
+                self._produce(open_, confirmed, failures, why)
+            except SettingsError as error:
+                if not self._connected:
+                    raise
+                # They were right before, so a file is being written: no reason to end.
+                failures = [(letter, str(error)) for letter in open_]
             self.reasons.update(letter.reason for letter in confirmed)
             open_ = [letter for letter, _ in failures]
             if self._fatal:
@@ -119,6 +128,11 @@ class DeadLetters:
         begun = self._clock()
         while len(confirmed) + len(failures) < len(letters):
             self._producer.poll(REPORT_S)
+            if self._credentials.are_outdated():
+                # Another producer takes up the new ones at once, but for messages under way: these may be
+                # in the topic, so they are waited for.
+                self._fatal = True
+                self._producer.purge(in_flight=False)
             self._wait(0, why)
             if self._clock() - begun > SLOW_S:
                 self._repeats.warning("slow", "%s; the partition waits", why)
@@ -127,15 +141,21 @@ class DeadLetters:
         self._fatal = self._fatal or error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001
 
     def _connect(self) -> Producer:
+        credentials = Credentials(self._settings)
         made = producer_properties(self._settings)
         made["logger"] = logging.getLogger("tower.kafka")
-        made["error_cb"] = lambda error: self._repeats.warning(
-            f"kafka {error.code()}", "Kafka, for dead letters: %s", error.str()
-        )
+        made["error_cb"] = self._on_error
         try:
-            return Producer(made)
+            producer = Producer(made)
         except KafkaException as error:
             raise settings_error(error) from None
+        self._connected, self._credentials = True, credentials
+        return producer
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in REFUSALS:
+            self._credentials.refuse()
+        self._repeats.warning(f"kafka {error.code()}", "Kafka, for dead letters: %s", error.str())
 
 
 def headers(letter: DeadLetter) -> dict[str, str | bytes | None]:

@@ -78,8 +78,16 @@ ADVICE = {
     KafkaError._ALL_BROKERS_DOWN: "no broker answers; check TOWER_KAFKA_BOOTSTRAP_SERVERS and that the "  # noqa: SLF001
     "names the brokers advertise resolve here",
     KafkaError._RESOLVE: "a broker's name does not resolve here; add it to /etc/hosts or DNS",  # noqa: SLF001
-    KafkaError._AUTHENTICATION: "check the TOWER_KAFKA_SASL_ and TOWER_KAFKA_SSL_ options",  # noqa: SLF001
+    KafkaError._AUTHENTICATION: "check TOWER_KAFKA_SASL_USERNAME and TOWER_KAFKA_SASL_PASSWORD; files are "  # noqa: SLF001
+    "read again, the worker goes on trying",
+    KafkaError._SSL: "check the dates and names of the brokers' certificates, and "  # noqa: SLF001
+    "TOWER_KAFKA_SSL_CA_LOCATION; files are read again, the worker goes on trying",
 }
+
+#: Errors that other credentials, or another authority to trust, may end.
+REFUSALS = frozenset(
+    {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}  # noqa: SLF001
+)
 
 
 def _given(settings: Settings) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """One member of the group: what it hands out, holds back and commits, against librdkafka's mock brokers."""
 
+import socketserver
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
+import certifi
 import pytest
 
 from tests.unit import brokers, fakes
 from tests.unit.brokers import PARTITIONS, Brokers
 from workers.consumer import GroupConsumer
+from workers.credentials import LOOK_S
 from workers.errors import SettingsError
 from workers.incarnation import SILENCE_S
 from workers.types import Message, Partition
@@ -34,7 +39,9 @@ class Member:
         topic_id: What Kafka tells when asked for the topic's id: the mock has none.
     """
 
-    def __init__(self, cluster: Brokers, topic: str, **options: object) -> None:
+    def __init__(
+        self, cluster: Brokers, topic: str, environ: Mapping[str, str] | None = None, /, **options: object
+    ) -> None:
         self.gone: list[tuple[set[Partition], bool]] = []
         self.topic_id: str | None = "first"
         named = {
@@ -44,7 +51,7 @@ class Member:
             "TOWER_TOPIC": topic,
         }
         self.consumer = GroupConsumer(
-            fakes.settings(named, **options),
+            fakes.settings(named | dict(environ or {}), **options),
             lambda partitions, lost: self.gone.append((partitions, lost)),
             lambda: self.topic_id,
         )
@@ -78,8 +85,8 @@ def join(cluster: Brokers) -> Iterator[Callable[..., Member]]:
     """Makes members, all closed at the end."""
     with ExitStack() as closing:
 
-        def make(topic: str, **options: object) -> Member:
-            member = Member(cluster, topic, **options)
+        def make(topic: str, environ: Mapping[str, str] | None = None, /, **options: object) -> Member:
+            member = Member(cluster, topic, environ, **options)
             closing.callback(member.consumer.close)
             return member
 
@@ -306,3 +313,43 @@ def test_nothing_is_handed_out_or_lost_until_kafka_tells_the_topics_id(
     assert held == []
     assert numbered(member.read(RECORDS)) == EVERYTHING
     assert not member.consumer.stopped
+
+
+class Plain(socketserver.BaseRequestHandler):
+    """A server that speaks no TLS, which to a client is as bad as a certificate that has expired."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"who is there?")
+
+
+def test_a_client_that_was_refused_is_replaced_once_its_files_are_others(
+    join: Callable[..., Member], tmp_path: Path
+) -> None:
+    """Neither sooner, nor by files that no client can be made with; and none of that ends the worker."""
+    trusted = tmp_path / "ca.pem"
+    certificates = Path(certifi.where()).read_text()
+    trusted.write_text(certificates)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Plain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environ = {
+            "TOWER_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{server.server_address[1]}",
+            "TOWER_KAFKA_SECURITY_PROTOCOL": "ssl",
+            "TOWER_KAFKA_SSL_CA_LOCATION": str(trusted),
+        }
+        consumer = join("refused", environ).consumer
+
+        def consume_until_looked() -> None:
+            end = time.monotonic() + 1.5 * LOOK_S
+            until(lambda: consumer.consume(1, 0.05) or time.monotonic() > end)
+
+        consume_until_looked()
+        assert consumer.renewals == 0
+
+        trusted.write_text("-----BEGIN CERTIFICATE-----")
+        consume_until_looked()
+        assert consumer.renewals == 0
+
+        trusted.write_text(certificates + "# another one")
+        until(lambda: consumer.consume(1, 0.05) or consumer.renewals == 1)
+        server.shutdown()

@@ -1,6 +1,7 @@
 """Dead letters are kept when Kafka has confirmed them, and not before."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,13 +26,16 @@ class FakeProducer:
     Attributes:
         sent: Values in the order they were produced.
         verdicts: For each letter to come: None to confirm it, an error to report, or one to raise at once.
+        password: The one Kafka takes; while the producer has another, letters wait. None: any.
     """
 
     def __init__(self) -> None:
         self.sent: list[bytes | None] = []
         self.verdicts: list[KafkaError | Exception | None] = []
         self.made = 0
+        self.password: str | None = None
         self.pending: list[Callable[[], None]] = []
+        self.reports: list[Callable[[Any, Any], None]] = []
 
     def make(self, properties: dict[str, Any]) -> "FakeProducer":
         self.made += 1
@@ -46,13 +50,23 @@ class FakeProducer:
             raise verdict
         assert (topic, bool(headers)) == ("resource.dlq", True)
         self.sent.append(value)
+        self.reports.append(on_delivery)
         self.pending.append(lambda: on_delivery(verdict, None))
 
     def poll(self, timeout_s: float) -> int:
         assert timeout_s
-        if self.pending:
+        if self.password not in {None, self.properties.get("sasl.password")}:
+            self.properties["error_cb"](failed(KafkaError._AUTHENTICATION))
+        elif self.pending:
             self.pending.pop(0)()
         return 1
+
+    def purge(self, in_flight: bool) -> None:
+        """What waits fails at once."""
+        assert not in_flight
+        for report in self.reports:
+            report(failed(KafkaError._PURGE_QUEUE), None)
+        self.pending.clear()
 
 
 @pytest.fixture
@@ -179,6 +193,25 @@ def test_a_producer_that_is_done_for_is_made_anew(
     DeadLetters(fakes.settings(), FakeWait()).keep([letter()])
 
     assert kafka.made == 2
+
+
+def test_letters_that_wait_with_an_old_password_go_with_the_new_one(
+    kafka: FakeProducer, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("old")
+    kafka.password = "new"
+    kept = DeadLetters(
+        fakes.settings({"TOWER_KAFKA_SASL_PASSWORD_FILE": str(file)}), lambda *_: rotate(file, "new")
+    )
+
+    kept.keep([letter()])
+
+    assert (kafka.made, kept.reasons.total()) == (2, 1)
+
+
+def rotate(file: Path, password: str) -> None:
+    file.write_text(password)
 
 
 def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
