@@ -69,6 +69,8 @@ class Rig:
         #: Where the proxy listens, and the words before the pool's command line: the pool's host.
         self.listen = "127.0.0.1"
         self.prefix: Sequence[str] = ()
+        #: Further properties of the load's producer.
+        self.producer: Mapping[str, Any] = {}
         #: Pools besides the first; all are checked alike.
         self.others: list[Pool] = []
         self._influxdb, self._secret_files = lab.influxdb, lab.secrets
@@ -133,7 +135,7 @@ class Rig:
             dead=self.dead_letters,
             look=self._look if pool else lambda: None,
         )
-        self.load = Load(self.bootstrap, self.name, self.ledger, self.rate)
+        self.load = Load(self.bootstrap, self.name, self.ledger, self.rate, self.producer)
         self._stack.callback(self.load.stop, 1.0)
         if pool:
             self._stack.callback(self.pool.stop)

@@ -206,6 +206,8 @@ def test_a_broker_cut_from_the_others_but_not_from_clients_takes_nobody_with_it(
     rig: Rig, hosts: Hosts, role: str
 ) -> None:
     """It goes on believing that it leads; what it alone has and never confirmed may be gone afterwards."""
+    # Else the load itself would believe in it for longer than the workers, and give them nothing to write.
+    rig.producer = {"request.timeout.ms": 5_000, "topic.metadata.refresh.interval.ms": 2_000}
     rig.start()
     before = pids(rig)
     rig.run_for(5)
