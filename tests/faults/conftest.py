@@ -39,7 +39,7 @@ def seed() -> int:
 SEED = seed()
 
 #: Words of test names that have capitals.
-NAMES = {"influxdb": "InfluxDB", "sigterm": "SIGTERM", "tls": "TLS"}
+NAMES = {"influxdb": "InfluxDB", "kafka": "Kafka", "sigterm": "SIGTERM", "tls": "TLS"}
 
 
 def number(item: pytest.Item) -> str:
