@@ -401,17 +401,23 @@ class Rig:
             TimeoutError: It did not within the deadline.
         """
         ends: dict[int, int] = {}
+        seen: object = "nothing yet"
 
         def done() -> bool:
-            nonlocal ends
+            nonlocal ends, seen
             try:
                 ends = ends or self.sampler.ends()
                 committed = self.sampler.committed()
-            except KafkaException:
+            except KafkaException as error:
+                seen = error
                 return False
+            seen = f"committed {committed} of {ends}"
             return all(committed.get(number, 0) >= end for number, end in ends.items())
 
-        self.until(done, self.deadline_s, "the group to commit all there is")
+        try:
+            self.until(done, self.deadline_s, "the group to commit all there is")
+        except TimeoutError as error:
+            raise TimeoutError(f"{seen}; {error}") from error
 
 
 def admin_settings(lab: Lab) -> dict[str, Any]:
