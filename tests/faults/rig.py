@@ -346,6 +346,7 @@ class Rig:
             self.expect("reasons", set(found) <= reasons, f"reasons of the dead letters: {dict(found)}")
         problems = broken(self.result.verdicts)
         assert not problems, problems
+        assert not self.result.error, self.result.error
 
     def judge(self, last: Sequence[checks.Vitals], crashes: int, repeats: int) -> None:
         """All checks, once nothing moves any more."""
