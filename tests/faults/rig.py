@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import OFFSET_STORED, KafkaException
 
+from lab.errors import LabError
 from lab.influxdb import Influxdb
 from lab.lab import Lab
 from lab.provision import Provisioner, Secrets
@@ -250,8 +251,8 @@ class Rig:
         deadline = time.monotonic() + 30
         while True:
             try:
-                self._ends = self.sampler.ends(5)
-            except KafkaException:
+                self._ends = self.kafka.topics.log_ends(self.name)
+            except (KafkaException, LabError):
                 if time.monotonic() > deadline:
                     raise
             else:
@@ -407,9 +408,10 @@ class Rig:
         def done() -> bool:
             nonlocal ends, seen
             try:
-                ends = ends or self.sampler.ends()
+                # Not by the sampler's consumer: what its metadata once lacked it never asks for again.
+                ends = ends or self.kafka.topics.log_ends(self.name)
                 committed = self.sampler.committed()
-            except KafkaException as error:
+            except (KafkaException, LabError) as error:
                 seen = error
                 return False
             seen = f"committed {committed} of {ends}"

@@ -112,17 +112,6 @@ class Sampler:
                 raise KafkaException(each.error)
         return {each.partition: each.offset for each in found if each.offset >= 0}
 
-    def ends(self, timeout_s: float = ANSWER_S) -> dict[int, int]:
-        """End of the log by partition.
-
-        Raises:
-            KafkaException: No answer in time.
-        """
-        return {
-            each.partition: self._consumer.get_watermark_offsets(each, timeout=timeout_s, cached=False)[1]
-            for each in self._numbers
-        }
-
     def lag_zero(self, since: float, ends: Mapping[int, int]) -> float | None:
         """Seconds from `since` until all that was produced by then was committed, None if it never was."""
         for commit in self.commits[bisect_left(self.commits, since, key=lambda each: each.at) :]:
