@@ -27,7 +27,7 @@ CONSUMER: Mapping[str, str | int] = {
     "queued.max.messages.kbytes": 1_024,
     # 1,048,576 bytes: a fetched piece stays in memory until its last message is handed out. Kafka sends a
     # larger record all the same.
-    "fetch.message.max.bytes": 524_288,
+    "fetch.message.max.bytes": 262_144,
     # 1,000 ms: with a small queue the fetcher would sleep most of the time at full speed.
     "fetch.queue.backoff.ms": 20,
     # 500 ms: a partition whose leader has moved is fetched from the new one sooner.
