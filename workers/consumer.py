@@ -107,7 +107,7 @@ class GroupConsumer:
             # committing the last offset would cover a gap. Start over from the known positions.
             self._rewind({partition_of(message) for message in messages})
             return []
-        if messages and not self._incarnation.vouches():
+        if not self._incarnation.vouches(bool(messages)):
             self._stop(self._incarnation.stale, MADE_ANEW)
             self._rewind({partition_of(message) for message in messages})
             return []

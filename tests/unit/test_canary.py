@@ -28,9 +28,16 @@ def command_lines(pid: int) -> str:
     """The argv of a process and of all its threads' children."""
     found = [Path(f"/proc/{pid}/cmdline")]
     for task in Path(f"/proc/{pid}/task").iterdir():
-        children = (task / "children").read_text() if (task / "children").exists() else ""
-        found += [Path(f"/proc/{child}/cmdline") for child in children.split()]
-    return "\n".join(file.read_text() for file in found if file.exists())
+        found += [Path(f"/proc/{child}/cmdline") for child in _text(task / "children").split()]
+    return "\n".join(map(_text, found))
+
+
+def _text(file: Path) -> str:
+    # A thread or child may be gone between one look and the next.
+    try:
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def watched(folder: Path, environ: Mapping[str, str], seconds: float = WATCH_S) -> tuple[str, str]:

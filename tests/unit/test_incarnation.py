@@ -3,7 +3,7 @@
 from confluent_kafka import TopicPartition
 
 from tests.unit.fakes import FakeClock, partition
-from workers.incarnation import FLOW_S, MARK, SILENCE_S, Incarnation
+from workers.incarnation import LOOK_S, MARK, SILENCE_S, Incarnation
 
 
 class Kafka:
@@ -31,7 +31,7 @@ def test_messages_that_flow_cost_no_question() -> None:
     made = assigned(kafka, clock, "")
     for _ in range(20):
         clock.now += SILENCE_S
-        assert made.vouches()
+        assert made.vouches(True)
 
     assert kafka.asked == 1
 
@@ -40,8 +40,8 @@ def test_while_messages_flow_the_id_is_looked_at_now_and_then() -> None:
     kafka, clock = Kafka(), FakeClock()
     made = assigned(kafka, clock, "")
     kafka.now = "new"
-    until = clock.now + FLOW_S
-    while made.vouches():
+    until = clock.now + LOOK_S
+    while made.vouches(True):
         clock.now += SILENCE_S
         assert clock.now < until + 1, "a topic made anew is never noticed"
 
@@ -55,12 +55,12 @@ def test_after_a_silence_nothing_of_a_topic_made_anew_is_handed_out() -> None:
     kafka.now = "new"
     clock.now += SILENCE_S + 0.1
 
-    assert not made.vouches()
+    assert not made.vouches(True)
     assert made.stale == {partition(0), partition(1)}
     # As long as they are not given up, whatever comes and however fast.
-    assert not made.vouches()
+    assert not made.vouches(True)
     made.forget({partition(0), partition(1)})
-    assert made.vouches()
+    assert made.vouches(True)
 
 
 def test_after_a_silence_nothing_is_handed_out_until_kafka_has_answered() -> None:
@@ -68,12 +68,12 @@ def test_after_a_silence_nothing_is_handed_out_until_kafka_has_answered() -> Non
     made = assigned(kafka, clock, "")
     kafka.now = None
     clock.now += SILENCE_S + 0.1
-    unanswered = [made.vouches() for _ in range(3)]
+    unanswered = [made.vouches(True) for _ in range(3)]
     kafka.now = "old"
 
     assert unanswered == [False, False, False]
     assert not made.stale
-    assert made.vouches()
+    assert made.vouches(True)
 
 
 def test_an_offset_committed_in_an_earlier_topic_is_stale_at_once() -> None:
@@ -98,13 +98,13 @@ def test_what_came_before_the_id_was_known_is_read_again_from_its_beginning() ->
     kafka, clock = Kafka(None), FakeClock()
     made = assigned(kafka, clock, "")
     before = made.metadata
-    silent = made.vouches()
+    silent = made.vouches(True)
     kafka.now = "new"
-    first = made.vouches()
+    first = made.vouches(True)
 
     assert (before, silent, first) == ({}, False, False)
     assert not made.stale
-    assert made.vouches()
+    assert made.vouches(True)
     assert made.metadata == {partition(0): MARK + "new"}
 
 
@@ -113,7 +113,7 @@ def test_an_offset_of_an_earlier_topic_is_found_stale_also_where_kafka_answers_l
     made = assigned(kafka, FakeClock(), MARK + "old")
     kafka.now = "new"
 
-    assert not made.vouches()
+    assert not made.vouches(True)
     assert made.stale == {partition(0)}
 
 
@@ -132,6 +132,31 @@ def test_brokers_that_give_topics_no_ids_hold_nothing_up() -> None:
     made = assigned(kafka, clock, "", MARK + "old")
     clock.now += 60
 
-    assert made.vouches()
+    assert made.vouches(True)
     assert not made.stale
     assert partition(0) not in made.metadata
+
+
+def test_a_jump_that_nobody_saw_is_told_though_no_record_follows() -> None:
+    kafka, clock = Kafka(), FakeClock()
+    made = assigned(kafka, clock, "")
+    clock.now += SILENCE_S / 2
+    kafka.now = "new"
+    seen = made.vouches(True)
+    until = clock.now + LOOK_S + 1
+    while made.vouches(False):
+        clock.now += 0.25
+        assert clock.now < until, "nobody is ever told"
+
+    assert seen
+    assert made.stale == {partition(0)}
+
+
+def test_a_worker_without_partitions_asks_nothing() -> None:
+    kafka, clock = Kafka(), FakeClock()
+    made = assigned(kafka, clock, "")
+    made.forget({partition(0)})
+    clock.now += 2 * LOOK_S
+
+    assert made.vouches(False)
+    assert kafka.asked == 1
