@@ -216,5 +216,21 @@ def report(results: Path, page: Path) -> None:
     report.write(page, content["results"], content["failures"])
 
 
+@main.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--write", is_flag=True, help="Into bench/README.md and README.md.")
+def tables(results: Path, write: bool) -> None:
+    """The figures in the file RESULTS that `all` has written, as Markdown."""
+    from bench import tables  # noqa: PLC0415
+
+    found = json.loads(results.read_text())["results"]
+    if not write:
+        click.echo(tables.everything(found))
+        return
+    here = Path(__file__).resolve().parent
+    tables.put(here / "README.md", tables.everything(found))
+    tables.put(here.parent / "README.md", tables.goals(found))
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,120 @@
+"""The figures of a run as Markdown, for bench/README.md and the README: what is there, a run has printed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from bench.goals import disturbed, figures, worst
+from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Result = dict[str, Any]
+
+#: What stands between these in a document is made from results.
+BEGIN, END = "<!-- figures of a run -->", "<!-- end of the figures -->"
+
+#: Columns of a list of cases: heading and key.
+CASES = {
+    "records/s": "records_per_s",
+    "workers' µs a record": "worker_cpu_us_per_record",
+    "influxd's µs": "influxd_cpu_us_per_record",
+    "Kafka's µs": "kafka_cpu_us_per_record",
+    "peak MB of a worker": "peak_rss_mb_per_worker",
+    "lines a batch": "batch_p50_lines",
+}
+PEERS = {
+    "records/s": "records_per_s",
+    "own µs a record": "cpu_us_per_record",
+    "influxd's µs": "influxd_cpu_us_per_record",
+    "peak MB": "peak_rss_mb",
+    "lost": "lost",
+    "duplicated": "duplicated",
+    "ended by": "ended",
+}
+
+
+def goals(results: Sequence[Result]) -> str:
+    """Every figure beside its goal, the worst of those that were taken more than once."""
+    lines = ["| figure | measured | goal | | on |", "|---|---|---|---|---|"]
+    for each in worst(figures(results)):
+        verdict = "reached" if each.reached else "**not reached**"
+        note = each.note.replace("\n", "; ")
+        lines.append(f"| {each.name} | {each.text.strip()} | {each.goal_text} | {verdict} | {note} |")
+    return "\n".join([*lines, "", _where(results)])
+
+
+def everything(results: Sequence[Result]) -> str:
+    """The figures, then what lies behind them."""
+    parts = [goals(results)]
+    for result in results:
+        if result["kind"] == "profile":
+            parts.append(_hops(result))
+        elif result["kind"] == "scale":
+            rows = [row for part in ("workers", "delays", "hosts") for row in result[part]]
+            parts.append("**Scale**\n\n" + _table(rows, "case", CASES))
+        elif result["kind"] == "compare":
+            parts.append("**Beside its peers**\n\n" + _table(result["rows"], "name", PEERS))
+            parts += [f"Left out: {name}: {why}." for name, why in result["left_out"].items()]
+    return "\n\n".join(parts)
+
+
+def put(document: Path, text: str) -> None:
+    """Put tables where a document has room for them.
+
+    Raises:
+        LabError: it has none.
+    """
+    before = document.read_text()
+    after, count = re.subn(
+        f"{re.escape(BEGIN)}.*?{re.escape(END)}",
+        lambda _: f"{BEGIN}\n{text}\n{END}",
+        before,
+        flags=re.DOTALL,
+    )
+    if not count:
+        raise LabError(f"{document} has no `{BEGIN}` … `{END}`")
+    document.write_text(after)
+
+
+def _hops(result: Result) -> str:
+    lines = [f"**Where a record's {result['cpu_us_per_record']} µs go** ({result['shape']['form']})", ""]
+    lines += ["| " + " | ".join(result["hops"]) + " |", "|---" * len(result["hops"]) + "|"]
+    lines.append("| " + " | ".join(f"{hop['cpu_us']:.2f}" for hop in result["hops"].values()) + " |")
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], first: str, columns: Mapping[str, str]) -> str:
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines += [
+        f"| {row[first]} | " + " | ".join(_cell(row.get(key)) for key in columns.values()) + " |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:,.2f}"
+
+
+def _where(results: Sequence[Result]) -> str:
+    found = next(result for result in results if "machine" in result)
+    there, versions = found["machine"], found["versions"]
+    return (
+        f"{there['cores']} cores ({there['cpu']}), {there['memory_gb']:g} GB, {there['system']}; "
+        + ", ".join(_versions(versions))
+        + f". Anything else on the machine took at most {disturbed(results):.2f} cores meanwhile."
+    )
+
+
+def _versions(versions: Mapping[str, str]) -> Iterator[str]:
+    for name in ("python", "confluent-kafka", "librdkafka", "kernel", "kafka", "influxd"):
+        if name in versions:
+            yield f"{name} {versions[name]}"
