@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from workers import log, writer
+from workers import garbage, log, writer
 from workers.loop import Loop
 from workers.settings import load
 from workers.state import State
@@ -137,6 +137,7 @@ def main() -> None:
     loop = Loop(settings, State(None, 0))
     prepare(loop, timers)
     signal.signal(signal.SIGTERM, loop.stop)
+    garbage.settle()
     loop.run()
     sys.stdout.write(timers.report() + "\n")
 

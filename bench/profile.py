@@ -41,7 +41,8 @@ def run(rig: Rig, shape: Shape, count: int, settings: Mapping[str, str] | None =
     with rig.topic(1) as target, rig.bucket() as bucket:
         rig.fill(Load(target, shape), shape, 0, count)
         rig.settle()
-        env = environment(**rig.settings(target, bucket), **dict(settings or {}))
+        # As supervisor.conf has it, and says why.
+        env = environment(MALLOC_ARENA_MAX="1", **rig.settings(target, bucket), **dict(settings or {}))
         with (
             rig.progress.step("one worker with timers") as step,
             subprocess.Popen(
