@@ -43,15 +43,15 @@ class Extent:
 
 #: Under 15 minutes on two cores.
 SHORT = Extent(
-    records=300_000,
-    profile_records=200_000,
-    scale_records=200_000,
+    records=1_000_000,
+    profile_records=500_000,
+    scale_records=1_000_000,
     scale_counts=(1, 3, 12, 48),
     latency_s=15,
     outage_s=15,
     outage_rate=8_000,
-    compare_records=200_000,
-    compare_cap_s=25,
+    compare_records=600_000,
+    compare_cap_s=40,
 )
 #: What the figures in README.md are taken with.
 FULL = Extent(

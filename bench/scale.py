@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COUNTS = (1, 3, 6, 12, 48)
 #: Milliseconds added to a round trip to InfluxDB.
 DELAYS = (0, 20, 100)
+#: Lines of a batch with which the longest delay is measured a second time: a way that long asks for it.
+FAR_LINES = 10_000
 #: Workers of the runs on one and on two hosts.
 SHARED = 6
 
@@ -38,12 +40,14 @@ def over_workers(
 def over_delays(
     rig: Rig, shape: Shape, count: int, delays: Sequence[float] = DELAYS, workers: int = 3
 ) -> list[dict[str, Any]]:
-    """The same records with InfluxDB further and further away."""
+    """The same records with InfluxDB further and further away; furthest, with larger batches too."""
     found = []
-    for delay in delays:
+    for delay, lines in [*((delay, None) for delay in delays), (max(delays), FAR_LINES)]:
+        more = {"TOWER_BATCH_LINES": str(lines)} if lines else {}
         with delayed(rig.lab.influxdb.url, delay) as url:
-            made = _drain(rig, shape, count, workers, settings={"TOWER_INFLUXDB_URL": url})
-        found.append(made | {"case": f"+{delay:g} ms", "delay_ms": delay})
+            made = _drain(rig, shape, count, workers, settings={"TOWER_INFLUXDB_URL": url} | more)
+        case = f"+{delay:g} ms" + (f", TOWER_BATCH_LINES={lines}" if lines else "")
+        found.append(made | {"case": case, "delay_ms": delay, "batch_lines": lines})
     return found
 
 

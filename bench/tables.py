@@ -1,4 +1,4 @@
-"""The figures of a run as Markdown, for bench/README.md and the README: what is there, a run has printed."""
+"""The figures of a run as Markdown, for the documents: what stands there, a run has printed."""
 
 from __future__ import annotations
 

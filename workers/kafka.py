@@ -24,7 +24,7 @@ COMMON: Mapping[str, str | int] = {
 }
 CONSUMER: Mapping[str, str | int] = {
     # 65,536 KiB: a worker would hold that much prefetched through an outage.
-    "queued.max.messages.kbytes": 1_024,
+    "queued.max.messages.kbytes": 512,
     # 1,048,576 bytes: a fetched piece stays in memory until its last message is handed out. Kafka sends a
     # larger record all the same.
     "fetch.message.max.bytes": 262_144,
