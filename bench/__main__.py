@@ -13,6 +13,7 @@ from bench.command import Group, Numbers, Output, close, output, shape_of, shape
 from bench.outage import How
 from bench.peer import PEERS
 from bench.record import Clock, Shape
+from lab.document import put
 from lab.errors import LabError
 from lab.progress import Progress
 
@@ -228,8 +229,8 @@ def tables(results: Path, write: bool) -> None:
         click.echo(tables.everything(found))
         return
     here = Path(__file__).resolve().parent
-    tables.put(here / "README.md", tables.everything(found))
-    tables.put(here.parent / "README.md", tables.goals(found))
+    put(here / "README.md", "figures of a run", tables.everything(found))
+    put(here.parent / "README.md", "figures of a run", tables.goals(found))
 
 
 if __name__ == "__main__":

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from bench.goals import disturbed, figures, worst
-from lab.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 Result = dict[str, Any]
-
-#: What stands between these in a document is made from results.
-BEGIN, END = "<!-- figures of a run -->", "<!-- end of the figures -->"
 
 #: Columns of a list of cases: heading and key.
 CASES = {
@@ -60,24 +54,6 @@ def everything(results: Sequence[Result]) -> str:
             parts.append("**Beside its peers**\n\n" + _table(result["rows"], "name", PEERS))
             parts += [f"Left out: {name}: {why}." for name, why in result["left_out"].items()]
     return "\n\n".join(parts)
-
-
-def put(document: Path, text: str) -> None:
-    """Put tables where a document has room for them.
-
-    Raises:
-        LabError: it has none.
-    """
-    before = document.read_text()
-    after, count = re.subn(
-        f"{re.escape(BEGIN)}.*?{re.escape(END)}",
-        lambda _: f"{BEGIN}\n{text}\n{END}",
-        before,
-        flags=re.DOTALL,
-    )
-    if not count:
-        raise LabError(f"{document} has no `{BEGIN}` … `{END}`")
-    document.write_text(after)
 
 
 def _hops(result: Result) -> str:

@@ -1,7 +1,7 @@
 """The table of all faults, made from the file of results and from nothing else.
 
 `python -m tests.faults.report` prints the newest result of each; `--write` makes docs/faults.md of them,
-and docs/faults.json beside it, which the table can be made from again.
+and docs/faults.json beside it, which the table can be made from again, and the table of the README.
 """
 
 import json
@@ -15,11 +15,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from lab.document import put
 from tests.faults.result import load
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "var" / "faults" / "results.json"
 DOCUMENT = ROOT / "docs" / "faults.md"
+README = ROOT / "README.md"
 
 #: Number of faults the suite is about.
 FAULTS = 31
@@ -121,6 +123,24 @@ def document(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def in_short(results: Sequence[Mapping[str, Any]]) -> str:
+    """The table for the README: what was done, and what came of it."""
+    columns = ("acknowledged", "first_write_s", "lag_zero_s")
+    lines = ["| # | what was done | verdict | records | first write, s | lag 0, s |", "|---" * 6 + "|"]
+    for each in results:
+        if each["fault"].isdigit():
+            figures = [each["figures"].get(name) for name in columns]
+            verdict = "passed" if each["ok"] else "**failed**"
+            cells = [each["fault"], each["title"], verdict, *map(shortly, figures)]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def shortly(value: float | None) -> str:
+    """A figure with no more digits than matter."""
+    return f"{value:,.1f}" if isinstance(value, float) else number(value)
+
+
 def when(result: Mapping[str, Any]) -> str:
     """Day of a run."""
     return datetime.fromtimestamp(result["at"], UTC).strftime("%Y-%m-%d")
@@ -146,6 +166,7 @@ def main(file: Path, write: bool) -> None:
     if not results:
         raise click.ClickException(f"{file} has no results; run `make faults` first")
     if write:
+        put(README, "results of the faults", in_short(results))
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(document(results))
         DOCUMENT.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")

@@ -8,6 +8,7 @@ from bench.ceiling import Ceiling
 from bench.goals import Figure, disturbed, figures, worst
 from bench.meter import MACHINE, Series
 from bench.report import page, write
+from bench.tables import everything
 from bench.throughput import Drain, result
 
 
@@ -85,3 +86,17 @@ def test_the_page_is_one_file_without_a_network(tmp_path: Path) -> None:
 def test_an_account_that_holds_says_so() -> None:
     assert Account(3, 3, 3, 0, 0, 0).holds
     assert not Account(3, 3, 3, 0, 0, 1).holds
+
+
+def test_the_documents_table_says_what_is_short_and_where_it_was_measured() -> None:
+    machine = {"cores": 2, "cpu": "a processor", "memory_gb": 25.3, "system": "Linux 6"}
+    found = throughput(overhead_ratio=0.25, machine=machine, versions={"python": "3.11", "kafka": "4.2.0"})
+
+    text = everything([found])
+
+    assert (
+        "| CPU of Tower / CPU of influxd | 0.25 | ≤ 0.15 | **not reached** | json, 1,000,000 records"
+        in text
+    )
+    assert "| lost and duplicated | 0 | ≤ 0 | reached |" in text
+    assert "2 cores (a processor), 25.3 GB, Linux 6; python 3.11, kafka 4.2.0." in text
