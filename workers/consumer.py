@@ -85,15 +85,16 @@ class GroupConsumer:
         """Clients that were replaced: they gave up, or had credentials that are others now."""
         return self._membership.renewals
 
-    def consume(self, most: int, timeout_s: float) -> list[Message]:
+    def consume(self, most: int, timeout_s: float, *, gather: bool = True) -> list[Message]:
         """Up to `most` messages of owned partitions, in order within each.
 
         Args:
             most: Number of messages at which it returns at once.
             timeout_s: Seconds after which it returns what there is.
+            gather: False returns as soon as there is any.
         """
         self._rebalanced = False
-        messages = self._fetched(most, timeout_s)
+        messages = self._fetched(most if gather else 1, most, timeout_s)
         if self._membership.given_up:
             self._renew()
             return []
@@ -118,18 +119,20 @@ class GroupConsumer:
                 self._position[Partition(self._topic, number)] = last + 1
         return messages
 
-    def _fetched(self, most: int, timeout_s: float) -> list[Any]:
-        """What the client hands out until there are `most`, or a batch's bytes, or the time is over.
+    def _fetched(self, enough: int, most: int, timeout_s: float) -> list[Any]:
+        """What the client hands out until there are `enough`, or a batch's bytes, or the time is over.
 
         It is asked without its own wait, which ends at a time of the wall clock: one that is put back by an
         hour meanwhile, as where a machine first hears of the right time, would hold it for that hour.
         """
         until = time.monotonic() + timeout_s
         found: list[Any] = self._consumer.consume(most, 0)
-        if len(found) == most:
+        if found:
+            self._look_s = LOOK_S
+        if len(found) >= enough:
             return found
         size = sum(map(len, found))
-        while len(found) < most and size < self._most_bytes and not self._membership.given_up:
+        while len(found) < enough and size < self._most_bytes and not self._membership.given_up:
             left = until - time.monotonic()
             if left <= 0:
                 break
@@ -145,7 +148,7 @@ class GroupConsumer:
         if not self._paused:
             self._paused = True
             self._consumer.pause(offsets.to_kafka(self.owned))
-        messages = self._fetched(1, timeout_s)
+        messages = self._fetched(1, 1, timeout_s)
         if self._membership.given_up:
             self._renew()
             return

@@ -67,7 +67,9 @@ class Loop:
         try:
             while not self._drain.stopping:
                 # 1. consume; then 2. decode, 3. encode, 4. batch. No name keeps the messages any longer.
-                self._take(self._consumer.consume(self._room(), self._patience()))
+                # The first messages of a batch are taken at once: its age begins with them.
+                gather = self._batch.born is not None
+                self._take(self._consumer.consume(self._room(), self._patience(), gather=gather))
                 if self._is_due():
                     self._flush()
                 else:

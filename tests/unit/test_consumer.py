@@ -127,6 +127,23 @@ def test_large_records_are_handed_out_a_few_at_a_time(
     assert max(found) <= 40
 
 
+def test_the_first_messages_are_handed_out_as_soon_as_they_are_there(
+    cluster: Brokers, join: Callable[..., Member]
+) -> None:
+    """However long one would wait for them; more are gathered only where that is asked for."""
+    cluster.make_topic("first")
+    member = join("first")
+    until(lambda: member.owns(brokers.PARTITIONS))
+    member.consumer.resume()
+    cluster.produce("first", [b"{}"] * 3)
+    begun = time.monotonic()
+
+    found = member.consumer.consume(1_000, DEADLINE_S, gather=False)
+
+    assert 1 <= len(found) <= 3
+    assert time.monotonic() - begun < DEADLINE_S / 2
+
+
 def test_a_new_group_begins_at_the_beginning_and_an_old_one_where_it_committed(
     cluster: Brokers, join: Callable[..., Member]
 ) -> None:

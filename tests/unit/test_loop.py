@@ -35,6 +35,7 @@ class FakeConsumer:
         self.steps: list[Step] = []
         self.asked: list[tuple[str, object]] = []
         self.at_wait: list[Callable[[], None]] = []
+        self.gathered: list[bool] = []
         self.stop: Callable[[], None] = lambda: None
         self.revoked: Callable[[set[Partition], bool], None] = lambda _, __: None
         self._clock = clock
@@ -43,8 +44,9 @@ class FakeConsumer:
         self.revoked = revoked
         return self
 
-    def consume(self, most: int, timeout_s: float) -> list[Message]:
+    def consume(self, most: int, timeout_s: float, *, gather: bool) -> list[Message]:
         assert most >= 1
+        self.gathered.append(gather)
         if self.steps:
             return self.steps.pop(0)()
         self._clock.now += timeout_s
@@ -188,6 +190,13 @@ def test_each_batch_is_written_and_then_committed(worker: Worker) -> None:
 
     assert order[:4] == [3, {0: 7, 1: 10}, 1, {0: 8}]
     assert worker.account() == {0: (3, 3, 0, 0), 1: (1, 1, 0, 0)}
+
+
+def test_the_age_of_a_batch_begins_with_its_first_message(slow: Worker) -> None:
+    """Were more gathered before that, the first would wait for a slice of time and for the age as well."""
+    slow.run(step(), step(messages(0, 5)), step(messages(0, 6)), step())
+
+    assert slow.consumer.gathered[:4] == [False, False, True, True]
 
 
 def test_nothing_is_committed_while_influxdb_refuses(worker: Worker) -> None:
