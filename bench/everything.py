@@ -49,7 +49,7 @@ SHORT = Extent(
     scale_counts=(1, 3, 12, 48),
     latency_s=15,
     outage_s=15,
-    outage_rate=8_000,
+    outage_rate=30_000,
     compare_records=600_000,
     compare_cap_s=40,
 )
