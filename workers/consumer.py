@@ -17,12 +17,16 @@ from workers.settings import Settings
 from workers.topicid import TopicId
 from workers.types import Message, Partition, partition_of
 
-#: Seconds between two looks at what the client has fetched, while messages flow.
+#: Seconds between two looks at what the client has fetched, where messages are waited for.
 LOOK_S = 0.01
 
-#: The same where none have come for a while: a hundred looks a second would be most of what an idle worker
-#: costs.
+#: The same where none have come for a while.
 IDLE_LOOK_S = 0.1
+
+#: The same while more are gathered, unless a look found `MANY`, as where the client's queue fills up in
+#: between: looks are most of what one of many workers costs.
+GATHER_LOOK_S = 0.05
+MANY = 1_000
 
 
 class GroupConsumer:
@@ -131,12 +135,13 @@ class GroupConsumer:
             self._look_s = LOOK_S
         if len(found) >= enough:
             return found
-        size = sum(map(len, found))
+        more, size = found.copy(), sum(map(len, found))
         while len(found) < enough and size < self._most_bytes and not self._membership.given_up:
             left = until - time.monotonic()
             if left <= 0:
                 break
-            time.sleep(min(self._look_s, left))
+            calm = enough > 1 and len(more) < MANY
+            time.sleep(min(GATHER_LOOK_S if calm else self._look_s, left))
             more = self._consumer.consume(most - len(found), 0)
             self._look_s = LOOK_S if more else min(2 * self._look_s, IDLE_LOOK_S)
             size += sum(map(len, more))
