@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from workers import garbage, log
@@ -12,9 +14,10 @@ from workers.errors import SettingsError
 from workers.exits import CRASHED, MISCONFIGURED, OK
 from workers.settings import Settings, load
 
-#: Seconds before a crashed worker exits: supervisord starts it again at once, and without this a crash at
-#: start would spin.
-CRASH_PAUSE_S = 1.0
+#: Least seconds from one start of a worker to its next: supervisord starts one that crashed again at once,
+#: and without this a crash at start would spin. Kept at the start and not at the crash, since a library
+#: that finds no memory ends the process before anybody can wait.
+BETWEEN_STARTS_S = 1.0
 
 
 def run() -> NoReturn:
@@ -22,16 +25,31 @@ def run() -> NoReturn:
     try:
         settings = load(os.environ)
         log.configure(settings.log_level)
+        pace(settings.run_dir / f"worker-{settings.worker or 0}.start")
         _run(settings)
     except SettingsError as error:
         sys.stderr.write(f"tower: {error}\n")
         sys.exit(MISCONFIGURED)
     except Exception:
         logging.getLogger("tower").exception("worker crashed; it is started again in a moment")
-        time.sleep(CRASH_PAUSE_S)
         # Not sys.exit: the client's threads may be what broke, and must not keep the process.
         os._exit(CRASHED)
     sys.exit(OK)
+
+
+def pace(mark: Path) -> None:
+    """Wait where the last start was less than `BETWEEN_STARTS_S` ago.
+
+    Args:
+        mark: A file whose time is that of the last start. Where it cannot be written nothing is waited for.
+    """
+    with suppress(OSError):
+        since = time.time() - mark.stat().st_mtime
+        # A negative one says that the clock was put back, and nothing of the start.
+        if 0 <= since < BETWEEN_STARTS_S:
+            time.sleep(BETWEEN_STARTS_S - since)
+    with suppress(OSError):
+        mark.touch()
 
 
 def _run(settings: Settings) -> None:
