@@ -1,7 +1,6 @@
 """This worker's member of the consumer group: the one room that consumes and commits."""
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,20 +12,10 @@ from workers.errors import SettingsError
 from workers.incarnation import MADE_ANEW, Incarnation
 from workers.log import Repeats
 from workers.membership import Membership, Told
+from workers.prefetch import Prefetch
 from workers.settings import Settings
 from workers.topicid import TopicId
 from workers.types import Message, Partition, partition_of
-
-#: Seconds between two looks at what the client has fetched, where messages are waited for.
-LOOK_S = 0.01
-
-#: The same where none have come for a while.
-IDLE_LOOK_S = 0.1
-
-#: The same while more are gathered, unless a look found `MANY`, as where the client's queue fills up in
-#: between: looks are most of what one of many workers costs.
-GATHER_LOOK_S = 0.05
-MANY = 1_000
 
 
 class GroupConsumer:
@@ -62,8 +51,7 @@ class GroupConsumer:
         self._revoked = revoked
         self._topic = settings.topic
         self._room = settings.identity_partitions
-        self._most_bytes = settings.batch_bytes
-        self._look_s = LOOK_S
+        self._prefetch = Prefetch(settings.batch_bytes)
         self._log = logging.getLogger("tower.consumer")
         self._repeats = Repeats(self._log)
         self._paused = self._rebalanced = False
@@ -98,7 +86,7 @@ class GroupConsumer:
             gather: False returns as soon as there is any.
         """
         self._rebalanced = False
-        messages = self._fetched(most if gather else 1, most, timeout_s)
+        messages = self._take(most if gather else 1, most, timeout_s)
         if self._membership.given_up:
             self._renew()
             return []
@@ -123,37 +111,17 @@ class GroupConsumer:
                 self._position[Partition(self._topic, number)] = last + 1
         return messages
 
-    def _fetched(self, enough: int, most: int, timeout_s: float) -> list[Any]:
-        """What the client hands out until there are `enough`, or a batch's bytes, or the time is over.
-
-        It is asked without its own wait, which ends at a time of the wall clock: one that is put back by an
-        hour meanwhile, as where a machine first hears of the right time, would hold it for that hour.
-        """
-        until = time.monotonic() + timeout_s
-        found: list[Any] = self._consumer.consume(most, 0)
-        if found:
-            self._look_s = LOOK_S
-        if len(found) >= enough:
-            return found
-        more, size = found.copy(), sum(map(len, found))
-        while len(found) < enough and size < self._most_bytes and not self._membership.given_up:
-            left = until - time.monotonic()
-            if left <= 0:
-                break
-            calm = enough > 1 and len(more) < MANY
-            time.sleep(min(GATHER_LOOK_S if calm else self._look_s, left))
-            more = self._consumer.consume(most - len(found), 0)
-            self._look_s = LOOK_S if more else min(2 * self._look_s, IDLE_LOOK_S)
-            size += sum(map(len, more))
-            found += more
-        return found
+    def _take(self, enough: int, most: int, timeout_s: float) -> list[Any]:
+        return self._prefetch.take(
+            self._consumer, enough, most, timeout_s, over=lambda: self._membership.given_up
+        )
 
     def wait(self, timeout_s: float) -> None:
         """Keep the membership without consuming: partitions are paused until `resume`."""
         if not self._paused:
             self._paused = True
             self._consumer.pause(offsets.to_kafka(self.owned))
-        messages = self._fetched(1, 1, timeout_s)
+        messages = self._take(1, 1, timeout_s)
         if self._membership.given_up:
             self._renew()
             return

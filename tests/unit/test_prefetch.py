@@ -1,0 +1,66 @@
+"""What the client has fetched is taken whole, in order, and waited for no longer than was said."""
+
+import time
+
+from workers.prefetch import IDLE_LOOK_S, LOOK_S, Prefetch
+
+NEVER_S = 60.0
+
+
+class Client:
+    """Hands out, at each look, the next of some lists; cut where more than was asked for is in it."""
+
+    def __init__(self, *looks: list[bytes]) -> None:
+        self.looks = list(looks)
+        self.looked = 0
+
+    def consume(self, most: int, timeout_s: float) -> list[bytes]:
+        assert timeout_s == 0, "the client's own wait goes by the wall clock"
+        self.looked += 1
+        if not self.looks:
+            return []
+        found = self.looks.pop(0)
+        if found[most:]:
+            self.looks.insert(0, found[most:])
+        return found[:most]
+
+
+def take(
+    client: Client, enough: int, most: int, timeout_s: float = NEVER_S, most_bytes: int = 1_000
+) -> list[bytes]:
+    return Prefetch(most_bytes).take(client, enough, most, timeout_s, lambda: False)
+
+
+def test_what_is_there_is_enough_at_the_first_look() -> None:
+    client = Client([b"a", b"b"])
+    assert take(client, 1, 10) == [b"a", b"b"]
+    assert client.looked == 1
+
+
+def test_more_is_gathered_in_order_until_there_is_enough_and_never_more_than_most() -> None:
+    client = Client([b"a"], [], [b"b", b"c", b"d"])
+    assert take(client, 3, 3) == [b"a", b"b", b"c"]
+    assert take(client, 1, 3) == [b"d"]
+
+
+def test_large_messages_are_enough_before_they_are_many() -> None:
+    client = Client([b"x" * 400], [b"x" * 700], [b"never"])
+    assert len(take(client, 5, 5)) == 2
+
+
+def test_the_wait_ends_in_time_with_what_there_is() -> None:
+    began = time.monotonic()
+    assert take(Client([b"a"]), 5, 5, 0.2) == [b"a"]
+    assert 0.2 <= time.monotonic() - began < 2
+
+
+def test_an_idle_queue_is_looked_at_ever_more_rarely() -> None:
+    client = Client()
+    assert take(client, 1, 5, 0.5) == []
+    assert client.looked <= 0.5 / IDLE_LOOK_S + 6 < 0.5 / LOOK_S
+
+
+def test_a_client_that_has_given_up_is_not_waited_for() -> None:
+    client = Client([])
+    assert Prefetch(1_000).take(client, 1, 5, NEVER_S, lambda: "fenced") == []
+    assert client.looked == 1
