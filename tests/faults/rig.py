@@ -421,8 +421,3 @@ class Rig:
             self.until(done, self.deadline_s, "the group to commit all there is")
         except TimeoutError as error:
             raise TimeoutError(f"{seen}; {error}") from error
-
-
-def admin_settings(lab: Lab) -> dict[str, Any]:
-    """Properties of a client that asks Kafka about itself."""
-    return {"bootstrap.servers": lab.bootstrap_servers, "log_level": 0}
