@@ -17,6 +17,9 @@ COMMON: Mapping[str, str | int] = {
     "reconnect.backoff.max.ms": 1_000,
     # 300,000 ms: a moved leader is otherwise learnt of by errors alone.
     "topic.metadata.refresh.interval.ms": 30_000,
+    # 60,000 ms: a broker that is frozen answers neither fetches nor the question who leads now, so that its
+    # partitions would wait for half a minute or more. A slow link must bring one fetch in this time.
+    "socket.timeout.ms": 15_000,
     # false: a connection that a firewall dropped silently would be noticed by a time-out only.
     "socket.keepalive.enable": "true",
     # rdkafka: the brokers' logs and quotas should name the program.
