@@ -10,7 +10,8 @@ import pytest
 
 from tests import corpus
 from tests.faults.load import Load
-from tests.faults.rig import PARTITIONS, RSS_MB, Rig
+from tests.faults.rig import Rig
+from tests.faults.stage import PARTITIONS, RSS_MB
 
 #: Bytes that one gzip batch inflates to.
 INFLATED = 48_000_000

@@ -9,7 +9,8 @@ import pytest
 from lab.kafka import Node, Role
 from lab.topics import OFFSETS
 from tests.faults.mend import mend
-from tests.faults.rig import PARTITIONS, Rig
+from tests.faults.rig import Rig
+from tests.faults.stage import PARTITIONS
 
 #: Seconds after its last heartbeat until a broker's partitions get other leaders, in this lab.
 BROKER_SESSION_S = 6.0

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from tests.faults.clock import Clock
-from tests.faults.rig import PARTITIONS, Rig
+from tests.faults.rig import Rig
+from tests.faults.stage import PARTITIONS
 
 HOUR = 3_600
 

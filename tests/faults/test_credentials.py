@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from tests.faults.certificates import Authority
-from tests.faults.rig import PARTITIONS, Rig
+from tests.faults.rig import Rig
 from tests.faults.secured import USER, Secured, secured
+from tests.faults.stage import PARTITIONS
 from tests.faults.test_brokers import expect_no_reset, expect_same_processes
 
 #: Seconds each refusal lasts, once every broker refuses.

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition, admin
 
-from tests.faults.rig import PARTITIONS, Rig
+from tests.faults.rig import Rig
+from tests.faults.stage import PARTITIONS
 
 #: Records left in front of a partition's end when the others are removed: something to jump to.
 LEFT = 1_000

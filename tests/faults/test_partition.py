@@ -14,7 +14,8 @@ from lab.hosts import Host, Network, missing, network
 from lab.topics import OFFSETS
 from tests.faults.cluster import Cluster, combined
 from tests.faults.pool import ROOT, Pool
-from tests.faults.rig import PARTITIONS, Rig
+from tests.faults.rig import Rig
+from tests.faults.stage import PARTITIONS
 from tests.faults.test_brokers import expect_no_reset, offsets_partition
 
 #: Seconds each cut lasts.
