@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Partitions and workers: the lab's three, and what a larger user may have.
 COUNTS = (1, 3, 6, 12, 48)
+#: Records a worker moves at least where workers are added: with fewer, what a process costs once (the
+#: memory it grows into with its first batches) would be most of what a record seems to cost.
+SHARE = 100_000
 #: Milliseconds added to a round trip to InfluxDB.
 DELAYS = (0, 20, 100)
 #: Lines of a batch with which the longest delay is measured a second time: a way that long asks for it.
@@ -30,9 +33,10 @@ SHARED = 6
 def over_workers(
     rig: Rig, shape: Shape, count: int, counts: Sequence[int] = COUNTS
 ) -> list[dict[str, Any]]:
-    """The same records with more and more partitions and workers."""
+    """The same records, or as many as make `SHARE` a worker, with more and more partitions and workers."""
     return [
-        _drain(rig, shape, count, workers) | {"case": f"{workers} worker{'s' * (workers > 1)}"}
+        _drain(rig, shape, max(count, SHARE * workers), workers)
+        | {"case": f"{workers} worker{'s' * (workers > 1)}"}
         for workers in counts
     ]
 
@@ -79,7 +83,7 @@ def run(
     Args:
         rig: where.
         shape: the records.
-        count: how many in each run.
+        count: how many in each run, more with many workers (see `over_workers`).
         counts: numbers of workers.
         delays: milliseconds added to a round trip.
         two_hosts: also on two hosts.

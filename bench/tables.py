@@ -13,6 +13,7 @@ Result = dict[str, Any]
 
 #: Columns of a list of cases: heading and key.
 CASES = {
+    "records": "records",
     "records/s": "records_per_s",
     "workers' µs a record": "worker_cpu_us_per_record",
     "influxd's µs": "influxd_cpu_us_per_record",
