@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from workers import garbage, log
 from workers.errors import SettingsError
@@ -22,6 +23,7 @@ BETWEEN_STARTS_S = 1.0
 
 def run() -> NoReturn:
     """Run until SIGTERM, then exit: 0 stopped as asked, 1 crashed, 78 an option has to be changed."""
+    _on_stop(_leave)
     try:
         settings = load(os.environ)
         log.configure(settings.log_level)
@@ -60,7 +62,16 @@ def _run(settings: Settings) -> None:
     number = settings.worker or 0
     state = State(settings.run_dir / f"worker-{number}.json", number)
     loop = Loop(settings, state)
-    signal.signal(signal.SIGTERM, loop.stop)
-    signal.signal(signal.SIGINT, loop.stop)
+    _on_stop(loop.stop)
     garbage.settle()
     loop.run()
+
+
+def _on_stop(handler: Callable[[int, Any], None]) -> None:
+    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGINT, handler)
+
+
+def _leave(_number: int, _frame: Any) -> NoReturn:
+    """Stopped while it starts: there is nothing in hand, and it ends as asked."""
+    sys.exit(OK)

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from tests.caught import catches
 from tests.faults.checks import Vitals
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +171,8 @@ class Pool:
     def terminate(self, worker: int, timeout_s: float = 30, *, twice: bool = False) -> tuple[int, float]:
         """SIGTERM for one worker from outside, and start it again: it ended as asked, so nobody else does.
 
+        One that is only just starting is given the moment it needs until it hears of signals.
+
         Args:
             worker: Its number.
             timeout_s: Seconds it may take to end.
@@ -178,6 +181,11 @@ class Pool:
         Returns:
             Its process id and the seconds until it had ended.
         """
+        self.until(
+            lambda: catches(self.pids().get(worker, 0), signal.SIGTERM),
+            timeout_s,
+            f"worker {worker} to have started",
+        )
         begun = time.monotonic()
         pid = self.signal(worker, signal.SIGTERM)
         if twice:

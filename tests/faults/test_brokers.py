@@ -18,8 +18,9 @@ BROKER_SESSION_S = 6.0
 #: Seconds without a write that a killed broker may cost.
 RECOVERY_S = 12.0
 
-#: Seconds without a write that a paused one may cost: requests to it have to time out (workers/kafka.py).
-SILENCE_S = 20.0
+#: Seconds without a write that a paused one may cost: a request to it has to time out (15 s, see
+#: workers/kafka.py), and who then happens to connect to it again, to ask who leads now, waits a while more.
+SILENCE_S = 25.0
 
 
 def nodes(rig: Rig, role: Role) -> list[Node]:

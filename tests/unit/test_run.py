@@ -1,12 +1,16 @@
-"""A worker that crashes at start does not spin."""
+"""A worker that crashes at start does not spin, and one that is stopped there ends as asked."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.caught import catches
+from tests.unit import processes
 from workers import run
+from workers.exits import OK
 
 
 @pytest.fixture
@@ -55,3 +59,18 @@ def test_a_folder_that_is_not_there_is_left_to_those_who_need_it(
     run.pace(tmp_path / "missing" / "worker-0.start")
 
     assert waited == []
+
+
+def test_a_worker_that_is_stopped_while_it_starts_ends_as_asked(tmp_path: Path) -> None:
+    # A file that keeps whoever reads it: nobody writes.
+    config = tmp_path / "tower.toml"
+    os.mkfifo(config)
+    deadline = time.monotonic() + processes.START_S
+
+    with processes.running(tmp_path, {"TOWER_CONFIG": str(config)}) as worker:
+        while not catches(worker.pid, signal.SIGTERM):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(processes.START_S) == OK
