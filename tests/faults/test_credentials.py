@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.faults import checks
 from tests.faults.certificates import Authority
 from tests.faults.rig import Rig
 from tests.faults.secured import USER, Secured, secured
@@ -195,6 +196,8 @@ def test_a_rotated_kafka_password_is_taken_up_from_its_file(rig: Rig, guests: Gu
         for number in range(PARTITIONS)
     )
     rig.expect("rotation in order", quiet <= RESUME_S, f"longest silence {quiet:.1f} s")
+    # A client that was replaced closes beside the next one, and waits for those who refuse it.
+    rig.figure("closed_s", rig.until(lambda: closed(rig), 90, "replaced clients to have closed"))
     expect_same_processes(rig, before)
     expect_no_reset(rig)
 
@@ -205,3 +208,10 @@ def refused(rig: Rig) -> bool:
     """Whether nothing has been written for a while."""
     now = time.monotonic()
     return not any(each.status == 204 for each in rig.proxy.writes(now - 3))
+
+
+def closed(rig: Rig) -> bool:
+    """Whether every worker has about as many files open as at its start."""
+    return all(
+        each.files <= rig.pool.first[each.pid].files + checks.FILES_GROWTH for each in rig.pool.vitals()
+    )
