@@ -27,12 +27,13 @@ COMMON: Mapping[str, str | int] = {
 }
 CONSUMER: Mapping[str, str | int] = {
     # 65,536 KiB: a worker would hold that much prefetched through an outage.
-    "queued.max.messages.kbytes": 512,
+    "queued.max.messages.kbytes": 1_024,
     # 1,048,576 bytes: a fetched piece stays in memory until its last message is handed out. Kafka sends a
     # larger record all the same.
     "fetch.message.max.bytes": 262_144,
-    # 1,000 ms: with a small queue the fetcher would sleep most of the time at full speed.
-    "fetch.queue.backoff.ms": 20,
+    # 1,000 ms: with a small queue the fetcher would sleep most of the time at full speed. Looking every 20 ms
+    # whether there is room again would cost 1 ms a second and worker, as much as anything else while it waits.
+    "fetch.queue.backoff.ms": 50,
     # 500 ms: a partition whose leader has moved is fetched from the new one sooner.
     "fetch.error.backoff.ms": 100,
 }
