@@ -31,8 +31,8 @@ CONSUMER: Mapping[str, str | int] = {
     # 1,048,576 bytes: a fetched piece stays in memory until its last message is handed out. Kafka sends a
     # larger record all the same.
     "fetch.message.max.bytes": 262_144,
-    # 1,000 ms: with a small queue the fetcher would sleep most of the time at full speed. Looking every 20 ms
-    # whether there is room again would cost 1 ms a second and worker, as much as anything else while it waits.
+    # 1,000 ms: with a small queue the fetcher would sleep most of the time at full speed. To look for room
+    # every 20 ms would cost 1 ms a second, most of what a worker costs while it waits.
     "fetch.queue.backoff.ms": 50,
     # 500 ms: a partition whose leader has moved is fetched from the new one sooner.
     "fetch.error.backoff.ms": 100,
