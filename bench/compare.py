@@ -78,6 +78,8 @@ def run(
         "cap_s": cap_s,
         "rows": rows,
         "left_out": left_out,
+        # Tower's own account; a peer's is in its row.
+        **{name: rows[0][key] for name, key in (("lost", "missing"), ("duplicated", "duplicated"))},
         "machine": machine(),
         "versions": versions(rig.lab),
     }

@@ -26,7 +26,8 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        # Without what a distribution or an owner adds to it.
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         # Of others: figures taken beside a load of one or more are provisional.
         "load_before": round(os.getloadavg()[0], 2),
     }

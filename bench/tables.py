@@ -26,7 +26,7 @@ PEERS = {
     "own µs a record": "cpu_us_per_record",
     "influxd's µs": "influxd_cpu_us_per_record",
     "peak MB": "peak_rss_mb",
-    "lost": "lost",
+    "lost": "missing",
     "duplicated": "duplicated",
     "ended by": "ended",
 }
