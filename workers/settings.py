@@ -243,7 +243,13 @@ def _from_file(path: str | None) -> dict[str, str]:
         raise SettingsError("TOWER_CONFIG", f"cannot be read: {error}") from None
     except ValueError as error:
         raise SettingsError("TOWER_CONFIG", f"{path} is no TOML: {error}") from None
-    return dict(_flat(PREFIX, content))
+    found = dict(_flat(PREFIX, content))
+    for name in sorted(OTHER_VARIABLES & found.keys()):
+        # supervisord never sees the file: the pool would keep its size without a word.
+        raise SettingsError(
+            name, "is read from the environment only; take it out of the file TOWER_CONFIG names"
+        )
+    return found
 
 
 def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -320,6 +320,13 @@ class TestFile:
 
         assert caught.value.option == "TOWER_TOPPIC"
 
+    @pytest.mark.parametrize("key", ["workers", "config"])
+    def test_what_only_the_environment_is_asked_for_is_refused(self, tmp_path: Path, key: str) -> None:
+        with pytest.raises(SettingsError) as caught:
+            self.read(tmp_path, f'{key} = "5"')
+
+        assert caught.value.option == f"TOWER_{key.upper()}"
+
 
 def test_no_two_options_share_a_variable() -> None:
     names = [variable(option) for option in options()]
