@@ -14,6 +14,9 @@ from workers.types import Partition
 #: Seconds between two versions of the state file.
 WRITE_S = 1.0
 
+#: How `why` begins where the file could not be written.
+UNWRITTEN = "state file: "
+
 
 class State:
     """The worker's own account, per partition: consumed = written + dead-lettered + uncommitted.
@@ -103,6 +106,8 @@ class State:
         try:
             draft.write_text(json.dumps(whole))
             draft.replace(self._file)
+            if self.why.startswith(UNWRITTEN):
+                self.why = ""
         except OSError as error:
             # A full disk must not stop the records; the heartbeat grows old, which status shows.
-            self.why = self.why or f"state file: {error.strerror}"
+            self.why = self.why or f"{UNWRITTEN}{error.strerror}"

@@ -74,6 +74,12 @@ def test_a_full_disk_does_not_stop_the_records(tmp_path: Path) -> None:
 
     assert "state file" in state.why
 
+    file.parent.mkdir()
+    state.write(content, 1.0)
+    state.write(content, 2.0)
+
+    assert read(file)["why"] == ""
+
 
 def test_no_file_is_kept_where_none_is_wanted() -> None:
     State(None, 0).write(lambda: pytest.fail("asked for nothing"), 0.0, force=True)
