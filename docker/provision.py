@@ -20,11 +20,13 @@ from urllib.parse import urlencode
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-#: Each topic's partitions and what it needs beside two copies in sync. A dead letter is the message as it
-#: came, with headers: it has to fit where the message did, and `resource` takes 1 MB unless told otherwise.
+#: A dead letter is the message as it came, with headers: it has to fit where the message did, and
+#: `resource` takes 1 MB unless told otherwise. Kept for a month, to be looked at and sent back.
+DEAD_LETTERS = {"cleanup.policy": "delete", "max.message.bytes": "20971520", "retention.ms": "2592000000"}
+#: Each topic's partitions and what it needs beside two copies in sync.
 TOPICS: tuple[tuple[str, int, dict[str, str]], ...] = (
     ("resource", 3, {}),
-    ("resource.dlq", 1, {"max.message.bytes": "20971520"}),
+    ("resource.dlq", 1, DEAD_LETTERS),
 )
 RETENTION_POLICY = "autogen"
 #: Seconds that Kafka may take until it can make a topic with all its copies.

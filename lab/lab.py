@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 TOPIC = "resource"
 DEAD_LETTER_TOPIC = "resource.dlq"
+#: A dead letter is a whole record and its headers: it must fit where the record did. Kept for a month, to
+#: be looked at and sent back.
+DEAD_LETTER_CONFIG = {
+    "cleanup.policy": "delete",
+    "max.message.bytes": "20971520",
+    "retention.ms": str(30 * 86_400_000),
+}
 PARTITIONS = 3
 #: Seconds to wait for another command on the same data folder.
 LOCK_S = 300.0
@@ -133,8 +140,7 @@ class Lab:
             Provisioner(self.influxdb, self.secrets).run()
             step.note("topics")
             self.topics.create(TOPIC, PARTITIONS)
-            # A dead letter is a whole record and its headers: it must fit where the record did.
-            self.topics.create(DEAD_LETTER_TOPIC, 1, config={"max.message.bytes": "20971520"})
+            self.topics.create(DEAD_LETTER_TOPIC, 1, config=DEAD_LETTER_CONFIG)
             self.topics.protect_offsets()
 
     # --- its parts --------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from workers.commands.provision_kafka import LETTER_BYTES
+from workers.commands.provision_kafka import LARGEST_LETTER_BYTES
 from workers.settings import load, options
 
 ROOT = Path(__file__).parents[2]
@@ -69,8 +69,8 @@ def test_the_dead_letters_take_as_much_as_provision_lets_them_and_the_producer_s
 
     assert largest is not None
     assert sent is not None
-    assert int(largest.group(1)) == LETTER_BYTES
-    assert int(sent.group(1)) > LETTER_BYTES
+    assert int(largest.group(1)) == LARGEST_LETTER_BYTES
+    assert int(sent.group(1)) > LARGEST_LETTER_BYTES
 
 
 def test_the_workers_settings_are_valid(tmp_path: Path) -> None:

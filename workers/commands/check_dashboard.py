@@ -4,15 +4,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from workers.commands.finding import Finding, fail, ok, warn
+from workers.commands.finding import PROVISION, Finding, fail, ok, warn
 from workers.commands.influxdb import Answer, Influxdb, basic, series
 from workers.commands.show import age
 from workers.settings import Settings
 
 #: Seconds a point may lie in the future before it is worth a word.
 FUTURE_S = 60.0
-
-PROVISION = "`python -m workers provision` with an admin token makes it"
 
 
 def mapping(influxdb: Influxdb, settings: Settings, look: str) -> Finding:

@@ -1,10 +1,10 @@
-"""Checks of the way to InfluxDB: server, rights, mapping, types."""
+"""Checks of the way to InfluxDB: server, clock, rights."""
 
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
-from workers.commands.finding import Finding, fail, ok, warn
+from workers.commands.finding import PROVISION, Finding, fail, ok, warn
 from workers.commands.influxdb import Answer, Influxdb, basic, token
 from workers.commands.show import age
 from workers.errors import CommandError
@@ -12,9 +12,6 @@ from workers.settings import Settings
 
 #: Seconds two clocks may differ. `Date` has whole seconds, so less cannot be told.
 SKEW_S = 5.0
-
-
-PROVISION = "`python -m workers provision` with an admin token makes it"
 
 
 def server(influxdb: Influxdb, settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Checks of the way to Kafka: brokers, topics, group."""
+"""Checks of the way to Kafka: brokers, the addresses they advertise, group."""
 
 from collections.abc import Callable, Iterator, Mapping
 

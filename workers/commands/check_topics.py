@@ -8,7 +8,7 @@ from workers.commands.show import age
 from workers.settings import Settings
 
 #: Bytes of a dead letter besides its record: headers, and what Kafka puts around both.
-LETTER_BYTES = 2_048
+BESIDES_BYTES = 2_048
 
 
 def topic(cluster: Cluster, settings: Settings, workers: int) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ def dead_letters(cluster: Cluster, settings: Settings) -> Iterator[Finding]:
         return
     config = cluster.config(name)
     largest = int(config.get("max.message.bytes", "0"))
-    needed = int(cluster.config(settings.topic).get("max.message.bytes", "0")) + LETTER_BYTES
+    needed = int(cluster.config(settings.topic).get("max.message.bytes", "0")) + BESIDES_BYTES
     kept_ms = int(config.get("retention.ms", "-1"))
     kept = "for ever" if kept_ms < 0 else f"for {age(kept_ms / 1000)}"
     text = f"takes {largest:,} bytes, kept {kept}"

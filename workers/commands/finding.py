@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+#: What to do where something of InfluxDB is missing.
+PROVISION = "`python -m workers provision` with an admin token makes it"
+
 
 class Level(StrEnum):
     """How much it matters."""

@@ -60,8 +60,10 @@ def provision(
 ) -> None:
     """Make what is missing: topic, dead-letter topic, bucket, DBRP mapping, v1 user, the workers' token.
 
-    The names are those of the settings, and those are the lab's unless set. What is there stays; running
-    this again is harmless. InfluxDB has to be 2.x and to have an admin token already.
+    The names are those of the settings, and those are the lab's unless set. What is there keeps its
+    records, partitions and rights; settings of a topic that would lose or hold up records are mended, and
+    a v1 user with another password gets the one given. Running this again is harmless. InfluxDB has to be
+    2.x and to have an admin token already.
 
     Exit codes: 0 all is there, 1 something could not be made, 78 an option has to be changed.
     """

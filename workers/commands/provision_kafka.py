@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from workers.commands.check_topics import BESIDES_BYTES
 from workers.commands.cluster import Cluster
 from workers.commands.step import Done, Step
 from workers.errors import CommandError
@@ -10,8 +11,8 @@ from workers.settings import Settings
 #: Copies of each partition, where there are so many brokers: the lab's number.
 COPIES = 3
 
-#: Bytes of the largest dead letter: above `message.max.bytes` of the producer that keeps them (kafka.py).
-LETTER_BYTES = 20_971_520
+#: Bytes that the dead letters' topic takes at least; their producer itself has no limit (kafka.py).
+LARGEST_LETTER_BYTES = 20_971_520
 
 #: Milliseconds that dead letters are kept: a month to look at them and send them back.
 KEPT_MS = 30 * 86_400_000
@@ -34,12 +35,13 @@ def topics(cluster: Cluster, settings: Settings, partitions: int, copies: int | 
     if wanted > brokers:
         raise CommandError(f"--replication {wanted} needs {wanted} brokers, and there are {brokers}")
     sure = {"min.insync.replicas": in_sync(wanted)}
+    yield _topic(cluster, settings.topic, partitions, wanted, sure)
+    largest = int(cluster.config(settings.topic).get("max.message.bytes", "0"))
     kept = {
         "cleanup.policy": "delete",
-        "max.message.bytes": str(LETTER_BYTES),
+        "max.message.bytes": str(max(LARGEST_LETTER_BYTES, largest + BESIDES_BYTES)),
         "retention.ms": str(KEPT_MS),
     }
-    yield _topic(cluster, settings.topic, partitions, wanted, sure)
     yield _topic(cluster, settings.dead_letter_topic, 1, wanted, sure | kept)
 
 
