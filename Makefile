@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: help install demo lab-up lab-down check test faults soak docker-check bench
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## make .venv with the locked versions of everything
 
@@ -29,7 +29,7 @@ demo: $(INSTALLED) ## the whole chain on this machine, counted record by record 
 	@$(BIN)/python -m lab demo $(if $(KEEP),--keep)
 
 lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY=cluster for three brokers)
-	@$(BIN)/python -m lab up --topology $(or $(TOPOLOGY),single)
+	@$(BIN)/python -m lab up $(if $(TOPOLOGY),--topology $(TOPOLOGY))
 
 lab-down: $(INSTALLED) ## stop them
 	@$(BIN)/python -m lab down
@@ -44,7 +44,7 @@ test: check ## everything CI runs: check, integration and the quick fault tests
 	@$(BIN)/pytest -q tests/integration
 	@$(BIN)/pytest -q -m quick tests/faults
 
-soak: $(INSTALLED) ## all faults together, one every 15 s: MINUTES=60, SEED=…
+soak: $(INSTALLED) ## eighteen kinds of faults at random, one every 15 s: MINUTES=60, SEED=…
 	@MINUTES=$(or $(MINUTES),60) ONLY=31 $(BIN)/pytest -q -s tests/faults
 
 faults: $(INSTALLED) ## all 31 faults on the cluster (ONLY=8,15,22 some of them, SEED=… again the same)

@@ -56,6 +56,7 @@ class Delivery:
         sink: Where the lines go.
         wait: How to wait between two tries.
         reread: Reads the credentials again after they were refused.
+        repeats: Where refusals and outages are logged.
 
     Attributes:
         writes: Requests that were answered 204.

@@ -9,7 +9,8 @@ TowerError
 │   ├── Misconfigured      keep the data, say what to fix, probe slowly: 401, 403, 404
 │   ├── Refused            find the lines that are to blame: 400, 422
 │   └── TooLarge           send less at once: 413, or a write that took too long
-└── DrainExpired           the time to finish in is over: drop what is not committed
+└── DrainExpired           the time to finish in is over, or another worker has this one's place: drop what
+                           is not committed
 """
 
 

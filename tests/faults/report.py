@@ -159,7 +159,9 @@ def table(results: Sequence[Mapping[str, Any]]) -> Table:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path), default=RESULTS)
-@click.option("--write", is_flag=True, help="Make docs/faults.md and docs/faults.json.")
+@click.option(
+    "--write", is_flag=True, help="Make docs/faults.md and docs/faults.json, and the table of README.md."
+)
 def main(file: Path, write: bool) -> None:
     """Print the newest result of each fault in FILE; exit code 1 where one failed or is missing."""
     results = newest(load(file))

@@ -1,4 +1,4 @@
-"""All faults together, drawn at random from a seed, one every 15 seconds under load."""
+"""Eighteen kinds of faults, drawn at random from a seed, one every 15 seconds under load."""
 
 import os
 import random
