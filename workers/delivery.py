@@ -57,6 +57,7 @@ class Delivery:
         wait: How to wait between two tries.
         reread: Reads the credentials again after they were refused.
         repeats: Where refusals and outages are logged.
+        report: Called after each write that was answered 204.
 
     Attributes:
         writes: Requests that were answered 204.
@@ -72,6 +73,8 @@ class Delivery:
         wait: Wait,
         reread: Callable[[], bool],
         repeats: Repeats,
+        *,
+        report: Callable[[], None] = lambda: None,
     ) -> None:
         self.writes = self.lines = self.retries = self.refusals = 0
         self._settings = settings
@@ -79,6 +82,7 @@ class Delivery:
         self._wait = wait
         self._reread = reread
         self._repeats = repeats
+        self._report = report
         self._backoff = Backoff(settings.retry_max_s)
         #: Lines sent at once; shrinks where InfluxDB or the way to it cannot take a whole batch in time.
         self._room = settings.batch_lines
@@ -129,6 +133,8 @@ class Delivery:
                 self.writes += 1
                 self.lines += len(piece)
                 self._backoff.reset()
+                # A batch that goes in many pieces on a slow way takes long, and its worker is alive.
+                self._report()
         if self._room == room:
             # Grows after a whole batch went through, not within one: a server's limit stays where it is,
             # and each batch would find it anew.

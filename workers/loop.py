@@ -38,14 +38,20 @@ class Loop:
         settings: All of them.
         state: The worker's account.
         clock: Monotonic seconds.
+        alive: Called in each round.
     """
 
     def __init__(
-        self, settings: Settings, state: State, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        state: State,
+        clock: Callable[[], float] = time.monotonic,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._state = state
         self._clock = clock
+        self._alive = alive
         self._log = logging.getLogger("tower.loop")
         self._batch = Batch()
         self._ends: dict[Partition, int] = {}
@@ -57,7 +63,9 @@ class Loop:
         self._encoder = Encoder(settings)
         self._translator = Translator(settings, self._encoder)
         self._writer = Writer(settings)
-        self._delivery = Delivery(settings, self._writer, self.wait, self._reread, Repeats(self._log))
+        self._delivery = Delivery(
+            settings, self._writer, self.wait, self._reread, Repeats(self._log), report=self._report
+        )
         self._dead_letters = DeadLetters(settings, self.wait)
         self._consumer = GroupConsumer(settings, self._revoked)
 
@@ -215,6 +223,7 @@ class Loop:
         self._consumer.close()
 
     def _report(self, force: bool = False) -> None:
+        self._alive()
         self._state.write(self._content, self._clock(), force)
 
     def _content(self) -> dict[str, Any]:

@@ -58,10 +58,12 @@ def _run(settings: Settings) -> None:
     # Imported here so that a wrong option is told without loading the Kafka client.
     from workers.loop import Loop  # noqa: PLC0415
     from workers.state import State  # noqa: PLC0415
+    from workers.watchdog import ROUND_S, Watchdog  # noqa: PLC0415
 
     number = settings.worker or 0
     state = State(settings.run_dir / f"worker-{number}.json", number)
-    loop = Loop(settings, state)
+    watchdog = Watchdog(ROUND_S + settings.influxdb_timeout_s)
+    loop = Loop(settings, state, alive=watchdog.feed)
     _on_stop(loop.stop)
     garbage.settle()
     loop.run()

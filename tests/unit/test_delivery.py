@@ -43,7 +43,12 @@ class Bench:
         self.wait = FakeWait()
         self.clock = FakeClock()
         repeats = Repeats(logging.getLogger("tower.loop"), self.clock)
-        self.delivery = Delivery(fakes.settings(**options), sink, self.wait, reread, repeats)
+        self.reports = 0
+        made = fakes.settings(**options)
+        self.delivery = Delivery(made, sink, self.wait, reread, repeats, report=self._count)
+
+    def _count(self) -> None:
+        self.reports += 1
 
     def deliver(self, batch: Batch) -> None:
         self.delivery.deliver(batch, TIMEOUT_S)
@@ -356,6 +361,13 @@ class TestTooLarge:
         bench.deliver(batch_of(5_000))
 
         assert len(bench.wait.asked) == 12
+
+    def test_a_batch_in_many_pieces_tells_of_itself_after_each(self) -> None:
+        bench = Bench(FakeSink(fakes.limited(500)))
+
+        bench.deliver(batch_of(64))
+
+        assert bench.reports == bench.delivery.writes > 1
 
     def test_a_413_needs_no_wait(self) -> None:
         bench = Bench(FakeSink(fakes.limited(500)))
