@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import threading
 import time
 from typing import Any
 
@@ -54,7 +55,7 @@ class TopicId:
             try:
                 found = self._describe(min(TRY_S, left))
             except (KafkaException, TimeoutError) as error:
-                self._client = None
+                self._drop()
                 why = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
                 self._repeats.warning("topic id", "Kafka: the topic's id is not told yet: %s", why)
                 time.sleep(min(PAUSE_S, left))
@@ -73,6 +74,11 @@ class TopicId:
         if str(version()) in HOARDING:
             ctypes.pythonapi.Py_DecRef(ctypes.py_object(found))
         return found
+
+    def _drop(self) -> None:
+        """Let go of the client, in a thread: it ends when all of its own have, and the loop cannot wait."""
+        last, self._client = [self._client], None
+        threading.Thread(target=last.clear, daemon=True).start()
 
     def _known(self, found: Any) -> str:
         if found is not None and (found.get_most_significant_bits() or found.get_least_significant_bits()):
