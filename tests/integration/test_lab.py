@@ -404,8 +404,10 @@ def test_nothing_outlives_a_program_that_was_killed(tmp_path: Path) -> None:
 
 
 def demo(folder: Path) -> subprocess.Popen[str]:
+    # As in a terminal, also where whoever runs the tests ignores a signal, as nohup does.
+    command = ["env", "--default-signal", sys.executable, "-m", "lab", "demo"]
     return subprocess.Popen(
-        [sys.executable, "-m", "lab", "demo", "--records", "1000", "--seconds", "4"],
+        [*command, "--records", "1000", "--seconds", "4"],
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
