@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -18,10 +19,11 @@ from lab.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 #: Seconds a server has after SIGTERM before SIGKILL follows.
 STOP_S = 20.0
+#: Seconds until all threads of a server have to have stopped after SIGSTOP.
+FREEZE_S = 5.0
 #: Two readings of one process's start differ by rounding only: the kernel counts in 10 ms ticks.
 SAME_START_S = 0.05
 
@@ -183,8 +185,16 @@ class Server:
         self._record.unlink(missing_ok=True)
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): its connections stay open and nothing is answered."""
-        self._must_run().suspend()
+        """Freeze it (SIGSTOP): its connections stay open and nothing is answered.
+
+        Raises:
+            LabError: it does not run, or goes on for `FREEZE_S`.
+        """
+        process = self._must_run()
+        process.suspend()
+        # A thread stops when it next enters the kernel; until then it may answer once more.
+        if not wait_until(lambda: _is_frozen(process.pid), FREEZE_S, 0.005):
+            raise LabError(f"{self.name} could not be frozen: some of its threads go on")
 
     def resume(self) -> None:
         """Let a paused server go on (SIGCONT)."""
@@ -231,6 +241,17 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
         for caught in came[:1]:
             signal.raise_signal(caught)
+
+
+def _is_frozen(pid: int) -> bool:
+    """Whether each thread of a process is stopped; True where there is no /proc to tell."""
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        # A thread that has just ended is stopped enough.
+        with contextlib.suppress(OSError):
+            state = stat.read_text().rpartition(")")[2].split()[0]
+            if state not in {"T", "t", "Z", "X"}:
+                return False
+    return True
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, interval_s: float = 0.1) -> bool:
