@@ -60,11 +60,11 @@ class Server:
 
     def start(self) -> None:
         """Start it, unless it runs; does not wait until it serves."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.name} is known by its record alone, which is enough to end it")
 
     def serving(self, timeout_s: float = 1.0) -> bool:
         """Whether it answers a request within `timeout_s` seconds."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.name} is known by its record alone, which is enough to end it")
 
     @property
     def log(self) -> Path:
@@ -193,7 +193,7 @@ class Server:
         process = self._must_run()
         process.suspend()
         # A thread stops when it next enters the kernel; until then it may answer once more.
-        if not wait_until(lambda: _is_frozen(process.pid), FREEZE_S, 0.005):
+        if not wait_until(lambda: is_frozen(process.pid), FREEZE_S, 0.005):
             raise LabError(f"{self.name} could not be frozen: some of its threads go on")
 
     def resume(self) -> None:
@@ -243,7 +243,7 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(caught)
 
 
-def _is_frozen(pid: int) -> bool:
+def is_frozen(pid: int) -> bool:
     """Whether each thread of a process is stopped; True where there is no /proc to tell."""
     for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
         # A thread that has just ended is stopped enough.

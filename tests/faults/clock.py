@@ -14,7 +14,9 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
-#: Seconds until a stopped process stands still, and outside of what is written over.
+from lab.process import is_frozen, wait_until
+
+#: Seconds until a stopped process stands still, and outside of code that is written over.
 STILL_S = 5.0
 
 #: A library that waits for a time of the wall clock in the kernel, through the function below.
@@ -76,7 +78,7 @@ class Clock:
 
     Raises:
         NotImplementedError: The processor is no x86-64, or the kernel's vDSO has no room for the code.
-        TimeoutError: The process does not stand still outside of the vDSO.
+        TimeoutError: The process does not stand still, outside of the vDSO where its code is written.
     """
 
     def __init__(self, pid: int) -> None:
@@ -103,7 +105,6 @@ class Clock:
                 GETTIMEOFDAY, places["__vdso_gettimeofday"][0], self._seconds
             ),
             places["__vdso_time"][0]: assemble(TIME, places["__vdso_time"][0], self._seconds),
-            self._seconds: bytes(8),
         }
         slot = self._waiter()
         if slot:
@@ -112,11 +113,18 @@ class Clock:
             if way != round_:
                 pieces |= {original: way, slot: round_}
             pieces[wait] = assemble(TIMEDWAIT, wait, self._seconds, original)
-        self._write(pieces)
+        # Where a clock was before, the code is there already: nothing has to stay out of it.
+        fresh = {at: code for at, code in pieces.items() if self._read(at, len(code)) != code}
+        if fresh:
+            self._write(fresh | {self._seconds: bytes(8)}, code=True)
+        else:
+            self.skew(0)
 
     def skew(self, seconds: int) -> None:
         """Let its wall clock differ from the machine's by so many seconds from now on."""
-        self._write({self._seconds: struct.pack("<q", seconds)})
+        # Data: a thread may be stopped within the code that reads it. One that asks for the time again and
+        # again is hardly ever stopped anywhere else, since the code asks the kernel from there.
+        self._write({self._seconds: struct.pack("<q", seconds)}, code=False)
 
     def back(self) -> None:
         """Let its wall clock be the machine's again. A process that has ended needs nothing."""
@@ -150,13 +158,14 @@ class Clock:
                     return int(library.start + each["r_offset"])
         raise NotImplementedError(f"{WAITER} does not wait by {WAIT}")
 
-    def _write(self, pieces: dict[int, bytes]) -> None:
-        """Write into a process that stands still, with no thread inside the vDSO."""
+    def _write(self, pieces: dict[int, bytes], *, code: bool) -> None:
+        """Write into a process that stands still; code, with no thread inside the vDSO."""
         deadline = time.monotonic() + STILL_S
         while True:
             os.kill(self.pid, signal.SIGSTOP)
             try:
-                if self._is_still():
+                still = wait_until(lambda: is_frozen(self.pid), 1, 0.001)
+                if still and not (code and self._is_inside()):
                     with open(f"/proc/{self.pid}/mem", "r+b", buffering=0) as memory:
                         for at, data in pieces.items():
                             os.pwrite(memory.fileno(), data, at)
@@ -164,17 +173,14 @@ class Clock:
             finally:
                 os.kill(self.pid, signal.SIGCONT)
             if time.monotonic() > deadline:
-                raise TimeoutError(f"process {self.pid} does not stand still outside of the vDSO")
+                raise TimeoutError(
+                    f"process {self.pid} does not stand still{' outside of the vDSO' * code}"
+                )
             time.sleep(0.005)
 
-    def _is_still(self) -> bool:
-        """Whether all of its threads are stopped outside of the vDSO."""
-        deadline = time.monotonic() + 1
-        tasks = Path(f"/proc/{self.pid}/task")
-        while any((each / "stat").read_text().rpartition(") ")[2][0] != "T" for each in tasks.iterdir()):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.001)
+    def _is_inside(self) -> bool:
+        """Whether one of its threads, all stopped, would go on inside the vDSO."""
         # The last word is where the thread goes on; for one in a system call, where it returns to.
-        places = [int((each / "syscall").read_text().split()[-1], 16) for each in tasks.iterdir()]
-        return not any(self._vdso.start <= each < self._vdso.end for each in places)
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/syscall")
+        places = [int(each.read_text().split()[-1], 16) for each in tasks]
+        return any(self._vdso.start <= each < self._vdso.end for each in places)
