@@ -79,7 +79,8 @@ def run(
         "rows": rows,
         "left_out": left_out,
         # Tower's own account; a peer's is in its row.
-        **{name: rows[0][key] for name, key in (("lost", "missing"), ("duplicated", "duplicated"))},
+        "lost": rows[0]["missing"] or 0,
+        "duplicated": rows[0]["duplicated"],
         "machine": machine(),
         "versions": versions(rig.lab),
     }

@@ -24,6 +24,7 @@ def made(workers: float = 2.0, influxd: float = 20.0) -> Drain:
 
 
 BEST = Ceiling(1_000_000, 10.0, 100_000.0, 20.0, 10_000, 2)
+MACHINE_OF_A_RUN = {"cores": 2, "cpu": "a processor", "memory_gb": 25.3, "system": "Linux 6"}
 SHAPE = {"form": "json", "devices": 1, "bytes": 170, "bad": 0.0, "seed": 1, "step_ms": 1.0, "unit": "ms"}
 
 
@@ -89,8 +90,9 @@ def test_an_account_that_holds_says_so() -> None:
 
 
 def test_the_documents_table_says_what_is_short_and_where_it_was_measured() -> None:
-    machine = {"cores": 2, "cpu": "a processor", "memory_gb": 25.3, "system": "Linux 6"}
-    found = throughput(overhead_ratio=0.25, machine=machine, versions={"python": "3.11", "kafka": "4.2.0"})
+    found = throughput(
+        overhead_ratio=0.25, machine=MACHINE_OF_A_RUN, versions={"python": "3.11", "kafka": "4.2.0"}
+    )
 
     text = everything([found])
 
@@ -100,3 +102,20 @@ def test_the_documents_table_says_what_is_short_and_where_it_was_measured() -> N
     )
     assert "| lost and duplicated | 0 | ≤ 0 | reached |" in text
     assert "2 cores (a processor), 25.3 GB, Linux 6; python 3.11, kafka 4.2.0." in text
+
+
+def test_what_a_peer_lost_stands_in_its_row() -> None:
+    row = {
+        "records_per_s": 5.0,
+        "cpu_us_per_record": 2.0,
+        "peak_rss_mb": 9.0,
+        "duplicated": 0,
+        "ended": ".",
+    }
+    rows = [row | {"name": name, "missing": missing} for name, missing in (("a", 7), ("b", None))]
+    result = {"kind": "compare", "rows": rows, "left_out": {}, "machine": MACHINE_OF_A_RUN, "versions": {}}
+
+    table = [line.split(" | ") for line in everything([result]).splitlines() if line.count("|") == 9]
+
+    place = table[0].index("lost")
+    assert [cells[place] for cells in table if cells[0] in {"| a", "| b"}] == ["7", "-"]
