@@ -43,7 +43,3 @@ class Watchdog:
         if now - self._fed >= FEED_S:
             self._fed = now
             faulthandler.dump_traceback_later(self._most_s, exit=True, file=self._file)
-
-    def close(self) -> None:
-        """Watch no longer."""
-        faulthandler.cancel_dump_traceback_later()
