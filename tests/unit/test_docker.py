@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from workers.commands.provision_kafka import LARGEST_LETTER_BYTES
+from lab.lab import DEAD_LETTER_CONFIG
+from workers.commands.provision_kafka import KEPT_MS, LARGEST_LETTER_BYTES
+from workers.kafka import PRODUCER
 from workers.settings import load, options
 
 ROOT = Path(__file__).parents[2]
@@ -63,14 +65,20 @@ def test_kafka_keeps_three_copies_of_which_two_are_in_sync() -> None:
         assert f'  KAFKA_{name}: "{value}"\n' in COMPOSE
 
 
-def test_the_dead_letters_take_as_much_as_provision_lets_them_and_the_producer_sends_it() -> None:
-    largest = re.search(r'"max.message.bytes": "(\d+)"', (DOCKER / "provision.py").read_text())
-    sent = re.search(r'"message.max.bytes": ([\d_]+)', (ROOT / "workers" / "kafka.py").read_text())
+def test_the_dead_letters_topic_is_the_same_whoever_makes_it() -> None:
+    found = re.search(r"^DEAD_LETTERS = (\{.+\})$", (DOCKER / "provision.py").read_text(), re.MULTILINE)
 
-    assert largest is not None
-    assert sent is not None
-    assert int(largest.group(1)) == LARGEST_LETTER_BYTES
-    assert int(sent.group(1)) > LARGEST_LETTER_BYTES
+    assert found is not None
+    assert json.loads(found.group(1)) == DEAD_LETTER_CONFIG
+    assert {
+        "cleanup.policy": "delete",
+        "max.message.bytes": str(LARGEST_LETTER_BYTES),
+        "retention.ms": str(KEPT_MS),
+    } == DEAD_LETTER_CONFIG
+
+
+def test_the_dead_letters_producer_sends_what_their_topic_takes() -> None:
+    assert int(PRODUCER["message.max.bytes"]) > LARGEST_LETTER_BYTES
 
 
 def test_the_workers_settings_are_valid(tmp_path: Path) -> None:

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from workers.commands.cluster import Cluster, Part
 from workers.commands.finding import Finding, fail, ok, warn
+from workers.commands.letters import BESIDES_BYTES
 from workers.commands.show import age
 from workers.settings import Settings
-
-#: Bytes of a dead letter besides its record: headers, and what Kafka puts around both.
-BESIDES_BYTES = 2_048
 
 
 def topic(cluster: Cluster, settings: Settings, workers: int) -> Iterator[Finding]:

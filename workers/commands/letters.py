@@ -9,6 +9,9 @@ from workers.commands.reader import Reader
 from workers.log import printable
 from workers.types import NO_TIMESTAMP, Message
 
+#: Bytes of a dead letter besides its record: headers, and what Kafka puts around both.
+BESIDES_BYTES = 2_048
+
 #: Characters of a payload that are shown.
 SHOWN = 2_000
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from workers.commands.check_topics import BESIDES_BYTES
 from workers.commands.cluster import Cluster
+from workers.commands.letters import BESIDES_BYTES
 from workers.commands.step import Done, Step
 from workers.errors import CommandError
 from workers.settings import Settings
