@@ -30,6 +30,7 @@ def test_each_of_100_000_records_of_foreign_producers_is_one_point(
         # Half of the console producer's records have a key and a header, as its parse options read them.
         lines = [b"h:%d\tk%d\t%s" % (seq, seq % 7, record(seq)) for seq in range(first, first + EACH)]
         sample.write_bytes(b"\n".join(lines) + b"\n")
+        # Unformatted: an option and its value stay together.
         argv, environment = made.lab.java_command(
             "org.apache.kafka.tools.ConsoleProducer",
             "--bootstrap-server", bootstrap, "--topic", made.name, "--compression-codec", codec,

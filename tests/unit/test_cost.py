@@ -41,6 +41,7 @@ needs_kernel = pytest.mark.skipif(not kernel.BUILT, reason="installed without a 
 def records(kind: str) -> list[dict[str, Any]]:
     made = []
     for place in range(RECORDS):
+        # Unformatted: one field a line would hide the test behind its record.
         numbers = {
             "memory": 5_000_000 + place, "tx": place * 1000, "rx": place, "CPU_Usage": place / 100,
             "tx_dropped": 0, "rx_dropped": 0, "rxError": 0, "txError": place % 3, "disk": 70_000 + place,

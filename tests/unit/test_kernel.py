@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 needs_kernel = pytest.mark.skipif(not kernel.BUILT, reason="installed without a C compiler")
 
-#: What the lab's Fluentd sends, in each form it comes in.
+#: What the lab's Fluentd sends, in each form it comes in. Unformatted, here and below: one field a line
+#: would fill a page with a dozen numbers.
 LAB = {
     "memory": 5_123_456, "tx": 123_456, "rx": 99, "CPU_Usage": 12.5, "tx_dropped": 0, "rx_dropped": 0,
     "rxError": 0, "txError": 1, "disk": 70_123, "timestamp": NOW, "ip": "192.168.0.7",
