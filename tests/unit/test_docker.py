@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.lab import DEAD_LETTER_CONFIG
 from workers.commands.provision_kafka import KEPT_MS, LARGEST_LETTER_BYTES
 from workers.kafka import PRODUCER
-from workers.settings import load, options
+from workers.settings import load
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -164,13 +164,3 @@ def test_the_options_the_image_changes_are_in_supervisor_conf() -> None:
 
     for option in ("stdout_logfile", "stdout_logfile_maxbytes", "stdout_logfile_backups"):
         assert re.findall(rf"^{option}=", conf, re.MULTILINE) == [f"{option}="]
-
-
-def test_the_dashboard_asks_for_the_fields_the_lab_has() -> None:
-    dashboard = json.loads((DOCKER / "chronograf" / "labs.dashboard").read_text())
-    queries = [query["query"] for cell in dashboard["cells"] for query in cell["queries"]]
-    fields = {name for query in queries for name in re.findall(r'AS "(\w+)"', query)}
-    known = {option.name: option.metadata["default"] for option in options()}
-
-    assert all('FROM "Labs"."autogen"."labs"' in query for query in queries)
-    assert fields == set(known["number_fields"].split(","))
