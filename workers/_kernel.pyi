@@ -16,7 +16,7 @@ class Kernel:
         partitions: int,
         partition_type: type[Partition],
         tag_count: int,
-        fields: Sequence[tuple[bytes, int, int, bytes]],
+        fields: Sequence[tuple[bytes, int, int, int, bytes]],
         name_of: Callable[[str], bytes | None],
         head_of: Callable[[tuple[str | None, ...]], bytes | None],
     ) -> None: ...

@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from workers import escape, times
 from workers.errors import RecordError
 from workers.identity import Identity
+from workers.rename import Rename
 from workers.settings import Settings
 from workers.types import Nanoseconds, Reason, Untyped
 from workers.values import RESERVED
@@ -45,7 +46,12 @@ class Encoder:
         self._identity = Identity(settings.identity_partitions)
         self._window_ns = settings.time_window_s * times.SECOND
         self._tag_fields = settings.tag_fields
-        self._numbers = frozenset(settings.number_fields)
+        self._rename = Rename(settings.rename)
+        # A field that could not take its new name is as much a number under its own: sent as text by one
+        # record and bare by the next, it would change its type.
+        self._numbers = frozenset(settings.number_fields).union(
+            name for name, new in settings.rename if new in settings.number_fields
+        )
         self._measurement = escape.measurement(settings.measurement)
         self._constant = {key: escape.tag(value) for key, value in settings.tags}
         self._heads: dict[tuple[Any, ...], str] = {}
@@ -71,10 +77,8 @@ class Encoder:
         Raises:
             RecordError: The record cannot become a point.
         """
-        moment, read = self._moment(record, kafka_ms)
-        values = self._flat(record)
-        for name in read:
-            values.pop(name, None)
+        values = self._rename.apply(self._flat(record))
+        moment = self._moment(values, kafka_ms)
         tags = tuple([values.pop(key, None) for key in self._tag_fields])
         # Kept are heads of text alone, and no other type's value equals text: 7 is not found as "7" is.
         head = self._heads.get(tags) or self.head(tuple(map(self._tag, tags)))
@@ -87,34 +91,32 @@ class Encoder:
         except UnicodeEncodeError:
             raise RecordError(Reason.TEXT, "half a surrogate pair") from None
 
-    def _moment(self, record: Mapping[Any, Any], kafka_ms: int | None) -> tuple[times.Moment, list[str]]:
-        """The record's time, or Kafka's, and the fields that were read for it."""
-        read: list[str] = []
+    def _moment(self, values: dict[str, Any], kafka_ms: int | None) -> times.Moment:
+        """The record's time, or Kafka's; takes the fields that were read for it out of `values`."""
         for name in self._settings.time_fields:
-            if name not in record:
+            if name not in values:
                 continue
-            read.append(name)
-            moment = times.parse(record[name])
+            moment = times.parse(values.pop(name))
             if moment is None:
                 self.left_out += 1
             elif kafka_ms is None or abs(moment.ns - kafka_ms * times.MILLISECOND) <= self._window_ns:
-                return moment, read
+                return moment
             else:
                 self.disbelieved += 1
                 break
         if kafka_ms is None:
             raise RecordError(Reason.NO_TIME, "neither the record nor Kafka tells a time")
-        return times.from_milliseconds(kafka_ms), read
+        return times.from_milliseconds(kafka_ms)
 
     def _flat(self, record: dict[Any, Any]) -> dict[str, Any]:
-        """All fields on one level, in a dict of their own."""
+        """All fields on one level."""
         # Most records are flat, which a set tells without a look at each field from here.
         if (
             len(record) <= self._settings.max_fields
             and _NESTED.isdisjoint(map(type, record.values()))
             and _TEXT.issuperset(map(type, record))
         ):
-            return record.copy()
+            return record
         values: dict[str, Any] = {}
         self._flatten("", record.items(), 1, values)
         return values

@@ -6,6 +6,7 @@ is escaped, which head belongs to some tags. Without it, Tower does the same wor
 
 from workers.encoder import Encoder
 from workers.errors import RecordError
+from workers.rename import Rename
 from workers.settings import Settings
 from workers.times import SECOND
 from workers.types import Partition
@@ -19,7 +20,7 @@ except ImportError:  # Installed where no C compiler was.
 BUILT = Kernel is not None
 
 #: Kinds of a field, as in workers/native/names.h.
-NUMBER, TAG, TIME = 1, 2, 3
+OTHER, NUMBER, TAG, TIME = 0, 1, 2, 3
 
 
 def build(settings: Settings, encoder: Encoder) -> "Kernel | None":
@@ -39,16 +40,23 @@ def build(settings: Settings, encoder: Encoder) -> "Kernel | None":
         except UnicodeEncodeError:
             return None
 
-    # What is said of a name last, holds: a field that tells the time is no tag then, and a tag no number.
+    # Later entries win: a field that tells the time is no tag then, and a tag no number.
     kinds = dict.fromkeys(settings.number_fields, (NUMBER, 0))
     kinds |= {name: (TAG, settings.tag_fields.index(name)) for name in settings.tag_fields}
     kinds |= dict.fromkeys(settings.time_fields, (TIME, 0))
-    fields = []
-    for name, (kind, place) in kinds.items():
-        prefix = name_of(name)
+    new_names, groups = dict(settings.rename), Rename(settings.rename).groups()
+    fields: list[tuple[bytes, int, int, int, bytes]] = []
+    firsts: dict[int, int] = {}
+    for name in dict.fromkeys([*kinds, *groups]):
+        # A renamed field is all that its new name says. The kernel leaves a record with two fields of a
+        # group to the encoder, which decides what takes the new name.
+        new_name = new_names.get(name, name)
+        prefix = name_of(new_name)
         if prefix is None:
             return None
-        fields.append((name.encode(), kind, place, prefix))
+        kind, place = kinds.get(new_name, (OTHER, 0))
+        first = firsts.setdefault(groups[name], len(fields)) if name in groups else len(fields)
+        fields.append((name.encode(), kind, place, first, prefix))
     try:
         return Kernel(
             json=settings.format in {"auto", "json"},

@@ -2,17 +2,16 @@
 
 import dataclasses
 import difflib
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workers import values
+from workers import settingsfile, values
 from workers.errors import SettingsError
 from workers.secret import Secret
+from workers.settingsfile import PREFIX
 
-PREFIX = "TOWER_"
 KAFKA_PREFIX = "TOWER_KAFKA_"
 
 #: Variables with the prefix that are read by supervisord or the launcher, not by a worker.
@@ -82,6 +81,13 @@ class Settings:
     measurement: str = _option("labs", values.measurement, "measurement of every point")
     tags: tuple[tuple[str, str], ...] = _option(
         "host=Labs,region=GIST", values.tags, "tags every point gets"
+    )
+    rename: tuple[tuple[str, str], ...] = _option(
+        "free_ram:memory,tx_bytes:tx,rx_bytes:rx,cpu_load:CPU_Usage,tx_drops:tx_dropped,rx_drops:rx_dropped,"
+        "tx_errors:txError,rx_errors:rxError,disk_util:disk,"
+        "cpu:CPU_Usage,txDropped:tx_dropped,rxDropped:rx_dropped",
+        values.renames,
+        "new names for fields of a record; the settings below know a field by its new name",
     )
     tag_fields: tuple[str, ...] = _option(
         "ip,deviceId", values.tag_names, "fields of a record that are tags"
@@ -163,6 +169,7 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     settings = Settings(kafka=_kafka(given), **chosen)
     if settings.topic == settings.dead_letter_topic:
         raise SettingsError("TOWER_DEAD_LETTER_TOPIC", "must not be TOWER_TOPIC: it would be read back")
+    _refuse_old_names(settings)
     if not credentials:
         return settings
     if settings.influxdb_api == "v2" and not settings.influxdb_token:
@@ -192,6 +199,19 @@ def _value(option: dataclasses.Field[Any], given: Mapping[str, str], credentials
         return parse(raw)
     except ValueError as error:
         raise SettingsError(name, str(error)) from None
+
+
+def _refuse_old_names(settings: Settings) -> None:
+    """Refuse a tag, number or time by a name that is renamed: no record would have it."""
+    new_names = dict(settings.rename)
+    for option in ("tag_fields", "number_fields", "time_fields"):
+        for name in getattr(settings, option):
+            if name in new_names and name not in new_names.values():
+                raise SettingsError(
+                    PREFIX + option.upper(),
+                    f"has {name}, which TOWER_RENAME turns into {new_names[name]}: write {new_names[name]} "
+                    f"here, or take {name} out of TOWER_RENAME",
+                )
 
 
 def _secret(name: str, lab: str, given: Mapping[str, str], lines: bool = False) -> Secret:
@@ -233,33 +253,16 @@ def _kafka(given: Mapping[str, str]) -> dict[str, str | Secret]:
 
 
 def _from_file(path: str | None) -> dict[str, str]:
-    """The settings file as if its keys stood in the environment: `topic` is TOWER_TOPIC."""
+    """The settings file's variables, none of which must be read from the environment alone."""
     if not path:
         return {}
-    try:
-        with Path(path).open("rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise SettingsError("TOWER_CONFIG", f"cannot be read: {error}") from None
-    except ValueError as error:
-        raise SettingsError("TOWER_CONFIG", f"{path} is no TOML: {error}") from None
-    found = dict(_flat(PREFIX, content))
+    found = settingsfile.read(path)
     for name in sorted(OTHER_VARIABLES & found.keys()):
         # supervisord never sees the file: the pool would keep its size without a word.
         raise SettingsError(
             name, "is read from the environment only; take it out of the file TOWER_CONFIG names"
         )
     return found
-
-
-def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Tables and dotted keys as variables: `kafka.group.id` is a table in a table to TOML."""
-    for key, value in table.items():
-        name = prefix + key.upper().replace(".", "_")
-        if isinstance(value, dict):
-            yield from _flat(f"{name}_", value)
-        else:
-            yield name, ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _refuse_unknown(given: Mapping[str, str]) -> None:

@@ -104,6 +104,21 @@ def tags(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def renames(raw: str) -> tuple[tuple[str, str], ...]:
+    """`name:new_name` between commas, split at the last colon: a name as it is sent may hold colons."""
+    pairs: dict[str, str] = {}
+    for pair in names(raw):
+        name, _, new = (part.strip() for part in pair.rpartition(":"))
+        if not (name and new):
+            raise ValueError(f"must read name:new_name,name:new_name, not {pair!r}")
+        if name == new:
+            raise ValueError(f"must not rename {name} to itself")
+        if name in pairs:
+            raise ValueError(f"must not rename {name} twice, to {pairs[name]} and to {new}")
+        pairs[name] = new
+    return tuple(pairs.items())
+
+
 def url(raw: str) -> str:
     """The address of an HTTP server, without the slash at its end."""
     # The address may hold a password, so no error repeats it.

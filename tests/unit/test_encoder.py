@@ -320,6 +320,116 @@ class TestTime:
         assert caught.value.reason == Reason.NO_TIME
 
 
+#: One sample of the lab's Pi as Fluentd sends it, as an older sender did, and as the Flume years did.
+SENT = [
+    pytest.param(
+        {
+            "tx_bytes": 11, "rx_bytes": 22, "tx_drops": 0, "rx_drops": 1, "tx_errors": 0, "rx_errors": 0,
+            "cpu_load": "3.80", "free_ram": 16_479_928, "disk_util": 7, "time": "2026-11-26T07:50:00+0900",
+        },
+        id="Fluentd",
+    ),
+    pytest.param(
+        {
+            "memory": 16_479_928, "cpu": 3.8, "tx": "11", "rx": "22", "txDropped": "0", "rxDropped": "1",
+            "txError": 0, "rxError": 0, "disk": 7, "time": 1_795_647_000,
+        },
+        id="older",
+    ),
+    pytest.param(
+        {
+            "memory": Untyped("16479928"), "tx": Untyped("11"), "rx": Untyped("22"),
+            "CPU_Usage": Untyped("3.80"), "tx_dropped": Untyped("0"), "rx_dropped": Untyped("1"),
+            "txError": Untyped("0"), "rxError": Untyped("0"), "disk": Untyped("7"),
+            "time": Untyped("1795647000"),
+        },
+        id="Flume",
+    ),
+]  # fmt: skip
+
+
+class TestRename:
+    """A renamed field is all that its new name says."""
+
+    @pytest.mark.parametrize("record", SENT)
+    def test_each_sender_of_the_lab_fills_the_same_fields(self, record: dict[str, Any]) -> None:
+        point = lineprotocol.parse(encoded(record, 1_795_647_000_500))
+
+        assert point.fields == {
+            "memory": 16_479_928, "tx": 11, "rx": 22, "CPU_Usage": 3.8, "tx_dropped": 0, "rx_dropped": 1,
+            "txError": 0, "rxError": 0, "disk": 7,
+        }  # fmt: skip
+        assert point.time == 1_795_647_000 * SECOND
+
+    def test_without_a_map_every_field_keeps_its_name(self) -> None:
+        assert fields({"free_ram": 1, "cpu_load": "2"}, rename="") == 'free_ram=1,cpu_load="2"'
+
+    @pytest.mark.parametrize(
+        ("record", "line"),
+        [
+            pytest.param({"free_ram": 1, "memory": 2}, "free_ram=1,memory=2", id="the new name itself"),
+            pytest.param({"cpu": 1, "cpu_load": 2}, "cpu=1,CPU_Usage=2", id="earlier in the map"),
+            pytest.param({"cpu": "1", "cpu_load": "x"}, "cpu=1", id="which is left out"),
+            pytest.param(
+                {"cpu": 1, "CPU_Usage": 2, "cpu_load": 3}, "cpu=1,CPU_Usage=2,cpu_load=3", id="three"
+            ),
+        ],
+    )
+    def test_of_two_fields_that_become_one_the_other_keeps_its_name(
+        self, record: dict[str, Any], line: str
+    ) -> None:
+        assert fields(record) == line
+
+    def test_a_field_that_keeps_its_name_is_a_number_as_the_new_one(self) -> None:
+        assert fields({"cpu": "1", "CPU_Usage": "2"}) == "cpu=1,CPU_Usage=2"
+
+    def test_a_field_that_becomes_a_tag_is_one_alone(self) -> None:
+        options = {"rename": "dev:deviceId"}
+
+        assert encoded({"dev": "pi", "tx": 1}, **options).startswith("labs,deviceId=pi,host=Labs")
+        assert fields({"dev": "a", "deviceId": "b", "tx": 1}, **options).endswith('dev="a",tx=1')
+
+    def test_a_field_that_becomes_the_time_is_it_alone(self) -> None:
+        time, options = 1_700_000_000, {"rename": "@timestamp:timestamp"}
+
+        assert encoded({"@timestamp": time, "tx": 1}, **options) == f"{HEAD}tx=1 {time * SECOND}"
+        assert (
+            encoded({"@timestamp": 1, "timestamp": time, "tx": 1}, **options)
+            == f"{HEAD}@timestamp=1,tx=1 {time * SECOND}"
+        )
+
+    @pytest.mark.parametrize("new", ["host", "_field"])
+    def test_a_new_name_that_is_taken_gets_an_underscore_as_if_it_was_sent(self, new: str) -> None:
+        assert fields({"a": 1}, rename=f"a:{new}") == f"{new}_=1"
+
+    def test_it_is_by_the_name_of_a_nested_field(self) -> None:
+        options = {"rename": "a_b:memory,list_1:time", "time_fields": "time"}
+
+        line = encoded({"a": {"b": "5"}, "list": ["x", 1_700_000_000]}, **options)
+
+        assert line == f'{HEAD}memory=5,list_0="x" 1700000000000000000'
+
+    def test_a_limit_of_names_is_for_the_new_one(self) -> None:
+        assert fields({"k" * 300: 1}, rename=f"{'k' * 300}:short") == "short=1"
+        assert reason_of({"k": 1}, rename=f"k:{'n' * 300}") == Reason.KEY_TOO_LONG
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.dictionaries(st.sampled_from(list("abcde")), st.sampled_from(list("abcdef")), max_size=5),
+        st.dictionaries(st.sampled_from(list("abcdef")), st.integers(0, 99), min_size=1),
+    )
+    def test_no_name_is_twice_in_a_line_and_no_value_is_lost(
+        self, names: dict[str, str], record: dict[str, int]
+    ) -> None:
+        pairs = ",".join(f"{name}:{new}" for name, new in names.items() if name != new)
+
+        text = fields(record, rename=pairs)
+
+        written = [pair.partition("=")[::2] for pair in text.split(",")]
+        assert len({name for name, _ in written}) == len(written)
+        assert [int(value) for _, value in written] == list(record.values())
+
+
 class TestTags:
     """Constant ones, and fields of the record."""
 

@@ -4,7 +4,7 @@ import json
 import shutil
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +16,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from tests import corpus
-from tests.unit import fakes, variants
+from tests.unit import fakes, lineprotocol, variants
 from tests.unit.fakes import FakeMessage, partition
 from tests.unit.variants import NOW, SETTINGS, Path
 from workers import kernel
@@ -36,6 +36,22 @@ LAB = {
     "memory": 5_123_456, "tx": 123_456, "rx": 99, "CPU_Usage": 12.5, "tx_dropped": 0, "rx_dropped": 0,
     "rxError": 0, "txError": 1, "disk": 70_123, "timestamp": NOW, "ip": "192.168.0.7",
 }  # fmt: skip
+#: What the lab's Pi sends, what an older sender of the lab did, and what the Flume years did. Each fills
+#: the same fields. If snmpget knows no MIB, the load is text.
+PI = {
+    "tx_bytes": 11, "rx_bytes": 22, "tx_drops": 0, "rx_drops": 1, "tx_errors": 0, "rx_errors": 0,
+    "cpu_load": "3.80", "free_ram": 16_479_928, "disk_util": 7, "time": "2026-11-26T07:50:00+0900",
+}  # fmt: skip
+PI_OLDER = {
+    "memory": 16_479_928, "cpu": 3.8, "tx": 11, "rx": 22, "txDropped": 0, "rxDropped": 1, "txError": 0,
+    "rxError": 0, "disk": 7, "ip": "192.168.0.7", "deviceId": "pi-1",
+}  # fmt: skip
+PI_FLUME = {
+    "memory": 16_479_928, "tx": 11, "rx": 22, "CPU_Usage": 3.8, "tx_dropped": 0, "rx_dropped": 1,
+    "rxError": 0, "txError": 0, "disk": 7,
+}  # fmt: skip
+#: Milliseconds of Kafka's timestamp of a record that the Pi sent at 07:50:00 in Korea.
+PI_MS = 1_795_647_000_123
 AS_TEXT = {name: str(value) for name, value in LAB.items()}
 COMMON = [
     pytest.param(json.dumps(LAB).encode(), id="json"),
@@ -62,6 +78,9 @@ COMMON = [
     pytest.param(
         msgpack.packb({**LAB, "deviceId": 7, "disk": -5, "CPU_Usage": 0.0}), id="msgpack, integers"
     ),
+    pytest.param(json.dumps(PI).encode(), id="json of the Pi"),
+    pytest.param(msgpack.packb(PI), id="msgpack of the Pi"),
+    pytest.param(json.dumps(PI_OLDER).encode(), id="json of the older sender"),
 ]
 
 #: Made once: that also shows that nothing of one record stays behind for the next.
@@ -101,6 +120,107 @@ def test_the_kernel_takes_what_is_common(value: bytes) -> None:
     assert all(kept is given for kept, given in zip(batch.origins, queue, strict=True))
     assert batch.lines == PYTHON.outcome(queue)["lines"]
     assert (batch.ends, batch.records) == ({partition(0): 3}, {partition(0): 3})
+
+
+def taken(native: "Kernel | None", values: Sequence[bytes], kafka_ms: int = PI_MS) -> list[bytes]:
+    """The lines of messages with these values, all of which the kernel takes."""
+    assert native is not None
+    queue: list[Message] = [
+        FakeMessage(value, place=place, milliseconds=kafka_ms) for place, value in enumerate(values)
+    ]
+    lines: list[bytes] = []
+    assert native.take(queue, 0, lines, [], {}, {})[0] == len(queue)
+    return lines
+
+
+@needs_kernel
+@pytest.mark.parametrize("load", [pytest.param("3.80", id="quoted"), pytest.param(3.8, id="bare")])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda record: json.dumps(record, separators=(",", ":")).encode(), id="json"),
+        pytest.param(lambda record: json.dumps(record).encode(), id="json with spaces"),
+        pytest.param(msgpack.packb, id="msgpack"),
+    ],
+)
+def test_the_kernel_takes_the_record_of_the_labs_pi(
+    form: Callable[[dict[str, Any]], bytes], load: object
+) -> None:
+    value = form({**PI, "cpu_load": load})
+
+    assert taken(NATIVE.translator._kernel, [value] * 3) == [
+        b"labs,host=Labs,region=GIST tx=11,rx=22,tx_dropped=0,rx_dropped=1,txError=0,rxError=0,"
+        b"CPU_Usage=3.8,memory=16479928,disk=7 %d" % (1_795_647_000_000_000_000 + place * 64)
+        for place in range(3)
+    ]
+
+
+@needs_kernel
+@pytest.mark.parametrize("form", [lambda record: json.dumps(record).encode(), msgpack.packb])
+@pytest.mark.parametrize("record", [PI_OLDER, PI_FLUME])
+def test_the_kernel_takes_the_records_of_older_senders(
+    form: Callable[[dict[str, Any]], bytes], record: dict[str, Any]
+) -> None:
+    (line,) = taken(NATIVE.translator._kernel, [form(record)])
+
+    assert lineprotocol.parse(line.decode()).fields == PI_FLUME
+
+
+@needs_kernel
+def test_a_renamed_field_may_be_a_tag_or_the_time() -> None:
+    options = {"rename": "dev:deviceId,@timestamp:time,up:uptime"}
+    native = Path(fakes.settings(**options), native=True).translator._kernel
+
+    (line,) = taken(native, [b'{"dev":"pi","up":5,"@timestamp":"2026-11-26T07:50:00+0900"}'])
+
+    assert line == b"labs,deviceId=pi,host=Labs,region=GIST uptime=5 1795647000000000000"
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"memory": 1, "free_ram": 2}, id="new name first"),
+        pytest.param({"free_ram": 2, "tx": 3, "memory": 1}, id="new name last"),
+        pytest.param({"cpu": 1, "cpu_load": 2}, id="two that become one"),
+        pytest.param({"cpu": 1, "cpu_load": 2, "CPU_Usage": 3}, id="three of one group"),
+    ],
+)
+def test_the_kernel_leaves_a_record_in_which_two_fields_would_share_a_name(record: dict[str, Any]) -> None:
+    native = NATIVE.translator._kernel
+    assert native is not None
+    one_each = json.dumps({"free_ram": 1, "cpu": 2}).encode()
+
+    for value in (json.dumps(record).encode(), msgpack.packb(record)):
+        queue: list[Message] = [FakeMessage(one_each), FakeMessage(value), FakeMessage(one_each)]
+        assert native.take(queue, 0, [], [], {}, {})[0] == 1
+        assert NATIVE.outcome(queue) == PYTHON.outcome(queue)
+
+
+#: Maps under which a few names meet in every way: alone, in a chain, swapped, as tags and times.
+RENAMES = ["", "a:b", "a:b,b:c", "a:b,b:a", "a:c,b:c", "a:ip,b:time,c:memory", "ip:a,time:b,memory:c"]
+MET = st.dictionaries(
+    st.sampled_from(["a", "b", "c", "ip", "time", "memory"]),
+    st.sampled_from([1, "2", "x", NOW, None, True]),
+    min_size=1,
+)
+
+
+@pytest.mark.parametrize("rename", RENAMES)
+@budget(max_examples=50, deadline=None)
+@given(st.lists(MET, min_size=1, max_size=5))
+def test_both_paths_rename_alike(rename: str, records: list[dict[str, Any]]) -> None:
+    options = {"rename": rename, "tag_fields": "ip", "number_fields": "", "time_fields": "time"}
+    if "ip:a" in rename:
+        options = {"rename": rename, "tag_fields": "a", "number_fields": "c", "time_fields": "b"}
+    native, python = (Path(fakes.settings(**options), native=native) for native in (True, False))
+    messages = [message(form(each)) for each in records for form in (msgpack.packb, _json)]
+
+    assert native.outcome(messages) == python.outcome(messages)
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode()
 
 
 @needs_kernel
@@ -171,7 +291,7 @@ VALUES = st.one_of(
     st.floats(width=32),
     st.decimals(0, 10**6, allow_nan=False, places=3).map(float),
 )
-NAMES = st.one_of(st.sampled_from([*LAB, "time", "deviceId", "host", "_field"]), st.text(max_size=8))
+NAMES = st.one_of(st.sampled_from([*LAB, *PI, "time", "deviceId", "host", "_field"]), st.text(max_size=8))
 RECORDS = st.dictionaries(NAMES, VALUES, min_size=1, max_size=6)
 
 
@@ -314,8 +434,8 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
     given: dict[str, Any] = {
         "json": True, "msgpack": True, "largest": 1000, "max_fields": 10, "max_tag": 10, "max_text": 10,
         "window": 10, "partitions": 2, "partition_type": Partition, "tag_count": 1,
-        "fields": [(b"ip", kernel.TAG, 0, b"")], "name_of": name_of or (lambda name: f"{name}=".encode()),
-        "head_of": lambda _: b"m",
+        "fields": [(b"ip", kernel.TAG, 0, 0, b"")], "head_of": lambda _: b"m",
+        "name_of": name_of or (lambda name: f"{name}=".encode()),
     }  # fmt: skip
     return Kernel(**(given | options))
 
@@ -330,11 +450,13 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
         {"tag_count": -1},
         {"tag_count": 0},
         {"max_fields": -1},
-        {"fields": [(b"tx", 9, 0, b"")]},
-        {"fields": [(b"ip", 2, 7, b"")]},
-        {"fields": [(b"tx", 1, 0, b""), (b"tx", 1, 0, b"")]},
-        {"fields": [(b"x" * 257, 1, 0, b"")]},
-        {"fields": [(f"f{each}".encode(), 1, 0, b"") for each in range(1100)]},
+        {"fields": [(b"tx", 9, 0, 0, b"")]},
+        {"fields": [(b"ip", 2, 7, 0, b"")]},
+        {"fields": [(b"tx", 1, 0, 1, b"")]},
+        {"fields": [(b"tx", 1, 0, -1, b"")]},
+        {"fields": [(b"tx", 1, 0, 0, b""), (b"tx", 1, 0, 1, b"")]},
+        {"fields": [(b"x" * 257, 1, 0, 0, b"")]},
+        {"fields": [(f"f{each}".encode(), 1, 0, each, b"") for each in range(1100)]},
     ],
     ids=str,
 )

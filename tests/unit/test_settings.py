@@ -99,6 +99,18 @@ def test_settings_cannot_be_changed() -> None:
         pytest.param("TOWER_TAGS", "host=", id="tag with an empty value"),
         pytest.param("TOWER_TAGS", "time=now", id="reserved constant tag"),
         pytest.param("TOWER_TAG_FIELDS", "ip,_field", id="reserved tag"),
+        pytest.param("TOWER_RENAME", "free_ram", id="rename without a colon"),
+        pytest.param("TOWER_RENAME", "a:b,free_ram=memory", id="rename with an equals sign"),
+        pytest.param("TOWER_RENAME", ":memory", id="rename of no name"),
+        pytest.param("TOWER_RENAME", "free_ram:", id="rename to no name"),
+        pytest.param("TOWER_RENAME", " : ", id="rename of nothing to nothing"),
+        pytest.param("TOWER_RENAME", "a:b,a:c", id="rename to two names"),
+        pytest.param("TOWER_RENAME", "a:b,a:b", id="rename twice"),
+        pytest.param("TOWER_RENAME", "a: a", id="rename to itself"),
+        pytest.param("TOWER_RENAME", "a:b\tc", id="control character in a new name"),
+        pytest.param("TOWER_TAG_FIELDS", "ip,cpu", id="tag by a name that is renamed"),
+        pytest.param("TOWER_NUMBER_FIELDS", "memory,free_ram", id="number by a name that is renamed"),
+        pytest.param("TOWER_TIME_FIELDS", "tx_bytes", id="time by a name that is renamed"),
         pytest.param("TOWER_LOG_LEVEL", "info", id="level in small letters"),
         pytest.param("TOWER_KAFKA_ENABLE_AUTO_COMMIT", "true", id="auto-commit"),
         pytest.param("TOWER_KAFKA_ENABLE_AUTO_OFFSET_STORE", "true", id="auto offset store"),
@@ -115,6 +127,47 @@ def test_a_wrong_setting_is_refused_by_its_name_in_one_line(name: str, value: st
     assert error.option == name
     assert str(error).startswith(f"{name}: ")
     assert str(error).isprintable()
+
+
+def test_the_default_renames_fill_the_labs_fields() -> None:
+    settings = fakes.settings()
+
+    assert dict(settings.rename) == {
+        "free_ram": "memory", "tx_bytes": "tx", "rx_bytes": "rx", "cpu_load": "CPU_Usage",
+        "tx_drops": "tx_dropped", "rx_drops": "rx_dropped", "tx_errors": "txError", "rx_errors": "rxError",
+        "disk_util": "disk", "cpu": "CPU_Usage", "txDropped": "tx_dropped", "rxDropped": "rx_dropped",
+    }  # fmt: skip
+    assert set(dict(settings.rename).values()) == set(settings.number_fields)
+
+
+@pytest.mark.parametrize(
+    ("raw", "pairs"),
+    [
+        pytest.param("", (), id="empty"),
+        pytest.param(" , ", (), id="commas alone"),
+        pytest.param("a:b", (("a", "b"),), id="one"),
+        pytest.param(" b : c , a:c,", (("b", "c"), ("a", "c")), id="spaces and order"),
+        pytest.param("IF-MIB::ifInOctets.2:rx", (("IF-MIB::ifInOctets.2", "rx"),), id="name with colons"),
+        pytest.param("a:b,b:c", (("a", "b"), ("b", "c")), id="chain"),
+    ],
+)
+def test_a_rename_is_a_name_and_its_new_name(raw: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    assert fakes.settings(rename=raw).rename == pairs
+
+
+def test_a_number_by_a_name_that_is_renamed_is_refused_with_the_name_to_write() -> None:
+    error = refused({"TOWER_RENAME": "load:CPU_Usage", "TOWER_NUMBER_FIELDS": "load"})
+
+    assert str(error) == (
+        "TOWER_NUMBER_FIELDS: has load, which TOWER_RENAME turns into CPU_Usage: write CPU_Usage here, or "
+        "take load out of TOWER_RENAME"
+    )
+
+
+def test_a_new_name_may_be_renamed_itself_and_be_a_number() -> None:
+    settings = fakes.settings(rename="a:b,b:c", number_fields="b,c")
+
+    assert settings.number_fields == ("b", "c")
 
 
 @pytest.mark.parametrize("name", ["TOWER_INFLUXDB_TOKEN", "INFLUXDB_ADMIN_TOKEN"])
@@ -284,6 +337,40 @@ class TestFile:
         settings = self.read(tmp_path, 'topic = "a"\nbatch_lines = 7\ntag_fields = ["x", "y"]\n')
 
         assert (settings.topic, settings.batch_lines, settings.tag_fields) == ("a", 7, ("x", "y"))
+
+    @pytest.mark.parametrize(
+        ("text", "pairs"),
+        [
+            pytest.param('rename = "a.b:c,d:e"', (("a.b", "c"), ("d", "e")), id="text"),
+            pytest.param('rename = ["a.b:c", "d:e"]', (("a.b", "c"), ("d", "e")), id="list"),
+            pytest.param(
+                'rename = { "a.b" = "c", d = "e" }', (("a.b", "c"), ("d", "e")), id="inline table"
+            ),
+            pytest.param('[rename]\n"a.b" = "c"\nd = "e"', (("a.b", "c"), ("d", "e")), id="table"),
+            pytest.param('rename = ""', (), id="empty text"),
+            pytest.param("rename = []", (), id="empty list"),
+            pytest.param("rename = {}", (), id="empty table"),
+        ],
+    )
+    def test_renames_may_be_a_table(
+        self, tmp_path: Path, text: str, pairs: tuple[tuple[str, str], ...]
+    ) -> None:
+        assert self.read(tmp_path, text).rename == pairs
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'rename = { a = "" }',
+            'rename = { "a,b" = "c" }',
+            "rename = { a = {} }",
+            'rename = { a.b = "c" }',
+        ],
+    )
+    def test_a_table_of_renames_that_is_none_is_refused(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(SettingsError) as caught:
+            self.read(tmp_path, text)
+
+        assert caught.value.option == "TOWER_RENAME"
 
     def test_the_environment_comes_first(self, tmp_path: Path) -> None:
         assert self.read(tmp_path, 'topic = "a"', TOWER_TOPIC="b").topic == "b"

@@ -1,8 +1,10 @@
 """Every message ends as lines or dead letters, whatever is in it."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,6 +69,34 @@ def outcomes(batch: Batch) -> list[str]:
 def fields_of(line: bytes) -> str:
     """The fields of a line: from the first space that is not escaped to the last space."""
     return re.split(r"(?<!\\) ", line.decode(), maxsplit=1)[1].rsplit(" ", 1)[0]
+
+
+#: One sample under the names of the lab's Pi, of an older sender and of the points.
+SENT = [
+    {"tx_bytes": "11", "tx_drops": "0", "cpu_load": "3.80", "free_ram": "16479928", "disk_util": "7"},
+    {"tx": "11", "txDropped": "0", "cpu": "3.80", "memory": "16479928", "disk": "7"},
+    {"tx": "11", "tx_dropped": "0", "CPU_Usage": "3.80", "memory": "16479928", "disk": "7"},
+]
+
+
+@both_paths
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda record: json.dumps(record).encode(), id="json"),
+        pytest.param(lambda record: json.dumps([record]).encode(), id="array"),
+        pytest.param(msgpack.packb, id="msgpack"),
+        pytest.param(lambda record: ",".join(map(":".join, record.items())).encode(), id="text"),
+    ],
+)
+def test_each_sender_of_the_lab_fills_the_same_fields_in_each_format(
+    form: Callable[[dict[str, str]], bytes], native: bool
+) -> None:
+    batch = translated([FakeMessage(form(record)) for record in SENT], native=native)
+
+    assert [fields_of(line) for line in batch.lines] == [
+        "tx=11,tx_dropped=0,CPU_Usage=3.8,memory=16479928,disk=7"
+    ] * len(SENT)
 
 
 @both_paths

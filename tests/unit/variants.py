@@ -26,6 +26,11 @@ from workers.types import Message, origin_of
 NOW = fakes.KAFKA_MS // 1000
 
 NUMBERS = ["memory", "tx", "rx", "CPU_Usage", "tx_dropped", "rx_dropped", "rxError", "txError", "disk"]
+#: What the lab's Pi and its older sender call them.
+SENT = [
+    "tx_bytes", "rx_bytes", "tx_drops", "rx_drops", "tx_errors", "rx_errors", "cpu_load", "free_ram",
+    "disk_util", "cpu", "txDropped", "rxDropped",
+]  # fmt: skip
 OTHERS = [
     "host",
     "note",
@@ -50,6 +55,8 @@ SETTINGS: list[dict[str, object]] = [
      "identity_partitions": 4096, "time_window_s": 50_000},
     {"tags": "", "tag_fields": "", "number_fields": "", "max_fields": 9, "max_text_bytes": 40,
      "max_key_bytes": 12},
+    {"rename": ""},
+    {"rename": "rx:memory,memory:rx,a:ip,note:b,b:timestamp,ip:deviceId,x:a", "tag_fields": "ip,deviceId"},
     {"tag_fields": "memory,tx,ip", "max_tag_bytes": 5, "time_fields": "", "max_record_bytes": 300},
 ]  # fmt: skip
 
@@ -128,7 +135,10 @@ class Variants:
     def _record(self) -> dict[str, Any]:
         """A record of the lab, most of the time with something odd in it."""
         rnd = self.random
-        names = [*NUMBERS, rnd.choice(["timestamp", "timestamp", "time", "at"]), "ip", "deviceId"]
+        numbers = NUMBERS if rnd.random() < 0.4 else SENT[:9]
+        if rnd.random() < 0.1:
+            numbers = rnd.sample(NUMBERS + SENT, 9)
+        names = [*numbers, rnd.choice(["timestamp", "timestamp", "time", "at"]), "ip", "deviceId"]
         names += rnd.sample(OTHERS, rnd.choice([0, 0, 1, 4]))
         if rnd.random() < 0.5:
             rnd.shuffle(names)

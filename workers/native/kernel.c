@@ -70,20 +70,20 @@ Kernel_take(Kernel *self, PyObject *const *args, Py_ssize_t count)
     return flushed ? Py_BuildValue("nnnn", at, tally.size, tally.left_out, tally.disbelieved) : NULL;
 }
 
-/* Enter the configured fields: (name, kind, tag number, prefix) each. */
+/* Enter the configured fields: (name, kind, tag number, place of its group's first field, prefix) each. */
 static bool
 enter_names(names *names, PyObject *fields)
 {
     PyObject *all = PySequence_Fast(fields, "fields must be a sequence");
     for (Py_ssize_t each = 0; all != NULL && each < PySequence_Fast_GET_SIZE(all); each++) {
         Py_buffer key, prefix;
-        int kind_, tag;
+        int kind_, tag, group;
         PyObject *entry = PySequence_Fast_GET_ITEM(all, each);
         if (!PyTuple_Check(entry)) {
             PyErr_SetString(PyExc_TypeError, "a field must be a tuple");
             break;
         }
-        if (!PyArg_ParseTuple(entry, "y*iiy*", &key, &kind_, &tag, &prefix)) {
+        if (!PyArg_ParseTuple(entry, "y*iiiy*", &key, &kind_, &tag, &group, &prefix)) {
             break;
         }
         slice text = {key.buf, (size_t)key.len}, written = {prefix.buf, (size_t)prefix.len};
@@ -96,6 +96,11 @@ enter_names(names *names, PyObject *fields)
             }
             break;
         }
+        if (group < 0 || group > each) {
+            PyErr_SetString(PyExc_ValueError, "a group begins with a field that comes later");
+            break;
+        }
+        made->group = (uint16_t)group;
     }
     Py_XDECREF(all);
     names->configured = names->count;

@@ -19,14 +19,15 @@
 typedef enum { OTHER = 0, NUMBER = 1, TAG = 2, TIME = 3 } kind;
 
 typedef struct {
-    byte *key;         /* and behind it, in the same memory, the prefix */
-    const byte *prefix; /* `name=`, escaped */
+    byte *key;          /* and behind it, in the same memory, the prefix */
+    const byte *prefix; /* `name=` of the new name, escaped */
     uint32_t hash;
     uint16_t key_size;
     uint16_t prefix_size;
     uint16_t tag;  /* for a tag: which one */
     uint16_t kind;
-    uint64_t seen; /* number of the last record that had it */
+    uint16_t group; /* index of the first of the names that may become one name by a rename */
+    uint64_t seen;  /* number of the last record that had one of the group; kept by its first name */
 } name;
 
 typedef struct {
@@ -85,7 +86,7 @@ names_find(const names *self, slice key, uint32_t hash, size_t *place)
     return NULL;
 }
 
-/* Keep a name that is not kept yet; NULL without an exception where there is no place for it. */
+/* Keep a name that is not kept yet, in a group of its own; NULL without an exception where there is no place for it. */
 static name *
 names_add(names *self, slice key, slice prefix, kind kind_, uint16_t tag)
 {
@@ -113,7 +114,8 @@ names_add(names *self, slice key, slice prefix, kind kind_, uint16_t tag)
                    .key_size = (uint16_t)key.size,
                    .prefix_size = (uint16_t)prefix.size,
                    .tag = tag,
-                   .kind = kind_};
+                   .kind = kind_,
+                   .group = (uint16_t)(self->count - 1)};
     self->places[place] = (uint16_t)self->count;
     return made;
 }

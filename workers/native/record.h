@@ -110,14 +110,15 @@ record_guess(const record *self)
     return &memory->names.kept[memory->shape[self->count]];
 }
 
-/* Enter a field's name: each may come once. */
+/* Enter a field's name: each may come once, and of names that may become one name only one. */
 static inline outcome
-record_enter(record *self, name *field)
+record_enter(record *self, const name *field)
 {
-    if (field->seen == self->memory->records || self->count >= self->memory->max_fields) {
+    uint64_t *seen = &self->memory->names.kept[field->group].seen;
+    if (*seen == self->memory->records || self->count >= self->memory->max_fields) {
         return LEFT;
     }
-    field->seen = self->memory->records;
+    *seen = self->memory->records;
     self->count++;
     return TAKEN;
 }

@@ -1,0 +1,53 @@
+"""The settings file, as if its keys stood in the environment."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from workers.errors import SettingsError
+
+#: Prefix of every variable Tower reads.
+PREFIX = "TOWER_"
+
+#: The option that may be a table, since its keys are names of fields and not options.
+RENAME = f"{PREFIX}RENAME"
+
+
+def read(path: str) -> dict[str, str]:
+    """Variables to values: the key `topic` is TOWER_TOPIC.
+
+    Raises:
+        SettingsError: The file cannot be read, or is not TOML.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError("TOWER_CONFIG", f"cannot be read: {error}") from None
+    except ValueError as error:
+        raise SettingsError("TOWER_CONFIG", f"{path} is no TOML: {error}") from None
+    return dict(_flat(PREFIX, content))
+
+
+def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tables and dotted keys as variables: `kafka.group.id` is a table in a table to TOML."""
+    for key, value in table.items():
+        name = prefix + key.upper().replace(".", "_")
+        if isinstance(value, dict) and name == RENAME:
+            yield name, _renames(value)
+        elif isinstance(value, dict):
+            yield from _flat(f"{name}_", value)
+        else:
+            yield name, ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _renames(table: Mapping[str, Any]) -> str:
+    """A table of names and new names, as the variable has them."""
+    for name, new in table.items():
+        if not isinstance(new, str) or "," in name + new:
+            raise SettingsError(
+                RENAME,
+                f"must have a text for {name!r}, and no comma in a name; put a name with a dot in quotes",
+            )
+    return ",".join(f"{name}:{new}" for name, new in table.items())
