@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 
 from workers.commands.reach import Address, addresses, reach
+from workers.commands.request import REQUEST_S, failure, finish, settled
 from workers.commands.show import seen
 from workers.errors import CommandError
 from workers.kafka import client_properties, settings_error
@@ -23,22 +24,9 @@ from workers.settings import Settings
 #: The client exports its classes without saying so to a type checker.
 kafka: Any = admin
 
-#: Seconds that one request may take.
-REQUEST_S = 10.0
-
 #: Seconds for the first words with a server that takes connections: TLS and SASL fail at once, but the
 #: client tries again in silence.
 FIRST_S = 5.0
-
-ADVICE = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to use the topic",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to use the group",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "this needs a user that may administer the cluster",
-    KafkaError.INVALID_REPLICATION_FACTOR: "there are fewer brokers than copies; see --replication",
-    KafkaError.POLICY_VIOLATION: "a policy of the brokers forbids it; ask who runs them",
-    KafkaError._TRANSPORT: "`python -m workers check` tells which broker is not reached",  # noqa: SLF001
-    KafkaError._TIMED_OUT: "`python -m workers check` tells which broker is not reached",  # noqa: SLF001
-}
 
 
 @dataclass(frozen=True)
@@ -127,7 +115,7 @@ class Cluster:
         (future,) = self._admin.describe_topics(
             TopicCollection([topic]), include_authorized_operations=True, request_timeout=REQUEST_S
         ).values()
-        found = _finish(future, f"reading the rights on {topic}").authorized_operations
+        found = finish(future, f"reading the rights on {topic}").authorized_operations
         return {each.name for each in found or []}
 
     def config(self, topic: str) -> dict[str, str]:
@@ -152,8 +140,10 @@ class Cluster:
 
     def group(self, group: str) -> Group:
         """The group's state and members."""
-        future = self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group]
-        found = _finish(future, f"looking at group {group}")
+        found = settled(
+            lambda: self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group],
+            f"looking at group {group}",
+        )
         members = tuple(
             Member(
                 each.group_instance_id or each.member_id,
@@ -168,8 +158,10 @@ class Cluster:
         """Offsets the group has committed, by partition; one without is left out."""
         wanted = [TopicPartition(topic, number) for number in self.numbers(topic)]
         request = ConsumerGroupTopicPartitions(group, wanted)
-        future = self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group]
-        answer = _finish(future, f"reading the committed offsets of group {group}")
+        answer = settled(
+            lambda: self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group],
+            f"reading the committed offsets of group {group}",
+        )
         return {each.partition: each.offset for each in answer.topic_partitions if each.offset >= 0}
 
     def move(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
@@ -181,7 +173,7 @@ class Cluster:
         wanted = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
         request = ConsumerGroupTopicPartitions(group, wanted)
         future = self._admin.alter_consumer_group_offsets([request], request_timeout=REQUEST_S)[group]
-        answer = _finish(future, f"moving group {group}")
+        answer = finish(future, f"moving group {group}")
         for each in answer.topic_partitions:
             if each.error is not None:
                 raise CommandError(
@@ -194,7 +186,7 @@ class Cluster:
         new = kafka.NewTopic(topic, partitions, replication, config=dict(config))
         (future,) = self._admin.create_topics([new], request_timeout=REQUEST_S).values()
         exists = KafkaError.TOPIC_ALREADY_EXISTS
-        return bool(_finish(future, f"making the topic {topic}", exists) != exists)
+        return bool(finish(future, f"making the topic {topic}", {exists}) != exists)
 
     def configure(self, topic: str, config: Mapping[str, str]) -> None:
         """Change some of a topic's settings; the others stay."""
@@ -204,12 +196,12 @@ class Cluster:
         ]
         resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, topic, incremental_configs=entries)
         (future,) = self._admin.incremental_alter_configs([resource], request_timeout=REQUEST_S).values()
-        _finish(future, f"changing the settings of {topic}")
+        finish(future, f"changing the settings of {topic}")
 
     def _config(self, kind: Any, name: str) -> dict[str, str]:
         resource = kafka.ConfigResource(kind, name)
         (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_S).values()
-        found = _finish(future, f"reading the settings of {name}")
+        found = finish(future, f"reading the settings of {name}")
         return {key: entry.value for key, entry in found.items() if entry.value is not None}
 
     def _metadata(self) -> Any:
@@ -220,7 +212,7 @@ class Cluster:
         except KafkaException as error:
             # Why a connection failed comes by callbacks, and those by poll.
             self._admin.poll(0)
-            raise _told("asking Kafka for its topics", error, self._why) from None
+            raise failure("asking Kafka for its topics", error, self._why) from None
 
     def _on_error(self, error: KafkaError) -> None:
         # "All brokers are down" follows on each reason and names none.
@@ -231,7 +223,7 @@ class Cluster:
         wanted = {TopicPartition(topic, number): spec for number in self.numbers(topic)}
         futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_S)
         return {
-            part.partition: int(_finish(future, f"reading the offsets of {topic}").offset)
+            part.partition: int(finish(future, f"reading the offsets of {topic}").offset)
             for part, future in futures.items()
         }
 
@@ -246,25 +238,3 @@ def _reach(wanted: Iterable[Address], do: str) -> None:
     if not tried or all(tried.values()):
         whys = "; ".join(f"{each}: {failure.why}" for each, failure in tried.items() if failure)
         raise CommandError(f"no broker is reached ({whys or 'none is named'})", do)
-
-
-def _finish(future: Any, doing: str, harmless: int | None = None) -> Any:
-    """The future's result; the error code `harmless` is none and is the result itself."""
-    try:
-        with seen("Kafka's answer", REQUEST_S * 2):
-            return future.result(timeout=REQUEST_S * 2)
-    except KafkaException as error:
-        if harmless is not None and error.args[0].code() == harmless:
-            return harmless
-        raise _told(doing, error) from None
-    except TimeoutError:
-        do = ADVICE[KafkaError._TIMED_OUT]  # noqa: SLF001
-        raise CommandError(f"{doing}: no answer from Kafka", do) from None
-
-
-def _told(doing: str, error: KafkaException, why: str = "") -> CommandError:
-    """The error of a request; `why` is the client's own reason, where it has given one."""
-    found = error.args[0]
-    text = str(found.str()) if isinstance(found, KafkaError) else str(found)
-    do = ADVICE.get(found.code() if isinstance(found, KafkaError) else 0, "")
-    return CommandError(f"{doing}: {why or text}", do)

@@ -1,0 +1,56 @@
+"""Requests for a group, as the operator's commands send them."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from workers.commands import request
+from workers.errors import CommandError
+
+
+def answers(*outcomes: int | str) -> tuple[Callable[[], Future[str]], list[int | str]]:
+    """A request that fails with each code in turn, without a text, or succeeds; and the outcomes left."""
+    left = list(outcomes)
+
+    def ask() -> Future[str]:
+        outcome = left.pop(0) if len(left) > 1 else left[0]
+        future: Future[str] = Future()
+        if isinstance(outcome, str):
+            future.set_result(outcome)
+        else:
+            future.set_exception(KafkaException(KafkaError(outcome, "ConsumerGroupDescribe: ")))
+        return future
+
+    return ask, left
+
+
+def test_a_coordinator_that_is_not_ready_is_asked_again() -> None:
+    """A new cluster answers so until it has made the topic of committed offsets."""
+    ask, left = answers(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, "group")
+
+    assert request.settled(ask, "looking at group tower") == "group"
+    assert left == ["group"]
+
+
+def test_a_coordinator_that_stays_away_is_named_and_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request, "REQUEST_S", 0.1)
+    ask, _ = answers(KafkaError.NOT_COORDINATOR)
+
+    with pytest.raises(CommandError) as raised:
+        request.settled(ask, "looking at group tower")
+
+    assert raised.value.problem == "looking at group tower: ConsumerGroupDescribe: NOT_COORDINATOR"
+    assert "try again" in raised.value.do
+
+
+def test_a_request_that_is_refused_is_not_sent_again() -> None:
+    ask, left = answers(KafkaError.GROUP_AUTHORIZATION_FAILED, "group")
+
+    with pytest.raises(CommandError, match="GROUP_AUTHORIZATION_FAILED"):
+        request.settled(ask, "looking at group tower")
+
+    assert left == ["group"]
