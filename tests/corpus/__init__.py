@@ -25,6 +25,8 @@ class Case:
         value: The message's value, None for a tombstone.
         expect: For each record in it `STORED`, or the reason of its dead letter.
         fields: For each stored record its fields as line protocol; empty where the index tells none.
+        at: For each stored record its time in ISO 8601, with a fraction where the point's time is
+            precise to the millisecond; empty where the index tells none.
         note: Why.
     """
 
@@ -32,6 +34,7 @@ class Case:
     value: bytes | None
     expect: tuple[str, ...]
     fields: tuple[str, ...]
+    at: tuple[str, ...]
     note: str
 
     @property
@@ -56,6 +59,7 @@ def load() -> list[Case]:
             value=(PAYLOADS / each["file"]).read_bytes() if "file" in each else None,
             expect=tuple(each["expect"] * each.get("times", 1)),
             fields=tuple(each.get("fields", ())),
+            at=tuple(each.get("at", ())),
             note=each["note"],
         )
         for each in index

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgpack
 import pytest
@@ -71,6 +72,13 @@ def fields_of(line: bytes) -> str:
     return re.split(r"(?<!\\) ", line.decode(), maxsplit=1)[1].rsplit(" ", 1)[0]
 
 
+def time_of(line: bytes, *, precise: bool) -> datetime:
+    """The time of a line to the millisecond, or to the second: the digits below are identity."""
+    milliseconds = int(line.rsplit(b" ", 1)[1]) // 10**6
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+    return moment if precise else moment.replace(microsecond=0)
+
+
 #: One sample under the names of the lab's Pi, of an older sender and of the points.
 SENT = [
     {"tx_bytes": "11", "tx_drops": "0", "cpu_load": "3.80", "free_ram": "16479928", "disk_util": "7"},
@@ -113,6 +121,15 @@ def test_each_stored_payload_has_its_fields(case: Case, native: bool) -> None:
     batch = translated([FakeMessage(case.value)], native=native)
 
     assert [fields_of(line) for line in batch.lines] == list(case.fields)
+
+
+@both_paths
+@pytest.mark.parametrize("case", [each for each in CORPUS if each.values[0].at])  # type: ignore[union-attr]
+def test_each_stored_payload_has_its_time(case: Case, native: bool) -> None:
+    batch = translated([FakeMessage(case.value)], native=native)
+
+    times = [time_of(line, precise="." in at) for line, at in zip(batch.lines, case.at, strict=True)]
+    assert times == [datetime.fromisoformat(at) for at in case.at]
 
 
 @both_paths
