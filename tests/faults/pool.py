@@ -67,6 +67,7 @@ class Pool:
         self._supervisord: subprocess.Popen[bytes] | None = None
         self._console = folder / "console.log"
         self.var.mkdir(mode=0o700, parents=True)
+        self._console.touch()
         (folder / "supervisor.conf").symlink_to(ROOT / "supervisor.conf")
         (folder / ".venv").symlink_to(Path(sys.prefix))
 

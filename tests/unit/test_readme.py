@@ -1,9 +1,11 @@
 """The README is true where a program can tell."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.integration.test_lab_text import STEPS
 from workers.secret import Secret
 from workers.settings import options, variable
 from workers.types import Reason
@@ -34,6 +36,13 @@ def test_each_reason_of_a_dead_letter_is_explained() -> None:
     explained = {row[0].strip("`") for row in ROWS if len(row) == 2}
 
     assert explained >= set(Reason)
+
+
+def test_the_steps_on_the_nuc_are_those_the_integration_test_follows() -> None:
+    section = README.partition("\n## On the NUC\n")[2].partition("\n## ")[0]
+    steps = re.findall(r"^\| (.+?) \|", section, re.MULTILINE)
+
+    assert steps == ["step of the lab", *STEPS]
 
 
 def test_no_placeholder_is_left() -> None:
