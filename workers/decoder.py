@@ -1,13 +1,15 @@
 """Bytes of one Kafka message to the records in it: JSON, msgpack or the lab's legacy text."""
 
 import json
-from collections.abc import Callable
+import re
+from functools import partial
 from typing import Any
 
+import msgpack
 import msgspec
 
 from workers.errors import RecordError
-from workers.types import MAX_RECORDS, Nanoseconds, Reason, Untyped
+from workers.types import MAX_RECORDS, MOST_FIELDS, Nanoseconds, NumberName, Reason, Untyped
 
 #: One record: its fields by name, and its own bytes.
 Record = tuple[dict[str, Any], bytes]
@@ -24,20 +26,40 @@ _BOM = b"\xef\xbb\xbf"
 
 #: First bytes of msgpack arrays and maps: fixmap, fixarray, array 16/32, map 16/32.
 _MSGPACK_FIRST = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
+_MSGPACK_ARRAYS = frozenset([*range(0x90, 0xA0), 0xDC, 0xDD])
 
 _json = msgspec.json.Decoder()
 _json_elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def _extension(code: int, data: memoryview) -> Nanoseconds:
+def _extension(code: int, data: bytes) -> Nanoseconds:
     if code != EVENT_TIME or len(data) != 8:
         raise ValueError(f"extension {code} of {len(data)} bytes")
     seconds, nanos = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:], "big")
     return Nanoseconds(seconds * 10**9 + nanos)
 
 
-_msgpack = msgspec.msgpack.Decoder(ext_hook=_extension)
-_msgpack_elements = msgspec.msgpack.Decoder(list[msgspec.Raw])
+#: An array takes its memory before its first element is read, so 5 bytes could ask for megabytes.
+_SIZES = {"max_array_len": MOST_FIELDS, "max_map_len": MOST_FIELDS}
+_TOO_LONG = re.compile(r"(\d+) exceeds max_(?:array|map)_len")
+_TIMES = {"ext_hook": _extension, "timestamp": 3}
+
+_unpack = partial(msgpack.unpackb, **_SIZES, **_TIMES)
+
+
+def _with_names(pairs: list[tuple[Any, Any]]) -> dict[str | None, Any]:
+    """A map whose keys are no text: numbers as names, None for any other key.
+
+    Only text goes into the dict. A sender can choose numbers and arrays of one hash, and a dict of 50,000
+    such keys takes half a minute.
+    """
+    return {
+        key if type(key) is str else NumberName(key) if isinstance(key, int) else None: value
+        for key, value in pairs
+    }
+
+
+_unpack_any_keys = partial(_unpack, strict_map_key=False, object_pairs_hook=_with_names)
 
 
 def detect(value: bytes) -> str:
@@ -77,37 +99,39 @@ def decode(value: bytes | None, format_: str = "auto") -> list[Record]:
     if format_ == "text":
         return [(_decode_text(plain), value)]
     if format_ == "json":
-        return _decode_nested(value, plain, _decode_json, _json_elements, Reason.JSON)
-    return _decode_nested(value, value, _decode_msgpack, _msgpack_elements, Reason.MSGPACK)
+        return _decode_json(value, plain)
+    return _decode_msgpack(value)
 
 
-def _decode_nested(
-    value: bytes,
-    plain: bytes,
-    decode_one: Callable[[bytes], Any],
-    elements: Any,
-    reason: Reason,
-) -> list[Record]:
-    whole = decode_one(plain)
+def _decode_json(value: bytes, plain: bytes) -> list[Record]:
+    whole = _parse_json(plain)
     if isinstance(whole, dict):
         return [(whole, value)]
     if not isinstance(whole, list):
         raise RecordError(Reason.NOT_A_RECORD, type(whole).__name__)
     if not whole:
-        raise RecordError(Reason.EMPTY, "an array without elements")
+        raise _no_records()
     if len(whole) > MAX_RECORDS:
-        raise RecordError(Reason.TOO_MANY_RECORDS, f"{len(whole)} in one message")
+        raise _too_many_records(len(whole))
+    if len(whole) == 1:
+        return [(whole[0], value)]
     try:
-        raws = [bytes(raw) for raw in elements.decode(plain)]
+        raws = [bytes(raw) for raw in _json_elements.decode(plain)]
     except (msgspec.MsgspecError, RecursionError):
         # Only the lenient decoder could read it, so its elements have no bytes of their own.
         raws = [json.dumps(each).encode() for each in whole]
-    if len(whole) == 1 and reason is Reason.JSON:
-        raws = [value]
     return list(zip(whole, raws, strict=True))
 
 
-def _decode_json(value: bytes) -> Any:
+def _no_records() -> RecordError:
+    return RecordError(Reason.EMPTY, "an array without elements")
+
+
+def _too_many_records(records: int) -> RecordError:
+    return RecordError(Reason.TOO_MANY_RECORDS, f"{records} in one message")
+
+
+def _parse_json(value: bytes) -> Any:
     try:
         return _json.decode(value)
     except RecursionError:
@@ -128,13 +152,49 @@ def _decode_lenient(value: bytes) -> Any:
         raise RecordError(Reason.JSON, type(error).__name__) from None
 
 
-def _decode_msgpack(value: bytes) -> Any:
+def _decode_msgpack(value: bytes) -> list[Record]:
     try:
-        return _msgpack.decode(value)
-    except RecursionError:
+        if value[0] in _MSGPACK_ARRAYS:
+            return [(_parse_msgpack(raw), raw) for raw in _msgpack_elements(value)]
+        record = _parse_msgpack(value)
+    except (msgpack.StackError, RecursionError):
         raise RecordError(Reason.TOO_DEEP, "nested past the decoder's limit") from None
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:
-        raise RecordError(Reason.MSGPACK, _summary(error)) from None
+    except (msgpack.UnpackException, ValueError, TypeError, OverflowError) as error:
+        too_long = _TOO_LONG.match(str(error))
+        # One that is longer than the message is no array at all.
+        reason = Reason.TOO_MANY_FIELDS if too_long and int(too_long[1]) <= len(value) else Reason.MSGPACK
+        raise RecordError(reason, _summary(error)) from None
+    if not isinstance(record, dict):
+        raise RecordError(Reason.NOT_A_RECORD, type(record).__name__)
+    return [(record, value)]
+
+
+def _parse_msgpack(value: bytes) -> Any:
+    try:
+        return _unpack(value)
+    except ValueError:
+        # A map with keys that are no text, or no msgpack at all, which the next line says.
+        return _unpack_any_keys(value)
+
+
+def _msgpack_elements(value: bytes) -> list[bytes]:
+    unpacker = msgpack.Unpacker(max_buffer_size=len(value), **_SIZES)
+    unpacker.feed(value)
+    count = unpacker.read_array_header()
+    if count > len(value):
+        raise ValueError("the message ends before the array does")
+    if count > MAX_RECORDS:
+        raise _too_many_records(count)
+    raws, start = [], unpacker.tell()
+    for _ in range(count):
+        unpacker.skip()
+        raws.append(value[start : unpacker.tell()])
+        start = unpacker.tell()
+    if start != len(value):
+        raise ValueError("the message goes on behind the array")
+    if not raws:
+        raise _no_records()
+    return raws
 
 
 def _decode_text(value: bytes) -> dict[str, Any]:
@@ -162,4 +222,4 @@ def _decode_text(value: bytes) -> dict[str, Any]:
 
 def _summary(error: Exception) -> str:
     """The decoder's own words, which name positions and types but quote no payload."""
-    return str(error)[:200]
+    return str(error)[:200] or type(error).__name__

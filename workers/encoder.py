@@ -129,7 +129,7 @@ class Encoder:
             raise RecordError(Reason.TOO_DEEP, f"over {self._settings.max_depth} levels")
         for key, value in items:
             # Below the first level the place in an array counts as a name, and msgpack's numbers so do too.
-            if not isinstance(key, str | int if depth > 1 else str):
+            if type(key) is not str and (depth == 1 or not isinstance(key, str | int)):
                 raise RecordError(Reason.NOT_A_RECORD, "a field whose name is no text")
             name = f"{path}_{key}" if path else str(key)
             if isinstance(value, dict | list):

@@ -11,6 +11,7 @@ from workers import settingsfile, values
 from workers.errors import SettingsError
 from workers.secret import Secret
 from workers.settingsfile import PREFIX
+from workers.types import MOST_FIELDS
 
 KAFKA_PREFIX = "TOWER_KAFKA_"
 
@@ -112,7 +113,7 @@ class Settings:
     )
     max_record_bytes: int = _option("1000000", values.whole(100, 10**8), "largest record")
     max_depth: int = _option("8", values.whole(1, 100), "deepest nesting of a record")
-    max_fields: int = _option("256", values.whole(1, 10_000), "most fields of a record")
+    max_fields: int = _option("256", values.whole(1, MOST_FIELDS), "most fields of a record")
     max_key_bytes: int = _option("256", values.whole(1, 60_000), "longest name of a field")
     max_tag_bytes: int = _option("256", values.whole(1, 60_000), "longest value of a tag")
     max_text_bytes: int = _option("65536", values.whole(1, 1_000_000), "longest value of a string field")

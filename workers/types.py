@@ -10,6 +10,9 @@ NO_TIMESTAMP = 0
 #: Most records of one message: the index has so much room in a point's time (see identity.py).
 MAX_RECORDS = 1024
 
+#: Most fields of one record that TOWER_MAX_FIELDS may allow. No decoder goes on past it.
+MOST_FIELDS = 10_000
+
 
 class Nanoseconds(int):
     """A time that says its own unit: nanoseconds since the epoch."""
@@ -17,6 +20,12 @@ class Nanoseconds(int):
 
 class Untyped(str):
     """A value of a format without types: a number where it reads as one, unless its field is a tag."""
+
+    __slots__ = ()
+
+
+class NumberName(str):
+    """The name of a field that was sent as a number: a name below a record's first level only."""
 
     __slots__ = ()
 

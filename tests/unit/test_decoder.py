@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests import corpus
 from workers.decoder import decode, detect
 from workers.errors import RecordError
-from workers.types import MAX_RECORDS, Nanoseconds, Reason
+from workers.types import MAX_RECORDS, MOST_FIELDS, Nanoseconds, NumberName, Reason
 
 FORMATS = ["auto", "json", "msgpack", "text"]
 
@@ -146,6 +146,40 @@ class TestEventTime:
     @pytest.mark.parametrize("size", [0, 1, 4, 7, 9, 16])
     def test_another_length_is_refused(self, size: int) -> None:
         assert reason_of(msgpack.packb({"t": msgpack.ExtType(0, b"\0" * size)})) == Reason.MSGPACK
+
+
+class TestMsgpack:
+    """What its maps and arrays may hold, and may claim to."""
+
+    def test_a_number_as_a_name_is_its_digits_and_says_what_it_was(self) -> None:
+        fields = decode(msgpack.packb({"status": {200: 5, -1: 6}}))[0][0]["status"]
+
+        assert fields == {"200": 5, "-1": 6}
+        assert {type(name) for name in fields} == {NumberName}
+
+    @pytest.mark.parametrize(
+        "key",
+        [b"\xc0", b"\xcb" + b"\0" * 8, b"\x90", b"\x91\x01", b"\x80"],
+        ids=repr,
+    )
+    def test_a_name_of_any_other_kind_is_none_and_is_never_hashed(self, key: bytes) -> None:
+        assert decode(b"\x82" + key + b"\x01\xa1b\x02")[0][0] == {None: 1, "b": 2}
+
+    @pytest.mark.parametrize(
+        "value",
+        [b"\x91\x80\x80", b"\x90\x80", b"\x92\x80", b"\x91\x81\xa1", b"\x91\xc1", b"\xdc\xff\xff\x80"],
+    )
+    def test_an_array_that_ends_early_or_late_is_no_msgpack(self, value: bytes) -> None:
+        assert reason_of(value) == Reason.MSGPACK
+
+    @pytest.mark.parametrize(
+        "many", [[1] * (MOST_FIELDS + 1), dict.fromkeys(map(str, range(MOST_FIELDS + 1)), 1)], ids=type
+    )
+    def test_what_holds_more_than_a_record_may_ever_have_is_not_read_further(self, many: object) -> None:
+        assert reason_of(msgpack.packb({"a": many})) == Reason.TOO_MANY_FIELDS
+
+    def test_as_much_as_a_record_may_ever_have_is_read(self) -> None:
+        assert len(decode(msgpack.packb({"a": [1] * MOST_FIELDS}))[0][0]["a"]) == MOST_FIELDS
 
 
 class TestLegacyText:
