@@ -56,6 +56,7 @@ class Encoder:
         self._constant = {key: escape.tag(value) for key, value in settings.tags}
         self._heads: dict[tuple[Any, ...], str] = {}
         self._names: dict[str, str] = {}
+        self._containers = 0
 
     def encode(
         self,
@@ -118,29 +119,36 @@ class Encoder:
         ):
             return record
         values: dict[str, Any] = {}
+        self._containers = 0
         self._flatten("", record.items(), 1, values)
         return values
 
     def _flatten(
-        self, path: str, items: Iterable[tuple[Any, Any]], depth: int, values: dict[str, Any]
+        self, prefix: str, items: Iterable[tuple[Any, Any]], depth: int, values: dict[str, Any]
     ) -> None:
         """Nested objects and arrays to one level: `{"a": {"b": [7]}}` is `a_b_0`."""
-        if depth > self._settings.max_depth:
-            raise RecordError(Reason.TOO_DEEP, f"over {self._settings.max_depth} levels")
+        max_depth, max_fields = self._settings.max_depth, self._settings.max_fields
+        if depth > max_depth:
+            raise RecordError(Reason.TOO_DEEP, f"over {max_depth} levels")
+        # What holds no field counts as well: a megabyte has room for a million empty arrays. A record with
+        # a field in each of its objects and arrays has no more of these.
+        self._containers += 1
+        if self._containers > max_depth * max_fields:
+            raise RecordError(Reason.TOO_MANY_FIELDS, f"over {max_depth * max_fields} objects and arrays")
         for key, value in items:
             # Below the first level the place in an array counts as a name, and msgpack's numbers so do too.
             if type(key) is not str and (depth == 1 or not isinstance(key, str | int)):
                 raise RecordError(Reason.NOT_A_RECORD, "a field whose name is no text")
-            name = f"{path}_{key}" if path else str(key)
-            if isinstance(value, dict | list):
+            name = f"{prefix}{key}"
+            if type(value) in _NESTED:
                 if len(name) > self._settings.max_key_bytes:
                     # Told before it is repeated in the name of each field below it, which would make
                     # hundreds of megabytes of one.
                     raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
-                items_below = value.items() if isinstance(value, dict) else enumerate(value)
-                self._flatten(name, items_below, depth + 1, values)
-            elif len(values) >= self._settings.max_fields:
-                raise RecordError(Reason.TOO_MANY_FIELDS, f"over {self._settings.max_fields}")
+                items_below = value.items() if type(value) is dict else enumerate(value)
+                self._flatten(f"{name}_" if name else "", items_below, depth + 1, values)
+            elif len(values) >= max_fields:
+                raise RecordError(Reason.TOO_MANY_FIELDS, f"over {max_fields}")
             else:
                 values[name] = value
 

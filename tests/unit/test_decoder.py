@@ -195,13 +195,22 @@ class TestLegacyText:
             ("note:a,b,tx:1", {"note": "a,b", "tx": "1"}),
             ("note:a, b ,,tx:1", {"note": "a, b ,", "tx": "1"}),
             ("note:", {"note": ""}),
+            ("note:1,:2, :3,a: b ,", {"note": "1,:2, :3", "a": "b ,"}),
             ("a:1,a:2", {"a": "2"}),
         ],
     )
     def test_names_and_values(self, text: str, fields: dict[str, object]) -> None:
         assert decode(text.encode(), "text") == [(fields, text.encode())]
 
-    @pytest.mark.parametrize("text", ["", " ", "memory", "1,2,3", ",", ":", ":1", ",a:1"])
+    def test_no_more_names_are_read_than_a_record_may_ever_have(self) -> None:
+        names = [f"{name}:1" for name in range(MOST_FIELDS + 1)]
+
+        assert len(decode(",".join(names[1:]).encode())[0][0]) == MOST_FIELDS
+        assert reason_of(",".join(names).encode()) == Reason.TOO_MANY_FIELDS
+
+    @pytest.mark.parametrize(
+        "text", ["", " ", "memory", "1,2,3", ",", ":", ":1", ",a:1", "a,b:1", "a\n, :1"]
+    )
     def test_what_does_not_begin_with_a_name_is_none(self, text: str) -> None:
         assert reason_of((text or "\n").encode(), "text") == Reason.TEXT
 

@@ -499,6 +499,13 @@ class TestLimits:
     ) -> None:
         assert reason_of(record, **options) == reason
 
+    def test_empty_objects_and_arrays_are_no_fields_but_have_an_end(self) -> None:
+        """A record of one field with TOWER_MAX_DEPTH times TOWER_MAX_FIELDS of them, itself counted."""
+        record = {"a": 1, "b": [{}, []] * 11}
+
+        assert fields(record, max_depth=3, max_fields=8) == "a=1"
+        assert reason_of({**record, "c": {}}, max_depth=3, max_fields=8) == Reason.TOO_MANY_FIELDS
+
     @pytest.mark.parametrize(
         ("record", "options"),
         [
