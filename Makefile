@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo lab-up lab-down check test faults soak docker-check bench
+.PHONY: help install hooks lock demo lab-up lab-down check test faults soak docker-check bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,13 @@ $(INSTALLED): pyproject.toml requirements.lock $(wildcard workers/native/*)
 	@mkdir -p -m 0700 var
 	@touch $@
 
+hooks: $(INSTALLED) ## run the quick checks before each commit (pre-commit, in this checkout)
+	@$(BIN)/pre-commit install
+
+lock: $(INSTALLED) ## write requirements.lock anew from pyproject.toml; versions change only where they must
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --all-extras --group install \
+		--python-version 3.11 -o requirements.lock pyproject.toml
+
 demo: $(INSTALLED) ## the whole chain on this machine, counted record by record (KEEP=1 leaves it running)
 	@$(BIN)/python -m lab demo $(if $(KEEP),--keep)
 
@@ -34,12 +41,16 @@ lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY
 lab-down: $(INSTALLED) ## stop them
 	@$(BIN)/python -m lab down
 
-check: $(INSTALLED) ## format, lint, types and unit tests, under 30 seconds
+check: $(INSTALLED) ## format, lint, spelling, types and unit tests, under 30 seconds
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 tests/unit; wait $$types
+	@$(BIN)/clang-format --dry-run -Werror workers/native/*.c workers/native/*.h
+	@$(BIN)/codespell
+	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(COVERAGE) tests/unit; wait $$types
 
-test: check ## everything CI runs: check, integration and the quick fault tests
+# The unit tests' share of lines and branches of workers/; the floor is in pyproject.toml.
+test: COVERAGE := --cov --cov-report=term
+test: check ## everything CI runs: check with coverage, integration and the quick fault tests
 	@$(BIN)/python -m lab prepare
 	@$(BIN)/pytest -q tests/integration
 	@$(BIN)/pytest -q -m quick tests/faults

@@ -1,1 +1,3 @@
 """Tower: one consumer process per partition, from Kafka to InfluxDB."""
+
+__version__ = "0.2.0"

@@ -171,7 +171,8 @@ def main(file: Path, write: bool) -> None:
         put(README, "results of the faults", in_short(results))
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(document(results))
-        DOCUMENT.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+        lines = ",\n".join(json.dumps(result) for result in results)
+        DOCUMENT.with_suffix(".json").write_text(f"[\n{lines}\n]\n")
     Console().print(table(results))
     done = {each["fault"] for each in results if each["ok"] and each["fault"].isdigit()}
     failed = [each["fault"] for each in results if not each["ok"]]

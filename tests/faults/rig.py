@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from confluent_kafka import OFFSET_STORED, KafkaException
 
@@ -74,6 +74,11 @@ class Rig(Stage):
     def expect(self, check: str, ok: bool, evidence: str) -> None:
         """A check of this scenario alone."""
         self.result.verdicts.append(Verdict(check, ok, evidence))
+
+    def expect_same_processes(self, before: Iterable[int], after: Iterable[int]) -> None:
+        """No worker exited and none was started: the process ids before and after are the same."""
+        ids, ids_after = set(before), set(after)
+        self.expect("same processes", ids == ids_after, f"{len(ids & ids_after)} of {len(ids)} still run")
 
     def top_up(self) -> None:
         """Send fast until Kafka has confirmed as many records as the scenario is to have."""

@@ -14,7 +14,7 @@ from tests.faults.certificates import Authority
 from tests.faults.rig import Rig
 from tests.faults.secured import USER, Secured, secured
 from tests.faults.stage import PARTITIONS
-from tests.faults.test_brokers import expect_no_reset, expect_same_processes
+from tests.faults.test_brokers import expect_no_reset
 
 #: Seconds each refusal lasts, once every broker refuses.
 REFUSED_S = 15.0
@@ -159,7 +159,7 @@ def test_brokers_whose_certificates_are_not_to_be_believed_are_waited_for(rig: R
     rig.run_for(5)
     guests.trusted.write_text(other.certificate.read_text())
     guests.expect_back("other_authority", time.monotonic())
-    expect_same_processes(rig, before)
+    rig.expect_same_processes(before.values(), rig.pool.pids().values())
     expect_no_reset(rig)
 
     rig.finish(crashes=4 * PARTITIONS)
@@ -198,7 +198,7 @@ def test_a_rotated_kafka_password_is_taken_up_from_its_file(rig: Rig, guests: Gu
     rig.expect("rotation in order", quiet <= RESUME_S, f"longest silence {quiet:.1f} s")
     # A client that was replaced closes beside the next one, and waits for those who refuse it.
     rig.figure("closed_s", rig.until(lambda: closed(rig), 90, "replaced clients to have closed"))
-    expect_same_processes(rig, before)
+    rig.expect_same_processes(before.values(), rig.pool.pids().values())
     expect_no_reset(rig)
 
     rig.finish(crashes=4 * PARTITIONS)

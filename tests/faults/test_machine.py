@@ -96,7 +96,7 @@ def test_a_worker_out_of_files_waits_and_one_out_of_memory_is_started_again(rig:
     rig.until_written(healed)
     rig.healed(healed)
     rig.expect("out of files", none is None, f"no write for 20 s: {none is None}; states {states}")
-    rig.expect("same processes", rig.pool.pids() == pids, f"{pids} before, {rig.pool.pids()} after")
+    rig.expect_same_processes(pids.values(), rig.pool.pids().values())
     resource.prlimit(supervisord, resource.RLIMIT_NOFILE, (soft, hard))
 
     # Memory: each new process lacks some at its start, and tries again until it is there.

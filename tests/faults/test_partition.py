@@ -88,11 +88,6 @@ def pids(rig: Rig) -> list[int]:
     return sorted(pid for pool in rig.pools for pid in pool.pids().values())
 
 
-def expect_same_processes(rig: Rig, before: list[int]) -> None:
-    """Nobody exited, nobody was started."""
-    rig.expect("same processes", before == pids(rig), f"{before} before, {pids(rig)} after")
-
-
 def expect_heartbeats(rig: Rig) -> None:
     """Every worker's loop goes round, whatever it cannot reach."""
     ages = [each.heartbeat_age_s for pool in rig.pools for each in pool.vitals()]
@@ -132,7 +127,7 @@ def test_a_worker_cut_from_kafka_loses_its_partition_to_the_others_and_comes_bac
         lambda: len(owned(alone)) == 1 and len(owned(rig.pool)) == 2, 60, "the worker to be back"
     )
     rig.figure("back_s", back)
-    expect_same_processes(rig, before)
+    rig.expect_same_processes(before, pids(rig))
     expect_no_reset(rig)
 
     rig.finish(crashes=PARTITIONS)
@@ -197,7 +192,7 @@ def test_a_pool_cut_off_waits_and_goes_on_by_itself(
     if sever is from_influxdb:
         moved = rig.pool.counter("rebalances") - rebalances
         rig.expect("membership", moved == 0, f"{moved} rebalances")
-    expect_same_processes(rig, before)
+    rig.expect_same_processes(before, pids(rig))
     expect_no_reset(rig)
 
     rig.finish(crashes=PARTITIONS)
@@ -268,7 +263,7 @@ def test_a_broker_cut_from_the_others_but_not_from_clients_takes_nobody_with_it(
     again = max(rig.until_written(healed, number) for number in range(PARTITIONS))
     rig.expect("resumes", again <= RESUME_S, f"every partition written {again:.1f} s after the heal")
     hosts.cluster.until_in_sync(rig.name)
-    expect_same_processes(rig, before)
+    rig.expect_same_processes(before, pids(rig))
     expect_no_reset(rig)
 
     rig.finish(crashes=2 * PARTITIONS)

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from workers import __version__
 from workers.commands.group import Commands
 from workers.commands.show import age, table
 from workers.commands.tower import OPERATOR, tower
@@ -123,3 +125,9 @@ def test_an_empty_table_is_its_head() -> None:
 )
 def test_a_span_of_time_is_told_in_one_unit(seconds: float, text: str) -> None:
     assert age(seconds) == text
+
+
+def test_the_version_is_the_packages_own() -> None:
+    shown = CliRunner().invoke(tower, ["--version"]).stdout.split()
+
+    assert shown == ["tower", __version__] == ["tower", metadata.version("tower")]

@@ -2,6 +2,7 @@
 
 import click
 
+from workers import __version__
 from workers.commands.group import Commands
 
 #: The operator's commands, loaded when they are asked for.
@@ -14,6 +15,7 @@ OPERATOR = {
 }
 
 
+@click.version_option(__version__, prog_name="tower", message="%(prog)s %(version)s")
 @click.group(cls=Commands, lazy=OPERATOR, context_settings={"help_option_names": ["-h", "--help"]})
 def tower() -> None:
     """Tower moves every record of a Kafka topic into InfluxDB.

@@ -19,7 +19,7 @@ typedef struct {
 
 typedef struct {
     head *kept;
-    head *last; /* of the record before: most streams come from few senders */
+    head *last;                   /* of the record before: most streams come from few senders */
     byte key[HEAD_KEY_BYTES + 8]; /* and zeros up to a multiple of 8 */
     size_t key_size;
 } heads;
@@ -77,7 +77,8 @@ heads_place(const heads *self)
 {
     uint64_t hash = self->key_size;
     for (size_t at = 0; at < self->key_size; at += 8) {
-        /* Both shifts: what differs in the high bits of a part must reach the low ones, and so the place. */
+        /* Both shifts: what differs in the high bits of a part must reach the low ones, and so the place.
+         */
         hash = (hash ^ load64(self->key + at)) * UINT64_C(0x9E3779B97F4A7C15);
         hash ^= hash >> 47 ^ hash >> 23;
     }

@@ -6,20 +6,22 @@
  * bounded, by a size or by the zero that ends every bytes object. */
 #include "take.h"
 
-PyDoc_STRVAR(take_doc,
-"take($self, messages, start, lines, origins, ends, records, /)\n"
-"--\n\n"
-"Take messages until one is left to the Python path.\n\n"
-"Args:\n"
-"    messages: Consumed messages.\n"
-"    start: Position of the first of them to take.\n"
-"    lines: Gets the lines.\n"
-"    origins: Gets the message of each line.\n"
-"    ends: Gets for each partition the offset after the last message taken.\n"
-"    records: Gets for each partition the number of messages taken, added to what it holds.\n\n"
-"Returns:\n"
-"    Position of the message that is left, or the number of messages; bytes of the lines with a newline\n"
-"    each; values left out; times not believed.");
+PyDoc_STRVAR(
+    take_doc,
+    "take($self, messages, start, lines, origins, ends, records, /)\n"
+    "--\n\n"
+    "Take messages until one is left to the Python path.\n\n"
+    "Args:\n"
+    "    messages: Consumed messages.\n"
+    "    start: Position of the first of them to take.\n"
+    "    lines: Gets the lines.\n"
+    "    origins: Gets the message of each line.\n"
+    "    ends: Gets for each partition the offset after the last message taken.\n"
+    "    records: Gets for each partition the number of messages taken, added to what it holds.\n\n"
+    "Returns:\n"
+    "    Position of the message that is left, or the number of messages; bytes of the lines with a "
+    "newline\n"
+    "    each; values left out; times not believed.");
 
 static PyObject *
 Kernel_take(Kernel *self, PyObject *const *args, Py_ssize_t count)
@@ -55,7 +57,8 @@ Kernel_take(Kernel *self, PyObject *const *args, Py_ssize_t count)
         }
         at++;
     }
-    /* Whatever happened: the lines that are there have their ends, and nothing is left for a later batch. */
+    /* Whatever happened: the lines that are there have their ends, and nothing is left for a later batch.
+     */
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     bool flushed = flush(self, &tally);
@@ -92,7 +95,8 @@ enter_names(names *names, PyObject *fields)
         PyBuffer_Release(&prefix);
         if (made == NULL) {
             if (!PyErr_Occurred()) {
-                PyErr_SetString(PyExc_ValueError, "a field is configured twice, or too long, or one too many");
+                PyErr_SetString(PyExc_ValueError,
+                                "a field is configured twice, or too long, or one too many");
             }
             break;
         }
@@ -110,9 +114,9 @@ enter_names(names *names, PyObject *fields)
 static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
-    static char *options[] = {"json",      "msgpack",    "largest",    "max_fields",     "max_tag",
-                              "max_text",  "window",     "partitions", "partition_type", "tag_count",
-                              "fields",    "name_of",    "head_of",    NULL};
+    static char *options[] = {
+        "json",       "msgpack",        "largest",   "max_fields", "max_tag", "max_text", "window",
+        "partitions", "partition_type", "tag_count", "fields",     "name_of", "head_of",  NULL};
     memory *memory = &self->memory;
     int json, msgpack;
     Py_ssize_t largest, max_fields, max_tag, max_text, tag_count;

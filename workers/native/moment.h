@@ -10,7 +10,8 @@
 /* Seconds or milliseconds, times first record of a message or a further one: see identity.py. */
 #define CLASSES 4
 
-/* Times in nanoseconds beyond this (the year 2255) are left to the Python path, whose numbers have no end. */
+/* Times in nanoseconds beyond this (the year 2255) are left to the Python path, whose numbers have no end.
+ */
 #define LATEST INT64_C(9000000000000000000)
 
 /* ISO 8601 is read here until this year: until then a double tells its microseconds. */
@@ -29,7 +30,7 @@ moment_of_whole(uint64_t value, moment *to)
     if (value == 0) {
         return UNREADABLE;
     }
-    uint64_t unit = value < UINT64_C(100000000000)        ? SECOND
+    uint64_t unit = value < UINT64_C(100000000000)         ? SECOND
                     : value < UINT64_C(100000000000000)    ? MILLISECOND
                     : value < UINT64_C(100000000000000000) ? 1000
                                                            : 1;

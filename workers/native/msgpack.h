@@ -110,8 +110,8 @@ static outcome
 msgpack_event_time(record *self, const name *field, const byte **at, const byte *end)
 {
     uint64_t seconds, nanoseconds;
-    if (field->kind != TIME || *at >= end || *(*at)++ != EVENT_TIME ||
-        !take_number(at, end, 4, &seconds) || !take_number(at, end, 4, &nanoseconds)) {
+    if (field->kind != TIME || *at >= end || *(*at)++ != EVENT_TIME || !take_number(at, end, 4, &seconds) ||
+        !take_number(at, end, 4, &nanoseconds)) {
         return LEFT;
     }
     int64_t ns = (int64_t)seconds * SECOND + (int64_t)nanoseconds;

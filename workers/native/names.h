@@ -24,7 +24,7 @@ typedef struct {
     uint32_t hash;
     uint16_t key_size;
     uint16_t prefix_size;
-    uint16_t tag;  /* for a tag: which one */
+    uint16_t tag; /* for a tag: which one */
     uint16_t kind;
     uint16_t group; /* index of the first of the names that may become one name by a rename */
     uint64_t seen;  /* number of the last record that had one of the group; kept by its first name */
@@ -86,7 +86,8 @@ names_find(const names *self, slice key, uint32_t hash, size_t *place)
     return NULL;
 }
 
-/* Keep a name that is not kept yet, in a group of its own; NULL without an exception where there is no place for it. */
+/* Keep a name that is not kept yet, in a group of its own; NULL without an exception where there is no
+ * place for it. */
 static name *
 names_add(names *self, slice key, slice prefix, kind kind_, uint16_t tag)
 {

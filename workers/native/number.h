@@ -22,7 +22,7 @@
 /* Largest whole number up to which a double has every one. */
 #define DOUBLE_WHOLE 9007199254740992 /* 2^53 */
 
-static const double POWER[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
+static const double POWER[] = {1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
                                1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17};
 
 /* A number as its sender wrote it. */
@@ -33,7 +33,7 @@ typedef struct {
     unsigned fraction; /* of these, behind the point */
     bool negative;
     bool point;
-    bool plain; /* no exponent, no sign +, a digit on both sides of the point */
+    bool plain;                  /* no exponent, no sign +, a digit on both sides of the point */
     byte copy[NUMBER_BYTES + 1]; /* where it was read from text */
 } number;
 
@@ -122,7 +122,8 @@ read_double(const number *from, double *value)
 /* Read a number from bytes that end in something no number holds.
  *
  * Takes what Python's float() and JSON have in common and the looser forms of text (`+1`, `.5`, `1.`,
- * zeros in front); `json` says whether those are refused. The cursor behind it, NULL where there is none. */
+ * zeros in front); `json` says whether those are refused. The cursor behind it, NULL where there is none.
+ */
 static const byte *
 scan_number(const byte *at, number *to, bool json)
 {

@@ -16,8 +16,7 @@ typedef struct {
 } account;
 
 typedef struct {
-    PyObject_HEAD
-    memory memory;
+    PyObject_HEAD memory memory;
     questions questions;
     bool json, msgpack;
     Py_ssize_t largest;
