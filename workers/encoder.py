@@ -46,7 +46,7 @@ class Encoder:
         self._identity = Identity(settings.identity_partitions)
         self._window_ns = settings.time_window_s * times.SECOND
         self._tag_fields = settings.tag_fields
-        self._rename = Rename(settings.rename)
+        self._rename = Rename(settings.rename, {*settings.tag_fields, *settings.time_fields})
         # A field that could not take its new name is as much a number under its own: sent as text by one
         # record and bare by the next, it would change its type.
         self._numbers = frozenset(settings.number_fields).union(
@@ -57,6 +57,7 @@ class Encoder:
         self._heads: dict[tuple[Any, ...], str] = {}
         self._names: dict[str, str] = {}
         self._containers = 0
+        self._names_by_sent: dict[str, str] = {}
 
     def encode(
         self,
@@ -78,12 +79,15 @@ class Encoder:
         Raises:
             RecordError: The record cannot become a point.
         """
-        values = self._rename.apply(self._flat(record))
+        values = self._flat(record)
+        # A dict of the new names would be a tenth of a record's cost, and most records do without.
+        can_wait = self._rename.can_wait(values)
+        values = values.copy() if can_wait else self._rename.apply(values)
         moment = self._moment(values, kafka_ms)
         tags = tuple([values.pop(key, None) for key in self._tag_fields])
         # Kept are heads of text alone, and no other type's value equals text: 7 is not found as "7" is.
         head = self._heads.get(tags) or self.head(tuple(map(self._tag, tags)))
-        fields = ",".join(self._fields(values))
+        fields = ",".join(self._fields(values, sent=can_wait))
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "no field with a value")
         time = self._identity.timestamp(moment, partition, offset, index)
@@ -152,9 +156,16 @@ class Encoder:
             else:
                 values[name] = value
 
-    def _fields(self, values: dict[str, Any]) -> list[str]:
-        """`name=value` of all that has a value InfluxDB has a type for."""
-        names, numbers = self._names, self._numbers
+    def _fields(self, values: dict[str, Any], sent: bool) -> list[str]:
+        """`name=value` of all that has a value InfluxDB has a type for.
+
+        Args:
+            values: Fields by name.
+            sent: Whether they are the names as they were sent, which are then replaced by the new ones.
+        """
+        names = self._names_by_sent if sent else self._names
+        name_of = self._name_by_sent if sent else self.name
+        numbers = self._numbers
         fields = []
         for name, value in values.items():
             # What nearly all values are comes first; `_number` takes it too.
@@ -168,7 +179,7 @@ class Encoder:
             if text is None:
                 self.left_out += 1
             else:
-                fields.append((names.get(name) or self.name(name)) + text)
+                fields.append((names.get(name) or name_of(name)) + text)
         return fields
 
     def _number(self, value: Any) -> str | None:
@@ -237,6 +248,13 @@ class Encoder:
         if len(self._names) >= CACHED:
             self._names.clear()
         self._names[name] = found = f"{escape.name(name)}{'_' if taken else ''}="
+        return found
+
+    def _name_by_sent(self, name: str) -> str:
+        """`name=` for one field by the name it was sent under."""
+        if len(self._names_by_sent) >= CACHED:
+            self._names_by_sent.clear()
+        self._names_by_sent[name] = found = self.name(self._rename.new_name(name))
         return found
 
     def head(self, tags: tuple[str | None, ...]) -> str:

@@ -1,6 +1,6 @@
 """New names for the fields of a record, by TOWER_RENAME."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
@@ -13,30 +13,39 @@ class Rename:
 
     Args:
         pairs: A field's name as it is sent, and its new name.
+        tags_and_times: Names that are looked for in a record, all of them new names.
     """
 
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, pairs: Iterable[tuple[str, str]], tags_and_times: Collection[str] = ()) -> None:
         self._new = dict(pairs)
+        self._sent = frozenset(self._new)
+        first = {new: name for name, new in reversed(self._new.items())}
         # In a map like a:b,b:c a record of both fields has no new name twice, and still `a` keeps its name.
-        self._chained = not self._new.keys().isdisjoint(self._new.values())
+        self._chained = not self._sent.isdisjoint(first)
+        #: A record without any of these has no two fields for one name, and no tag or time to rename.
+        self._contested = frozenset(first).union(
+            name for name, new in self._new.items() if first[new] != name or new in tags_and_times
+        )
+
+    def can_wait(self, values: dict[Any, Any]) -> bool:
+        """Whether each field can get its `new_name` when it is written, without `apply`."""
+        return self._contested.isdisjoint(values) or self._sent.isdisjoint(values)
+
+    def new_name(self, name: str) -> str:
+        """The new name of a field that can take it, its own if it has no other."""
+        return self._new.get(name, name)
 
     def apply(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        """A new dict of the same values in the same order, under their new names."""
+        """A new dict of the same values in the same order, under the names they take."""
         new = self._new
-        if new.keys().isdisjoint(values):
-            return values.copy()
         renamed = {new.get(name, name): value for name, value in values.items()}
         if len(renamed) == len(values) and not self._chained:
             return renamed
-        return self._apply_one_by_one(values)
-
-    def _apply_one_by_one(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        """What `apply` does, for a record in which a new name is not free."""
-        sources: dict[str, str] = {}
-        for name, new in self._new.items():
-            if name in values and new not in values:
-                sources.setdefault(new, name)
-        names = {name: new for new, name in sources.items()}
+        sent: dict[str, str] = {}
+        for name, new_name in new.items():
+            if name in values and new_name not in values:
+                sent.setdefault(new_name, name)
+        names = {name: new_name for new_name, name in sent.items()}
         return {names.get(name, name): value for name, value in values.items()}
 
     def groups(self) -> dict[str, int]:

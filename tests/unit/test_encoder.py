@@ -536,6 +536,7 @@ class TestLimits:
 
         assert len(encoder._heads) <= CACHED
         assert len(encoder._names) <= CACHED
+        assert len(encoder._names_by_sent) <= CACHED
 
 
 def test_a_measurement_is_escaped() -> None:

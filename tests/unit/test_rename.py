@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit import fakes
 from workers.rename import Rename
 
 #: Few names, so that maps and records meet in every way.
@@ -54,6 +55,27 @@ def test_a_record_with_one_field_of_each_group_gets_every_new_name(
     alone = {name: value for name, value in record.items() if first[groups.get(name, name)] == name}
 
     assert list(rename.apply(alone)) == [names.get(name, name) for name in alone]
+
+
+@given(MAPS, RECORDS, st.sets(NAMES))
+def test_fields_that_can_wait_get_the_same_names(
+    names: dict[str, str], record: dict[str, int], tags_and_times: set[str]
+) -> None:
+    rename = Rename(names.items(), tags_and_times)
+
+    if rename.can_wait(record):
+        new_names = [rename.new_name(name) for name in record]
+        assert new_names == list(rename.apply(record))
+        assert {name for name in new_names if name in tags_and_times} <= record.keys()
+
+
+def test_the_fields_of_most_records_can_wait() -> None:
+    """Else each would cost a dict more."""
+    rename = Rename(fakes.settings().rename, ["ip", "deviceId", "timestamp", "time"])
+
+    assert rename.can_wait({"free_ram": 1, "cpu_load": 2, "time": 3})
+    assert rename.can_wait({"memory": 1, "CPU_Usage": 2, "time": 3})
+    assert not rename.can_wait({"memory": 1, "free_ram": 2})
 
 
 @given(MAPS, RECORDS)
