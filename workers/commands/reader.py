@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -16,6 +16,9 @@ QUIET_S = 20.0
 
 #: Records taken from the client at once.
 AT_ONCE = 500
+
+#: The same where bytes are counted: they may be exceeded by so many records.
+FEW_AT_ONCE = 20
 
 
 class Reader:
@@ -76,6 +79,48 @@ class Reader:
             elif now - quiet_since > QUIET_S:
                 why = f": {self._why}" if self._why else ""
                 raise CommandError(f"reading {topic}[{number}]: Kafka gave nothing for {QUIET_S:g} s{why}")
+
+    def read_together(
+        self, topic: str, ranges: Mapping[int, tuple[int, int]], within_s: float, most_bytes: int
+    ) -> list[Any]:
+        """Messages of several partitions, read at the same time.
+
+        Args:
+            topic: Where they are.
+            ranges: For each partition the first offset and the one after the last.
+            within_s: Seconds after which reading stops.
+            most_bytes: Bytes of values after which reading stops.
+
+        Returns:
+            The messages in no order; not all of them if time or bytes were used up.
+
+        Raises:
+            CommandError: Kafka refuses, or gives nothing at all in this time.
+        """
+        waiting = {number: end for number, (start, end) in ranges.items() if start < end}
+        self._consumer.assign([TopicPartition(topic, number, ranges[number][0]) for number in waiting])
+        messages, size, deadline = [], 0, time.monotonic() + within_s
+        while waiting and size < most_bytes:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            # A call returns early only if it has all these messages, so it must not wait for long.
+            for message in self._consumer.consume(FEW_AT_ONCE, min(left, 0.1)):
+                number, error = message.partition(), message.error()
+                if number not in waiting:
+                    continue
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    raise CommandError(f"reading {topic}[{number}]: {error.str()}")
+                if error is None and message.offset() < waiting[number]:
+                    messages.append(message)
+                    size += len(message.value() or b"")
+                if error is not None or message.offset() >= waiting[number] - 1:
+                    del waiting[number]
+                    self._consumer.incremental_unassign([TopicPartition(topic, number)])
+        if waiting and not messages:
+            why = f": {self._why}" if self._why else ""
+            raise CommandError(f"reading {topic}: Kafka gave nothing for {within_s:.0f} s{why}")
+        return messages
 
     def committed(self, topic: str, number: int) -> tuple[int, str]:
         """Offset that this group has committed, negative where none, and the commit's metadata.
