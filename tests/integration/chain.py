@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.request import Request, urlopen
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from lab.files import read_secret
 from lab.lab import Lab
 from tests.faults.pool import Pool
 
@@ -67,14 +69,20 @@ class Chain:
     ) -> None:
         self._stack.close()
 
-    def produce(self, values: Iterable[bytes | None], partition: int | None = None, **how: Any) -> int:
+    def produce(
+        self,
+        values: Iterable[bytes | None],
+        partition: int | None = None,
+        topic: str | None = None,
+        **how: Any,
+    ) -> int:
         """Produce messages, each confirmed by Kafka, round robin or to one partition; their number."""
         producer = Producer({"bootstrap.servers": self.lab.bootstrap_servers, "linger.ms": 5})
         failures: list[str] = []
         count = 0
         for count, value in enumerate(values, 1):
             producer.produce(
-                self.name,
+                topic or self.name,
                 value,
                 partition=count % self.partitions if partition is None else partition,
                 on_delivery=lambda error, _: failures.append(error.str()) if error else None,
@@ -84,6 +92,14 @@ class Chain:
         producer.flush(30)
         assert not failures, failures[:3]
         return count
+
+    def write(self, lines: list[str]) -> None:
+        """Write points as an administrator, past Kafka and the workers."""
+        admin_token = read_secret(self.lab.secrets.admin_token) or ""
+        url = f"{self.lab.influxdb.url}/api/v2/write?org=GIST&bucket={self.name}"
+        headers = {"Authorization": f"Token {admin_token}"}
+        request = Request(url, "\n".join(lines).encode(), headers)  # noqa: S310 - http, on loopback
+        urlopen(request, timeout=60).close()  # noqa: S310
 
     def drain(self, timeout_s: float = DRAIN_S) -> None:
         """Wait until the group has committed everything the topic holds."""

@@ -33,6 +33,13 @@ def chain(lab: Lab, short_folder: Path) -> Iterator[Callable[..., Chain]]:
         yield make
 
 
+@pytest.fixture(scope="module")
+def bare(lab: Lab) -> Iterator[Chain]:
+    """A chain whose pool never runs."""
+    with tempfile.TemporaryDirectory(prefix="tower-") as folder:
+        yield Chain(lab, Path(folder))
+
+
 @pytest.fixture(scope="session")
 def kcat() -> str:
     """kcat, from PATH or the distribution's packages; a laptop without either skips, CI fails."""

@@ -1,104 +1,22 @@
 """The operator's commands against real Kafka and InfluxDB."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition, admin
 
-from lab.files import read_secret
 from lab.lab import Lab
 from tests.integration.chain import Chain, record
+from tests.integration.shell import Operator, feeding
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
-
 #: A stopped worker holds its place for its session, 15 s unless set; this is the shortest brokers allow.
 SHORT = {"TOWER_KAFKA_SESSION_TIMEOUT_MS": "6000"}
-
-#: Seconds for one command, with the wait for members to leave in it.
-COMMAND_S = 60.0
-
-
-class Operator:
-    """A person with a shell where the pool runs.
-
-    Args:
-        made: The chain that is looked after.
-    """
-
-    def __init__(self, made: Chain) -> None:
-        self._made = made
-        self.environment = made.environment | {
-            "TOWER_RUN_DIR": str(made.pool.var),
-            "TOWER_WORKERS": str(made.pool.workers),
-            "PATH": os.environ["PATH"],
-        }
-
-    def __call__(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "workers", *words],
-            env=self.environment | more,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-            check=False,
-        )
-        assert self._made.token not in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
-
-    def json(self, *words: str, **more: str) -> Any:
-        return json.loads(self(*words, "--json", **more).stdout)
-
-    def findings(self, watch: str = "0", **more: str) -> dict[str, tuple[str, str]]:
-        """Level and next step by check; of several with one name the worst."""
-        found: dict[str, tuple[str, str]] = {}
-        done = self("check", "--watch", watch, "--json", **more)
-        told = json.loads(done.stdout)
-        assert done.returncode == (0 if told["ok"] else 1)
-        for each in told["checks"]:
-            if found.get(each["check"], ("ok", ""))[0] != "FAIL":
-                found[each["check"]] = (each["level"], each["next"])
-        return found
-
-
-@pytest.fixture(scope="module")
-def bare(lab: Lab) -> Iterator[Chain]:
-    """A chain whose pool never runs."""
-    with tempfile.TemporaryDirectory(prefix="tower-") as folder:
-        yield Chain(lab, Path(folder))
-
-
-@contextmanager
-def feeding(made: Chain, **fields: Any) -> Iterator[None]:
-    """A sender with a record every 0.3 s."""
-    stop = threading.Event()
-
-    def feed() -> None:
-        while not stop.wait(0.3):
-            made.produce([record(1, **fields)], partition=0)
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_a_pool_that_is_well_passes_check_and_status(chain: Callable[..., Chain]) -> None:
@@ -108,7 +26,7 @@ def test_a_pool_that_is_well_passes_check_and_status(chain: Callable[..., Chain]
     made.produce(record(seq, timestamp=int(time.time())) for seq in range(300))
     made.produce([b"{"], partition=1)
     made.drain()
-    with feeding(made, timestamp=int(time.time())):
+    with feeding(made, lambda: record(1, timestamp=int(time.time()))):
         check = operator("check")
     made.drain()
     made.pool.until(lambda: operator("status").returncode == 0, 20, "status to be well")
@@ -143,102 +61,6 @@ def test_status_tells_what_is_not_well(chain: Callable[..., Chain]) -> None:
     assert away.returncode == 1
     assert "no broker is reached" in away.stdout
     assert "worker 0" in away.stdout
-
-
-@pytest.mark.parametrize(
-    ("changed", "check", "advice"),
-    [
-        pytest.param({"TOWER_TOPIC": "nix"}, "topic", "provision", id="topic"),
-        pytest.param(
-            {"TOWER_DEAD_LETTER_TOPIC": "nix.dlq"}, "topic nix.dlq", "provision", id="dead letters"
-        ),
-        pytest.param(
-            {"TOWER_KAFKA_BOOTSTRAP_SERVERS": "localhost:1"},
-            "kafka brokers",
-            "start Kafka",
-            id="Kafka away",
-        ),
-        pytest.param(
-            {"TOWER_KAFKA_SECURITY_PROTOCOL": "ssl"},
-            "kafka brokers",
-            "SECURITY_PROTOCOL",
-            id="no TLS there",
-        ),
-        pytest.param({"TOWER_INFLUXDB_URL": "http://localhost:1"}, "influxdb", "URL", id="InfluxDB away"),
-        pytest.param(
-            {"TOWER_INFLUXDB_TOKEN": "wrong"}, "write", "TOWER_INFLUXDB_TOKEN", id="token unknown"
-        ),
-        pytest.param(
-            {"TOWER_INFLUXDB_BUCKET": "Labs"}, "write", "another token", id="token of another bucket"
-        ),
-        pytest.param({"TOWER_INFLUXDB_BUCKET": "nix"}, "write", "provision", id="no bucket"),
-        pytest.param({"TOWER_INFLUXDB_ORG": "nix"}, "write", "provision", id="no organisation"),
-        pytest.param({"TOWER_INFLUXDB_DATABASE": "nix"}, "dashboard query", "provision", id="no mapping"),
-        pytest.param({"TOWER_INFLUXDB_USER": "nix"}, "dashboard query", "V1_USER", id="v1 user unknown"),
-        pytest.param({"TOWER_IDENTITY_PARTITIONS": "2"}, "identity", "set it to 3", id="identity"),
-        pytest.param({"TOWER_DRAIN_S": "16"}, "stopwaitsecs", "stopwaitsecs above 21", id="drain"),
-    ],
-)
-def test_check_answers_a_students_question(
-    bare: Chain, changed: dict[str, str], check: str, advice: str
-) -> None:
-    level, next_ = Operator(bare).findings(**changed)[check]
-
-    assert level == "FAIL"
-    assert advice in next_
-
-
-def test_check_through_the_v1_endpoint(bare: Chain, tmp_path: Path) -> None:
-    operator = Operator(bare)
-    wrong = tmp_path / "password"
-    wrong.write_text("CANARY-wrong")
-    v1 = {"TOWER_INFLUXDB_API": "v1"}
-
-    assert operator.findings(**v1)["write"][0] == "ok"
-    assert operator.findings(**v1, TOWER_INFLUXDB_PASSWORD_FILE=str(wrong))["write"][0] == "FAIL"
-    assert operator.findings(**v1, TOWER_INFLUXDB_DATABASE="nix")["write"][0] == "FAIL"
-
-
-def test_check_sees_a_token_that_may_only_read_and_a_field_of_another_type(
-    chain: Callable[..., Chain], lab: Lab
-) -> None:
-    made = chain()
-    operator = Operator(made)
-    admin_token = read_secret(lab.secrets.admin_token) or ""
-    influx = f"{lab.influxdb.url}/api/v2/write?org=GIST&bucket={made.name}"
-    subprocess.run(
-        ["curl", "-sf", "-H", "@-", "--data-binary", "labs memory=1i", influx],
-        input=f"Authorization: Token {admin_token}",
-        text=True,
-        check=True,
-        timeout=20,
-    )
-    found = operator.findings()
-
-    assert found["field types"][0] == "FAIL"
-    assert "TOWER_INFLUXDB_BUCKET" in found["field types"][1]
-    assert found["newest point"][0] == "ok"
-
-
-def test_check_finds_the_clock_of_the_sender(chain: Callable[..., Chain]) -> None:
-    """InfluxDB is fed, and the dashboard is empty: the Raspberry Pi has no clock."""
-    made = chain()
-    operator = Operator(made)
-    past = int(time.time()) - 10_000
-    with feeding(made, timestamp=past):
-        level, advice = operator.findings(watch="5")["records"]
-
-    assert level == "FAIL"
-    assert "clock of the sender" in advice
-
-
-def test_check_writes_no_point_and_commits_nothing(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.produce([record(1)])
-    Operator(made)("check", "--watch", "0")
-
-    assert made.rows() == []
-    assert set(made.lab.topics.committed(made.name, made.name).values()) == {None}
 
 
 def test_provision_makes_all_that_a_pool_needs_and_is_harmless_again(lab: Lab, short_folder: Path) -> None:

@@ -1,10 +1,12 @@
 """What the checks make of what they find."""
 
+import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from workers.commands import check_dashboard, check_influxdb, check_pool, check_records, check_topics
+from workers.commands import check, check_influxdb, check_points, check_pool, check_topics, influxdb
 from workers.commands.cluster import Part
 from workers.commands.finding import Finding, Level, as_object, fail, ok, summary, warn
 from workers.commands.influxdb import Answer, series
@@ -84,29 +86,12 @@ def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
     assert "TOWER_INFLUXDB_USER" in found.next
 
 
-def answered(*rows: tuple[str, str]) -> Answer:
-    values = [list(row) for row in rows]
-    columns = ["fieldKey", "fieldType"]
-    content = {"results": [{"series": [{"name": "labs", "columns": columns, "values": values}]}]}
-    return Answer(200, {}, content)
-
-
-@pytest.mark.parametrize(
-    ("answer", "level"),
-    [
-        pytest.param(Answer(200, {}, {"results": [{}]}), Level.OK, id="empty bucket"),
-        pytest.param(answered(("memory", "float"), ("note", "string")), Level.OK, id="as Tower writes"),
-        pytest.param(answered(("memory", "integer")), Level.FAIL, id="another writer was first"),
-        pytest.param(answered(("memory", "float"), ("memory", "string")), Level.WARN, id="both, by time"),
-        pytest.param(answered(("note", "integer")), Level.OK, id="no field of Tower's"),
-    ],
-)
-def test_a_field_that_is_no_float_is_found_before_the_first_422(answer: Answer, level: Level) -> None:
-    assert check_dashboard.types(answer, settings()).level is level
-
-
 def test_rows_of_an_answer_are_dicts() -> None:
-    assert series(answered(("a", "float"))) == [{"fieldKey": "a", "fieldType": "float"}]
+    one = {"name": "labs", "columns": ["fieldKey", "fieldType"], "values": [["a", "float"]]}
+
+    assert series(Answer(200, {}, {"results": [{"series": [one]}]})) == [
+        {"fieldKey": "a", "fieldType": "float"}
+    ]
     assert series(Answer(200, {}, "no JSON")) == []
 
 
@@ -124,32 +109,43 @@ def test_the_clock_of_influxdb_is_compared(date: str, expected: list[Level]) -> 
     assert levels(list(check_influxdb.clock(date, 1_700_000_000.0))) == expected
 
 
-NOW = 1_700_000_000.0
+def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A question may be dear: a server that takes connections has not stopped."""
+    monkeypatch.setattr(influxdb, "REQUEST_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        there = influxdb.Influxdb(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        ask = partial(there.influxql, "Labs", "autogen", authorization="")
+        found = list(check._seen("newest point", check_points.points(ask, settings(), None, 0.0)))
+
+    assert [(each.check, each.level) for each in found] == [("newest point", Level.WARN)]
+    assert "could not be looked at" in found[0].text
+    assert "no answer in 0.2 s" in found[0].text
+    assert "start it" not in found[0].next
 
 
 @pytest.mark.parametrize(
-    ("found", "level", "word"),
+    "answer",
     [
-        pytest.param(None, Level.WARN, "empty", id="no records"),
-        pytest.param(check_records.Newest(NOW - 2, "", True), Level.OK, "", id="right"),
-        pytest.param(check_records.Newest(NOW + 300, "", True), Level.WARN, "ahead", id="ahead a little"),
-        pytest.param(check_records.Newest(NOW + 7_200, "", False), Level.FAIL, "ahead", id="ahead"),
-        pytest.param(
-            check_records.Newest(NOW - 7_200, "", True), Level.FAIL, "behind", id="behind, for sure"
-        ),
-        pytest.param(
-            check_records.Newest(NOW - 7_200, "", False), Level.WARN, "none came", id="behind or idle"
-        ),
-        pytest.param(check_records.Newest(None, "json: x", True), Level.WARN, "dead letter", id="poison"),
+        pytest.param(Answer(503, {}, {"error": "busy"}), id="refused"),
+        pytest.param(Answer(200, {}, '{"results": [cut'), id="cut"),
     ],
 )
-def test_the_newest_record_tells_the_senders_clock(
-    found: check_records.Newest | None, level: Level, word: str
-) -> None:
-    made = check_records.judge(found, NOW, 3)
+def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: Answer) -> None:
+    with pytest.raises(CommandError, match=str(answer.status)):
+        check_points.asked(lambda _: answer, "SELECT 1")
 
-    assert made.level is level
-    assert word in made.text
+
+def test_the_error_of_any_statement_is_the_answers() -> None:
+    class Scripted(influxdb.Influxdb):
+        def ask(self, *_: object, **__: object) -> Answer:
+            return Answer(200, {}, {"results": [{"series": []}, {"error": "timeout"}]})
+
+    answer = Scripted("http://localhost").influxql("Labs", "autogen", "SELECT 1; SELECT 2", "")
+
+    assert answer.message == "timeout"
+    assert answer.status != 200
 
 
 def test_the_projects_own_supervisor_conf_leaves_time_to_drain() -> None:

@@ -4,22 +4,28 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from confluent_kafka import Consumer, KafkaException
 
 from workers.commands import (
     check_dashboard,
+    check_fields,
     check_influxdb,
     check_kafka,
+    check_points,
     check_pool,
     check_records,
     check_topics,
+    check_types,
+    sample,
 )
-from workers.commands.finding import Finding, Level, as_object, fail, summary
+from workers.commands.finding import Finding, Level, as_object, fail, summary, warn
 from workers.commands.influxdb import Influxdb, token
+from workers.commands.sample import Sample
 from workers.commands.sight import beating
 from workers.errors import CommandError, SettingsError
 from workers.exits import FAILED
@@ -27,6 +33,8 @@ from workers.kafka import consumer_properties, settings_error
 from workers.pool import DEFAULT_WORKERS
 from workers.secret import Secret
 from workers.settings import Settings, load
+
+Result = TypeVar("Result")
 
 
 @click.command()
@@ -54,10 +62,13 @@ from workers.settings import Settings, load
 def check(*, as_json: bool, supervisor_conf: Path, watch: float, look_token_file: Path | None) -> None:
     """Try both ends and say what to do next.
 
-    Looks at settings, brokers and the addresses they advertise, topics, group, InfluxDB, rights, mapping,
-    field types and clocks. It changes nothing and writes no point.
+    Looks at settings, brokers and the addresses they advertise, topics, group, the newest records (whether
+    they become points, fill the dashboard's fields and have the right time), InfluxDB, rights, mapping,
+    retention, field types, clocks, and the points that the dashboard sees. It changes nothing and writes no
+    point.
 
-    Exit codes: 0 nothing fails (warnings do not count), 1 something does, 78 an option has to be changed.
+    Exit codes: 0 nothing fails, 1 something does, 78 an option has to be changed. A warning (warn) does not
+    change the exit code, and still says that something deserves a look.
     """
     settings = load(os.environ)
     _refuse_unknown_properties(settings)
@@ -91,33 +102,38 @@ def findings(
     yield check_pool.settings_valid(settings)
     yield check_pool.drain(settings, supervisor_conf)
     yield check_pool.polling(settings)
-    yield from _guarded("kafka", _kafka(settings, workers, watch_s))
-    yield from _guarded("influxdb", _influxdb(settings, look))
+    newest = yield from _guarded("kafka", _kafka(settings, workers, watch_s))
+    yield from _guarded("influxdb", _influxdb(settings, look, newest))
 
 
-def _kafka(settings: Settings, workers: int, watch_s: float) -> Iterator[Finding]:
+def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[Finding, None, Sample | None]:
+    """Kafka's side; the newest records, None if they could not be read."""
     reached = check_kafka.bootstrap(settings)
     yield reached
     if reached.level is Level.FAIL:
-        return
+        return None
     cluster = check_kafka.connect(settings)
     if isinstance(cluster, Finding):
         yield cluster
-        return
+        return None
     listeners = list(check_kafka.listeners(settings, cluster.brokers()))
     yield from listeners
     if len([each for each in listeners if each.level is Level.FAIL]) == len(cluster.brokers()):
-        return
+        return None
     topic = list(check_topics.topic(cluster, settings, workers))
     yield from topic
     if not cluster.partitions(settings.topic):
-        return
+        return None
     yield from check_topics.dead_letters(cluster, settings)
     yield check_kafka.group(cluster, settings, beating(settings.run_dir, time.time()))
-    yield check_records.judge(check_records.newest(cluster, settings, watch_s), time.time(), watch_s)
+    newest = sample.take(cluster, settings, watch_s)
+    yield from check_records.judge(newest, settings, time.time(), watch_s)
+    yield from check_fields.judge(newest, settings)
+    return newest
 
 
-def _influxdb(settings: Settings, look: str) -> Iterator[Finding]:
+def _influxdb(settings: Settings, look: str, newest: Sample | None) -> Generator[Finding, None, None]:
+    """InfluxDB's side, and the dashboard's way through it."""
     influxdb = Influxdb(settings.influxdb_url)
     reached = list(check_influxdb.server(influxdb, settings))
     yield from reached
@@ -125,22 +141,41 @@ def _influxdb(settings: Settings, look: str) -> Iterator[Finding]:
         return
     may_write = check_influxdb.write(influxdb, settings)
     yield may_write
-    asked = list(check_dashboard.dashboard(influxdb, settings, look))
+    tried, ask = check_dashboard.access(influxdb, settings, look)
+    kept_s = None
     if settings.influxdb_api == "v2" and may_write.level is Level.OK:
         mapping = check_dashboard.mapping(influxdb, settings, look)
         # What cannot be seen matters no more once the dashboard's own query has been answered.
-        if mapping.level is not Level.WARN or not asked:
+        if mapping.level is not Level.WARN or (tried is None and ask is None):
             yield mapping
-        yield from check_dashboard.retention(influxdb, settings, look)
-    yield from asked
+        kept_s = check_dashboard.bucket_kept_s(influxdb, settings, look)
+    if tried is not None:
+        yield tried
+    now = time.time()
+    if kept_s is not None or newest is not None:
+        yield check_points.retention(kept_s, newest, now)
+    if ask is not None:
+        yield from _seen("field types", check_types.types(ask, settings, newest))
+        yield from _seen("newest point", check_points.points(ask, settings, newest, now))
 
 
-def _guarded(check_: str, made: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings; where the server goes away in the middle, that is one more."""
+def _guarded(
+    check_: str, made: Generator[Finding, None, Result]
+) -> Generator[Finding, None, Result | None]:
+    """The findings and what `made` returns; if the server goes away meanwhile, that is one more finding."""
+    try:
+        return (yield from made)
+    except CommandError as error:
+        yield fail(check_, error.problem, error.do or "try again")
+        return None
+
+
+def _seen(check_: str, made: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings; a warning if InfluxDB does not answer a question in time."""
     try:
         yield from made
     except CommandError as error:
-        yield fail(check_, error.problem, error.do or "try again")
+        yield warn(check_, f"could not be looked at: {error.problem}", error.do or "try again")
 
 
 def _refuse_unknown_properties(settings: Settings) -> None:

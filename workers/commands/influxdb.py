@@ -90,6 +90,11 @@ class Influxdb:
                 f"InfluxDB at {self.url}: {why}",
                 "check TOWER_INFLUXDB_URL and the server's certificate (SSL_CERT_FILE names further ones)",
             ) from None
+        except TimeoutError:
+            raise CommandError(
+                f"InfluxDB at {self.url} gave no answer in {REQUEST_S:g} s",
+                "see whether it is busy (its own log, its CPU), and try again",
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise CommandError(
@@ -122,9 +127,9 @@ class Influxdb:
         answer = self.ask("GET", "/query", query, authorization)
         content = answer.content
         if answer.status == 200 and isinstance(content, dict):
-            result = (content.get("results") or [{}])[0]
-            if "error" in result:
-                return Answer(404, answer.headers, {"message": result["error"]})
+            errors = [result["error"] for result in content.get("results") or [] if "error" in result]
+            if errors:
+                return Answer(404, answer.headers, {"message": errors[0]})
         return answer
 
 
@@ -135,6 +140,12 @@ def series(answer: Answer) -> list[dict[str, Any]]:
         for each in result.get("series", []):
             found += [dict(zip(each["columns"], values, strict=False)) for values in each.get("values", [])]
     return found
+
+
+def quoted(name: str) -> str:
+    """A name in InfluxQL."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def token(text: str) -> str:

@@ -4,12 +4,19 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from workers.log import printable
+
 #: Seconds between two lines about the same wait.
 SAY_S = 2.0
+
+#: Texts in a list that are shown, and characters of a foreign name: a sender may use any number of either.
+NAMES = 12
+NAME_CHARACTERS = 40
 
 
 class Wait:
@@ -106,3 +113,22 @@ def age(seconds: float) -> str:
     if seconds < 172_800:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86_400:.0f} days"
+
+
+def moment(seconds: float) -> str:
+    """A time for people: `2026-11-26T07:50:00Z`."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:.0f} s since 1970"
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Texts on one line, not too many of them."""
+    all_ = list(texts)
+    return ", ".join(all_[:NAMES]) + (f" and {len(all_) - NAMES} more" if len(all_) > NAMES else "")
+
+
+def name_shown(text: str) -> str:
+    """A foreign name, cut and without control characters."""
+    return printable(text[:NAME_CHARACTERS]) + ("…" if len(text) > NAME_CHARACTERS else "")
