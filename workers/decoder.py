@@ -28,9 +28,16 @@ _BOM = b"\xef\xbb\xbf"
 _MSGPACK_FIRST = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 _MSGPACK_ARRAYS = frozenset([*range(0x90, 0xA0), 0xDC, 0xDD])
 
-#: The comma before a `name:` of legacy text. Possessive (`*+`), and so linear: a value may be a megabyte of
-#: commas, or have no colon behind them.
-_NEXT_NAME = re.compile(r",(?=\s*+[^\s,:][^,:]*+:)")
+#: The name of a field in legacy text. Times, quotes and brackets stand before a colon too, and are none.
+#: All patterns are possessive (`*+`), and so linear: a value may be a megabyte of commas, or have no colon
+#: behind them.
+_NAME = r"\s*+[^\W\d][\w.-]*+\s*+:"
+_FIRST_NAME = re.compile(_NAME)
+#: The comma before the next name.
+_NEXT_NAME = re.compile(rf",(?={_NAME})")
+#: The first of the tabs between two fields, as LTSV has them: one field with the others in its value would
+#: not be what was sent.
+_LTSV = re.compile(rf"(?<=[^\s,])\t(?={_NAME})")
 
 #: Python reads the floats: msgspec takes 8 us for one like 1.2345678901234567e-300.
 _json = msgspec.json.Decoder(float_hook=float)
@@ -203,7 +210,7 @@ def _msgpack_elements(value: bytes) -> list[bytes]:
 
 
 def _decode_text(value: bytes) -> dict[str, Any]:
-    """`memory:1,tx:2`: split at the first colon only; a part without one belongs to the value before.
+    """`memory:1,tx:2`: split at the first colon only; a part without a name belongs to the value before.
 
     All values are text here; which of them are numbers is for their fields to say.
     """
@@ -211,16 +218,17 @@ def _decode_text(value: bytes) -> dict[str, Any]:
         text = value.decode().strip()
     except UnicodeDecodeError:
         raise RecordError(Reason.TEXT, "not UTF-8") from None
+    if not _FIRST_NAME.match(text):
+        raise RecordError(Reason.TEXT, "does not begin with name:value")
+    if _LTSV.search(text):
+        raise RecordError(Reason.TEXT, "looks like LTSV: tabs between the fields")
     pairs = _NEXT_NAME.split(text, MOST_FIELDS)
     if len(pairs) > MOST_FIELDS:
         raise RecordError(Reason.TOO_MANY_FIELDS, f"over {MOST_FIELDS}")
     fields: dict[str, str] = {}
     for pair in pairs:
-        name, colon, field = pair.partition(":")
-        name = name.strip()
-        if not colon or not name or "," in name:
-            raise RecordError(Reason.TEXT, "does not begin with name:value")
-        fields[name] = Untyped(field.strip())
+        name, _, field = pair.partition(":")
+        fields[name.strip()] = Untyped(field.strip())
     return fields
 
 

@@ -123,7 +123,7 @@ def test_no_value_is_empty_in_every_format(value: bytes | None, reason: str, for
 def test_a_fixed_format_is_not_guessed() -> None:
     assert reason_of(b"memory:1", "json") == Reason.JSON
     assert reason_of(b'{"memory":1}', "msgpack") == Reason.MSGPACK
-    assert decode(b'{"memory":1}', "text") == [({'{"memory"': "1}"}, b'{"memory":1}')]
+    assert reason_of(b'{"memory":1}', "text") == Reason.TEXT
 
 
 class TestEventTime:
@@ -197,22 +197,35 @@ class TestLegacyText:
             ("note:", {"note": ""}),
             ("note:1,:2, :3,a: b ,", {"note": "1,:2, :3", "a": "b ,"}),
             ("a:1,a:2", {"a": "2"}),
+            ("note:at 12:30, 13:45,tx:1", {"note": "at 12:30, 13:45", "tx": "1"}),
+            ('note:"a", "b": c,tx:1', {"note": '"a", "b": c', "tx": "1"}),
+            ("eth0.rx-bytes_1:1,온도:2", {"eth0.rx-bytes_1": "1", "온도": "2"}),
+            ("note:a\tb,tx:1", {"note": "a\tb", "tx": "1"}),
         ],
     )
     def test_names_and_values(self, text: str, fields: dict[str, object]) -> None:
         assert decode(text.encode(), "text") == [(fields, text.encode())]
 
     def test_no_more_names_are_read_than_a_record_may_ever_have(self) -> None:
-        names = [f"{name}:1" for name in range(MOST_FIELDS + 1)]
+        names = [f"f{name}:1" for name in range(MOST_FIELDS + 1)]
 
         assert len(decode(",".join(names[1:]).encode())[0][0]) == MOST_FIELDS
         assert reason_of(",".join(names).encode()) == Reason.TOO_MANY_FIELDS
 
     @pytest.mark.parametrize(
-        "text", ["", " ", "memory", "1,2,3", ",", ":", ":1", ",a:1", "a,b:1", "a\n, :1"]
+        "text",
+        [
+            *["", " ", "memory", "1,2,3", ",", ":", ":1", ",a:1", "a,b:1", "a\n, :1"],
+            *["12:30,a:1", '"a":1', "<a>:1", "a b:1", "2026-11-26T07:50:00+09:00\t{"],
+        ],
     )
     def test_what_does_not_begin_with_a_name_is_none(self, text: str) -> None:
         assert reason_of((text or "\n").encode(), "text") == Reason.TEXT
+
+    @pytest.mark.parametrize("text", ["a:1\tb:2", "a:1,b:2\tc:3", "a:1\t\tb:2", "a:\tb:2", "a:x y\t b :2"])
+    def test_fields_with_tabs_between_them_are_another_format(self, text: str) -> None:
+        with pytest.raises(RecordError, match="looks like LTSV"):
+            decode(text.encode(), "text")
 
 
 class TestLimits:
