@@ -249,6 +249,8 @@ class Loop:
                 "commit_failures": consumer.commit_failures,
                 "values_left_out": self._encoder.left_out,
                 "times_not_believed": self._encoder.disbelieved,
+                "records_by_kernel": self._translator.by_kernel,
+                "records_by_python": self._translator.by_python,
             },
             "dead_letter_reasons": dict(self._dead_letters.reasons),
         }

@@ -23,6 +23,10 @@ class Translator:
         settings: Format and limits.
         encoder: Makes the lines.
         native: Use the C kernel for what it takes, where it is built; the lines are the same without.
+
+    Attributes:
+        by_kernel: Records that the kernel made lines of.
+        by_python: Records that it left, or all without it.
     """
 
     def __init__(self, settings: Settings, encoder: Encoder, native: bool = True) -> None:
@@ -30,6 +34,8 @@ class Translator:
         self._largest = settings.max_record_bytes
         self._encoder = encoder
         self._kernel = kernel.build(settings, encoder) if native else None
+        self.by_kernel = 0
+        self.by_python = 0
 
     @cached_property
     def _decode(self) -> Callable[[bytes | None, str], list["Record"]]:
@@ -62,6 +68,7 @@ class Translator:
             messages, start, batch.lines, batch.origins, batch.ends, batch.records
         )
         batch.size += size
+        self.by_kernel += place - start
         self._encoder.left_out += left_out
         self._encoder.disbelieved += disbelieved
         return place
@@ -70,7 +77,9 @@ class Translator:
         number, offset = message.partition(), message.offset()
         partition = Partition(message.topic(), number)
         batch.ends[partition] = offset + 1
-        batch.records[partition] += self._records(message, number, offset, batch)
+        count = self._records(message, number, offset, batch)
+        batch.records[partition] += count
+        self.by_python += count
 
     def _records(self, message: Message, number: int, offset: int, batch: Batch) -> int:
         """Take one message in; the number of records it held, at least one."""

@@ -142,6 +142,7 @@ def test_state_files_are_read_and_half_ones_left_out(tmp_path: Path) -> None:
         "owned": [1],
         "stopped": {"1": "offset 5 no longer exists"},
         "partitions": {"1": account()},
+        "counters": {"records_by_kernel": 9, "records_by_python": 1},
     }
     (tmp_path / "worker-1.json").write_text(json.dumps(whole))
     (tmp_path / "worker-2.json").write_text(json.dumps(whole)[:40])
@@ -150,9 +151,18 @@ def test_state_files_are_read_and_half_ones_left_out(tmp_path: Path) -> None:
 
     assert [each.number for each in look(tmp_path, NOW)] == [1, 4]
     assert look(tmp_path, NOW)[0].age_s == 2
+    assert (look(tmp_path, NOW)[0].by_kernel, look(tmp_path, NOW)[0].by_python) == (9, 1)
     assert look(tmp_path, NOW)[0].stopped == {1: "offset 5 no longer exists"}
     assert beating(tmp_path, NOW) == [1]
 
 
 def test_a_folder_that_is_not_there_has_no_workers(tmp_path: Path) -> None:
     assert look(tmp_path / "none", NOW) == []
+
+
+def test_the_share_of_the_c_kernel_is_shown() -> None:
+    workers = [sight(0, by_kernel=990, by_python=0), sight(1, by_kernel=0, by_python=10)]
+
+    shown = describe(SETTINGS, workers, rows(workers, kafka()), [])
+
+    assert "C kernel: 990 of 1000 records (99.0%)" in shown

@@ -26,6 +26,8 @@ class Sight:
         owned: Partitions it has.
         stopped: Of them, those it does not read, with the reason.
         accounts: Its account of each partition it has had.
+        by_kernel: Records that the C kernel took.
+        by_python: Records that took the slower way.
     """
 
     number: int
@@ -37,6 +39,8 @@ class Sight:
     owned: tuple[int, ...] = ()
     stopped: Mapping[int, str] = field(default_factory=dict)
     accounts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    by_kernel: int = 0
+    by_python: int = 0
 
     @property
     def beats(self) -> bool:
@@ -80,6 +84,7 @@ def read(content: Mapping[str, Any], now: float) -> Sight:
         KeyError: It lacks what each state file has.
     """
     pid = int(content["pid"])
+    counters = content.get("counters", {})
     return Sight(
         number=int(content["worker"]),
         pid=pid,
@@ -90,6 +95,8 @@ def read(content: Mapping[str, Any], now: float) -> Sight:
         owned=tuple(int(each) for each in content.get("owned", ())),
         stopped={int(number): str(why) for number, why in content.get("stopped", {}).items()},
         accounts={int(number): account for number, account in content.get("partitions", {}).items()},
+        by_kernel=int(counters.get("records_by_kernel", 0)),
+        by_python=int(counters.get("records_by_python", 0)),
     )
 
 

@@ -192,6 +192,10 @@ def describe(settings: Settings, sights: list[Sight], made: list[Row], found: li
     lines = [f"topic {settings.topic}, group {settings.group}", table(head, cells)]
     if idle:
         lines.append(f"without a partition: worker {', '.join(map(str, idle))}")
+    by_kernel = sum(worker.by_kernel for worker in sights)
+    records = by_kernel + sum(worker.by_python for worker in sights)
+    if records:
+        lines.append(f"C kernel: {by_kernel} of {records} records ({by_kernel / records:.1%})")
     lines += [f"not well: {each}" for each in found] or ["all is well"]
     return "\n".join(lines)
 
@@ -217,6 +221,8 @@ def as_object(
                 "heartbeat_age_s": round(each.age_s, 1),
                 "alive": each.alive,
                 "owned": list(each.owned),
+                "records_by_kernel": each.by_kernel,
+                "records_by_python": each.by_python,
             }
             for each in sights
         ],
