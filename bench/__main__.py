@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from bench.command import Group, Numbers, Output, close, output, shape_of, shaped
 from bench.outage import How
 from bench.peer import PEERS
-from bench.record import Clock, Shape
+from bench.record import Clock, Unit
 from lab.document import put
 from lab.errors import LabError
 from lab.progress import Progress
@@ -58,9 +59,7 @@ def produce(
         raise LabError(f"there is no topic {topic} at {bootstrap_servers}; make it first")
     made = shape_of(records, **shape)
     if rate:
-        made = Shape(
-            Clock(time.time() * 1000, 1000 / rate), made.form, made.devices, made.size, made.bad, made.seed
-        )
+        made = replace(made, clock=Clock(time.time() * 1000, 1000 / rate))
     load = Load(Target(bootstrap_servers, topic, partitions, keys), made)
     with Progress().step(f"producing {records:,} records to {topic}") as step:
         if rate:
@@ -186,9 +185,13 @@ def profile(records: int, out: Output, **shape: Any) -> None:
 @shaped
 @output
 def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **shape: Any) -> None:
-    """Tower, Telegraf, tutorial code and kafka-influxdb on the same records."""
+    """Tower, Telegraf, tutorial code and kafka-influxdb on the same records.
+
+    With --unit s the peers lose records: they store one point per series and time.
+    """
     from bench import compare  # noqa: PLC0415
 
+    shape["unit"] = shape["unit"] or Unit.MILLISECOND
     with out.rig() as rig:
         out.finish(compare.run(rig, shape_of(records, **shape), records, cap_s=cap, peers=peers))
 

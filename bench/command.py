@@ -174,10 +174,8 @@ shaped = options(
     click.option("--seed", type=int, default=1, show_default=True, help="Other seeds, other values."),
     click.option(
         "--unit",
-        type=click.Choice([each.value for each in Unit]),
-        default="ms",
-        show_default=True,
-        help="Precision of `timestamp` in JSON.",
+        type=click.Choice([unit.value for unit in Unit]),
+        help="Precision of `time` in JSON and msgpack.  [default: s, the lab's own; ms for compare]",
     ),
     click.option(
         "--step-ms",
@@ -189,7 +187,7 @@ shaped = options(
 )
 
 
-def shape_of(count: int, form: str, step_ms: float = 1.0, unit: str = "ms", **more: Any) -> Shape:
+def shape_of(count: int, form: str, step_ms: float = 1.0, unit: str | None = None, **more: Any) -> Shape:
     """Records whose times end now."""
     start = int(time.time() * 1000 - count * step_ms)
-    return Shape(Clock(start, step_ms), Format(form), unit=Unit(unit), **more)
+    return Shape(Clock(start, step_ms), Format(form), unit=Unit(unit or Unit.SECOND), **more)

@@ -163,7 +163,8 @@ def run(rig: Rig, extent: Extent, book: Book) -> None:
     k = extent.scale_records
     book.take("scale", partial(scale.run, rig, shape(k), k, counts=extent.scale_counts))
     c = extent.compare_records
-    book.take("compare", partial(compare.run, rig, shape(c), c, cap_s=extent.compare_cap_s))
+    together = shape(c, unit=Unit.MILLISECOND)
+    book.take("compare", partial(compare.run, rig, together, c, cap_s=extent.compare_cap_s))
     book.take("collisions", partial(collide, rig))
 
 

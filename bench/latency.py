@@ -90,10 +90,11 @@ class Watch:
     def _run(self) -> None:
         split = urlsplit(self.url)
         connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=10)
-        since = int(self.since_ms) - 1
+        # A record's time is cut to its second.
+        since = int(self.since_ms) // 1000
         query = (
             f'SELECT last("seq") FROM "{MEASUREMENT}" '  # noqa: S608 - names of our own
-            f'WHERE time >= {since}ms GROUP BY "deviceId"'
+            f'WHERE time >= {since}s GROUP BY "deviceId"'
         )
         path = f"/query?{urlencode({'db': self.bucket, 'q': query, 'epoch': 'ms'})}"
         headers = {"Authorization": f"Token {self.token}"}

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from lab.progress import Progress
 
 
+#: The field `time` in the words of Go's library.
+GO_TIMES = {Unit.SECOND: "2006-01-02T15:04:05-0700", Unit.MILLISECOND: "2006-01-02T15:04:05.000-0700"}
+
+
 @dataclass(frozen=True)
 class Job:
     """What a peer has to do.
@@ -58,7 +62,7 @@ class Job:
             ORG=ORG,
             BUCKET=self.bucket.name,
             PRECISION=self.unit.value,
-            TIME_FORMAT={Unit.SECOND: "unix", Unit.MILLISECOND: "unix_ms"}[self.unit],
+            TIME_FORMAT=GO_TIMES[self.unit],
         )
 
 

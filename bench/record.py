@@ -1,8 +1,14 @@
-"""Synthetic Fluentd records: the lab's samples, numbered, and the same again for the same seed.
+"""Synthetic records: the lab's own, numbered, and the same again for the same seed.
 
-Numbers are text, as `snmpget` prints them and Fluentd passes them on. With one device a record has
-eleven fields: the nine values of the lab's single Pi, `timestamp` and `seq`. With more
-devices `deviceId` and `ip` come with it.
+With one device a record has eleven fields: the nine values of the lab's single Pi as its Fluentd sends
+them (numbers bare, `cpu_load` as text), `seq` to count by, and `time`. More devices add `ip` and
+`deviceId`. In text it is the record of the Flume years: their names, and whole epoch seconds.
+
+`time` is what Fluentd injects: whole seconds with the Pi's zone. The bench makes a thousand records for
+each second, so many share a time. Tower has an identity of its own for each and is measured with the lab's
+time. A tool that stores one point per series and time would merge them. So where Tower's peers run too
+(`compare`), the same time has milliseconds, as Fluentd's `%L` writes them, and each record has its own.
+`compare --unit s` shows what the lab's time costs the peers.
 """
 
 from __future__ import annotations
@@ -13,10 +19,10 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab.synthetic import POISON
-from lab.wire import Format, encode
+from lab.wire import Format, encode, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,18 +37,14 @@ WORD = 1 << 32
 
 
 class Unit(StrEnum):
-    """Precision of the field `timestamp`."""
+    """Precision of the field `time`."""
 
     SECOND = "s"
     MILLISECOND = "ms"
 
 
 class Clock(NamedTuple):
-    """When records are taken: `start_ms` and `step_ms` later each, or at the moment they are made.
-
-    A millisecond apart, as by default, no two records share a time, so that a tool without an identity
-    of its own is not punished for it.
-    """
+    """When records are taken: `start_ms` and `step_ms` later each, or at the moment they are made."""
 
     start_ms: float
     step_ms: float = 1.0
@@ -64,7 +66,7 @@ class Shape:
         size: bytes that each is filled up to with a text field; 0 leaves them as they are.
         bad: share of records, from 0 to 1, that cannot become points.
         seed: other seeds give other values and other bad records.
-        unit: precision of `timestamp` in JSON; msgpack has EventTime, text whole seconds.
+        unit: precision of `time` in JSON and msgpack; text has whole seconds.
     """
 
     clock: Clock
@@ -73,7 +75,7 @@ class Shape:
     size: int = 0
     bad: float = 0.0
     seed: int = 1
-    unit: Unit = Unit.MILLISECOND
+    unit: Unit = Unit.SECOND
 
     def is_bad(self, seq: int) -> bool:
         """Whether this record is one of the bad ones."""
@@ -100,64 +102,84 @@ class Shape:
         return makers[self.form]()
 
     def _json(self) -> Callable[[int], bytes]:
-        heads = [encode(each, Format.JSON)[:-1] for each in self._samples]
-        tails = [encode(each, Format.JSON)[1:-1] for each in self._senders]
-        tails = [b"," + each if each else b"" for each in tails]
-        parts = 1000 if self.unit is Unit.SECOND else 1
-        at, devices, size = self.clock.at, self.devices, self.size
+        heads = [encode(sample, Format.JSON)[:-1] for sample in self._samples]
+        tails = [encode(sender, Format.JSON)[1:-1] for sender in self._senders]
+        tails = [b"," + tail if tail else b"" for tail in tails]
+        time_of, devices, size = self._times(), self.devices, self.size
 
         def make(seq: int) -> bytes:
-            made = b'%b%b,"timestamp":%d,"seq":%d}' % (
+            record = b'%b%b,"seq":%d,"time":"%b"}' % (
                 heads[seq % VARIANTS],
                 tails[seq % devices],
-                at(seq) // parts,
                 seq,
+                time_of(seq),
             )
-            if len(made) < size:
-                fill = max(1, size - len(made) - len(b',"note":""'))
-                return b'%b,"note":"%b"}' % (made[:-1], b"x" * fill)
-            return made
+            if len(record) < size:
+                fill = max(1, size - len(record) - len(b',"note":""'))
+                return b'%b,"note":"%b"}' % (record[:-1], b"x" * fill)
+            return record
 
         return make
 
     def _msgpack(self) -> Callable[[int], bytes]:
         # A map's head is one byte up to 15 entries: the parts are packed alone and put together.
-        heads = [encode(each, Format.MSGPACK)[1:] for each in self._samples]
-        tails = [encode(each, Format.MSGPACK)[1:] for each in self._senders]
+        heads = [encode(sample, Format.MSGPACK)[1:] for sample in self._samples]
+        tails = [encode(sender, Format.MSGPACK)[1:] for sender in self._senders]
         entries = len(self._samples[0]) + len(self._senders[0]) + 2
-        ends = struct.Struct(">10sHII4sBI")
-        clock, devices, size = self.clock, self.devices, self.size
+        number = struct.Struct(">4sBI")
+        time_of, devices, size = self._times(), self.devices, self.size
 
         def make(seq: int) -> bytes:
-            seconds, rest = divmod(int(clock.at(seq)), 1000)
-            end = ends.pack(b"\xa9timestamp", 0xD700, seconds, rest * 1_000_000, b"\xa3seq", 0xCE, seq)
-            made = b"%c%b%b%b" % (0x80 + entries, heads[seq % VARIANTS], tails[seq % devices], end)
-            if len(made) < size:
-                fill = max(1, size - len(made) - len(b"\xa4note\xda..")) * b"x"
+            time_ = time_of(seq)
+            record = b"%c%b%b%b\xa4time%c%b" % (
+                0x80 + entries,
+                heads[seq % VARIANTS],
+                tails[seq % devices],
+                number.pack(b"\xa3seq", 0xCE, seq),
+                0xA0 + len(time_),
+                time_,
+            )
+            if len(record) < size:
+                fill = max(1, size - len(record) - len(b"\xa4note\xda..")) * b"x"
                 note = b"\xa4note" + struct.pack(">BH", 0xDA, len(fill)) + fill
-                return b"%c%b%b" % (0x80 + entries + 1, made[1:], note)
-            return made
+                return b"%c%b%b" % (0x80 + entries + 1, record[1:], note)
+            return record
 
         return make
 
     def _text(self) -> Callable[[int], bytes]:
-        heads = [encode(each, Format.TEXT) for each in self._samples]
-        tails = [encode(each, Format.TEXT) for each in self._senders]
-        tails = [b"," + each if each else b"" for each in tails]
+        heads = [encode(sample, Format.TEXT) for sample in self._samples]
+        tails = [encode(sender, Format.TEXT) for sender in self._senders]
+        tails = [b"," + tail if tail else b"" for tail in tails]
         clock, devices, size = self.clock, self.devices, self.size
 
         def make(seq: int) -> bytes:
-            made = b"%b%b,timestamp:%d,seq:%d" % (
+            record = b"%b%b,seq:%d,timestamp:%d" % (
                 heads[seq % VARIANTS],
                 tails[seq % devices],
-                clock.at(seq) / 1000,
                 seq,
+                clock.at(seq) // 1000,
             )
-            if len(made) < size:
-                return b"%b,note:%b" % (made, b"x" * max(1, size - len(made) - len(b",note:")))
-            return made
+            if len(record) < size:
+                return b"%b,note:%b" % (record, b"x" * max(1, size - len(record) - len(b",note:")))
+            return record
 
         return make
+
+    def _times(self) -> Callable[[int], bytes]:
+        """Gives the field `time` of each record; the second's own text is made once for all in it."""
+        clock, precise = self.clock, self.unit is Unit.MILLISECOND
+        known, whole, zone = -1, b"", b""
+
+        def time_of(seq: int) -> bytes:
+            nonlocal known, whole, zone
+            second, milliseconds = divmod(int(clock.at(seq)), 1000)
+            if second != known:
+                text = stamp(second).encode()
+                known, whole, zone = second, text[:-5], text[-5:]
+            return b"%b.%03d%b" % (whole, milliseconds, zone) if precise else whole + zone
+
+        return time_of
 
     @cached_property
     def _senders(self) -> list[dict[str, str]]:
@@ -169,26 +191,26 @@ class Shape:
         ]
 
     @cached_property
-    def _samples(self) -> list[dict[str, str]]:
-        """Values as a Pi's snmpd tells them: counters that grow, memory that wanders."""
+    def _samples(self) -> list[dict[str, Any]]:
+        """Values as the Pi's shell line has them: counters that grow, memory that wanders."""
         chance = random.Random(self.seed)
-        sent, received, memory = 0, 0, 22_864_504
-        found = []
+        sent, received, free = 0, 0, 16_479_928
+        samples = []
         for _ in range(VARIANTS):
             sent += chance.randrange(0, 3000)
             received += chance.randrange(0, 9000)
-            memory += chance.randrange(-4096, 4097)
-            found.append(
+            free += chance.randrange(-4096, 4097)
+            samples.append(
                 {
-                    "tx": str(sent),
-                    "rx": str(received),
-                    "tx_dropped": "0",
-                    "rx_dropped": "0",
-                    "txError": "0",
-                    "rxError": "0",
-                    "CPU_Usage": f"{chance.uniform(0, 4):.2f}",
-                    "memory": str(memory),
-                    "disk": str(chance.randrange(7, 60)),
+                    "tx_bytes": sent,
+                    "rx_bytes": received,
+                    "tx_drops": 0,
+                    "rx_drops": 0,
+                    "tx_errors": 0,
+                    "rx_errors": 0,
+                    "cpu_load": f"{chance.uniform(0, 4):.2f}",
+                    "free_ram": free,
+                    "disk_util": chance.randrange(7, 60),
                 }
             )
-        return found
+        return samples

@@ -31,7 +31,10 @@ START_S = 120.0
 #: Records of each partition that go before the measurement, so that it finds everything in place.
 WARM = 500
 #: The workers' counters that are reported.
-COUNTERS = ("writes", "lines", "retries", "refusals", "rebalances")
+COUNTERS = (
+    *("writes", "lines", "retries", "refusals", "rebalances"),
+    *("records_by_kernel", "records_by_python"),
+)
 
 
 @dataclass
@@ -224,6 +227,8 @@ def result(found: Drain, records: int, workers: int, best: ceiling.Ceiling) -> d
     counted = max(1, records - round(found.batch_p50 * workers))
     cpu = {group: found.cpu(group) / records * 1e6 for group in found.series if group != MACHINE}
     rate = counted / found.seconds if found.seconds > 0 else 0.0
+    by_kernel = found.counters.get("records_by_kernel", 0)
+    taken = by_kernel + found.counters.get("records_by_python", 0)
     return {
         "records": records,
         "seconds": round(found.seconds, 3),
@@ -238,6 +243,7 @@ def result(found: Drain, records: int, workers: int, best: ceiling.Ceiling) -> d
         "ceiling_ratio": round(rate / best.records_per_s, 4),
         "peak_rss_mb_per_worker": round(found.series["workers"].peak, 1),
         "batch_p50_lines": round(found.batch_p50),
+        "kernel_share": round(by_kernel / max(1, taken), 4),
         "counters": found.counters,
         "worker_starts": found.starts,
         "other_cores": round(found.others(), 2),

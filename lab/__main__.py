@@ -19,7 +19,7 @@ from lab.feed import Feed, Sender
 from lab.lab import PARTITIONS, TOPIC, Lab
 from lab.plan import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
 from lab.progress import Progress
-from lab.sample import Snmp, psutil_sample
+from lab.sample import COMMUNITY, INTERFACE, Snmp, psutil_sample
 from lab.wire import Format
 
 if TYPE_CHECKING:
@@ -164,14 +164,13 @@ def env(data: Path) -> None:
     "--device",
     "devices",
     multiple=True,
-    help="deviceId of the records, repeatable; they then have a timestamp too.  "
-    "[default: neither, as the lab's one Pi]",
+    help="deviceId of the records, repeatable.  [default: none, as the lab's one Pi]",
 )
 @click.option("--count", default=0, help="Rounds; 0: until interrupted.  [default: 0]")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between rounds.")
 @click.option("--numbered", is_flag=True, help="Give each record its running number as `seq`.")
-@click.option("--snmp", metavar="HOST[:PORT]", help="Ask a running snmpd by snmpget.")
-@click.option("--interface", default=2, show_default=True, help="Interface index (--snmp).")
+@click.option("--snmp", metavar="HOST[:PORT]", help="Ask a running snmpd with the Pi's own shell line.")
+@click.option("--interface", default=INTERFACE, show_default=True, help="Interface index (--snmp).")
 def feed(
     *,
     data: Path,
@@ -187,11 +186,12 @@ def feed(
 ) -> None:
     """Sample this machine once a second and send it as the lab's Fluentd does.
 
+    The formats json and msgpack have the fields that the lab's Pi sends, text has those of the Flume years.
     The community for --snmp comes from SNMP_COMMUNITY.  [default: public]
     """
     source = psutil_sample
     if snmp is not None:
-        source = Snmp(snmp, os.environ.get("SNMP_COMMUNITY", "public"), interface).sample
+        source = Snmp(snmp, os.environ.get("SNMP_COMMUNITY", COMMUNITY), interface).sample
     sender = Sender(bootstrap_servers or Lab(data).bootstrap_servers, topic)
     stream = Feed(sender, source, Format(form), devices, numbered)
     progress = Progress()

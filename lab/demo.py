@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 from lab import ledger
 from lab.errors import LabError, SlowError
@@ -24,12 +25,12 @@ from lab.process import uninterrupted
 from lab.provision import V1_USER
 from lab.sample import psutil_sample
 from lab.synthetic import BAD_EVERY, records
+from lab.tables import account_table, answer_table
 from lab.wire import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.ledger import Row
     from lab.plan import Wanted
     from lab.progress import Progress
 
@@ -41,6 +42,11 @@ JOIN_S = 60.0
 DRAIN_S = 120.0
 #: The lab's dashboard asks this, with the v1 user.
 DASHBOARD = 'SELECT "memory" FROM "Labs"."autogen"."labs" WHERE time > {}s'
+#: The same for two of its fields and one second of the single Pi, whose records name no device.
+ONE_RECORD = (
+    'SELECT "memory", "CPU_Usage" FROM "Labs"."autogen"."labs" '
+    "WHERE time >= {0}s AND time < {0}s + 1s AND \"deviceId\" = ''"
+)
 SHOWN = 5
 
 
@@ -51,7 +57,8 @@ class Demo:
     Args:
         wanted: ports of the lab.
         count: synthetic records.
-        seconds: how long they are fed, with one live sample a second in each format.
+        seconds: how long they are fed, with one live sample a second: as the lab's Pi sends it, and once
+            more in each of the other formats.
         workers: size of the pool.
         keep: folder of a lab that stays up with the pool, None for one that passes.
         progress: where waits are shown.
@@ -84,9 +91,9 @@ class Demo:
             # A second early: a point may lie at its second's very beginning, and > leaves it out.
             since = int(time.time()) - 1
             letters = lab.topics.log_ends(DEAD_LETTER_TOPIC)
-            book = self._feed(lab)
+            book, record = self._feed(lab)
             self._drain(lab, pool)
-            holds = self._show(lab, book, since, letters)
+            holds = self._show(lab, book, record, since, letters)
             if self.keep is not None:
                 stack.pop_all()
                 self._explain(lab)
@@ -118,20 +125,26 @@ class Demo:
                 step.note(f"{len(members)} in the group, {len(owned)} partitions owned")
                 time.sleep(0.2)
 
-    def _feed(self, lab: Lab) -> ledger.Ledger:
+    def _feed(self, lab: Lab) -> tuple[ledger.Ledger, bytes]:
+        """Feed it all; what was sent, and the last record of the stand-in for the lab's Pi."""
         book = ledger.Ledger()
         sender = Sender(lab.bootstrap_servers, TOPIC, book.delivered)
-        feeds = [
+        single = Feed(sender, psutil_sample)
+        others = [
             Feed(sender, psutil_sample, form, (f"this-machine-{form.value}",), numbered=True)
-            for form in Format
+            for form in (Format.MSGPACK, Format.TEXT)
         ]
         values = records(self.count, DEVICES, _clock())
         text = f"feeding {self.count} synthetic records (1 in {BAD_EVERY} bad) and live samples"
         with self.progress.step(text) as step:
-            began = time.monotonic()
+            began, last = time.monotonic(), 0
             for second in range(self.seconds):
-                for feed in feeds:
+                # The single Pi's records have no number: each is found again by its second.
+                while int(time.time()) == last:
+                    sender.poll(0.02)
+                for feed in (single, *others):
                     feed.round()
+                last = int(time.time())
                 share = self.count * (second + 1) // self.seconds
                 share -= self.count * second // self.seconds
                 for value, tag in itertools.islice(values, share):
@@ -141,7 +154,7 @@ class Demo:
                     step.note(f"{sender.taken} taken by Kafka")
             sender.finish()
             step.note(f"{sender.taken} taken by Kafka")
-        return book
+        return book, single.last
 
     def _drain(self, lab: Lab, pool: Pool) -> None:
         with self.progress.step("waiting for the pool to commit all of it") as step:
@@ -164,7 +177,9 @@ class Demo:
         if time.monotonic() > deadline:
             raise SlowError(f"{what} in time\n{pool.worker_logs()}")
 
-    def _show(self, lab: Lab, book: ledger.Ledger, since: int, letters: dict[int, int]) -> bool:
+    def _show(
+        self, lab: Lab, book: ledger.Ledger, record: bytes, since: int, letters: dict[int, int]
+    ) -> bool:
         with self.progress.step("counting what InfluxDB and the dead letters hold"):
             rows, problems = book.settle(
                 ledger.stored(lab, since),
@@ -175,9 +190,10 @@ class Demo:
             question = DASHBOARD.format(since)
             answer = list(lab.query_rows(question))
         console = Console(highlight=False)
-        console.print(account(rows))
+        console.print(account_table(rows))
         console.print(f"\n[bold]{question}[/bold]\nasked as v1 user {V1_USER}: {len(answer)} rows")
-        console.print(table(answer[-SHOWN:]))
+        console.print(answer_table(answer[-SHOWN:]))
+        problems += show_record(lab, record, console)
         expected = len(book.good)
         if len(answer) != expected:
             problems.append(f"the dashboard's query has {len(answer)} rows instead of {expected}")
@@ -203,38 +219,22 @@ class Demo:
         )
 
 
-def account(rows: dict[int, Row]) -> Table:
-    """The table of produced, stored, dead-lettered and committed, by partition."""
-    found = Table(title=f"topic {TOPIC}", title_justify="left", show_footer=True)
-    total = [sum(getattr(row, name) for row in rows.values()) for name in COLUMNS]
-    found.add_column("partition", "sum")
-    for name, number in zip(COLUMNS, total, strict=True):
-        found.add_column(name.replace("_", "-"), str(number), justify="right")
-    found.add_column("committed", "", justify="right")
-    for number, row in sorted(rows.items()):
-        cells = [str(getattr(row, name)) for name in COLUMNS]
-        found.add_row(str(number), *cells, f"{row.committed} of {row.end}")
-    return found
-
-
-COLUMNS = ("produced", "stored", "dead_lettered")
-
-
-def table(rows: list[dict[str, Any]]) -> Table:
-    """Rows of an answer."""
-    found = Table()
-    names = [name for name in (rows[0] if rows else {}) if name != "_series"]
-    for name in names:
-        found.add_column(name, justify="right")
-    for row in rows:
-        found.add_row(*(_moment(row[name]) if name == "time" else str(row[name]) for name in names))
-    return found
-
-
-def _moment(nanoseconds: int) -> str:
-    """A point's time for people, with all of its digits."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
+def show_record(lab: Lab, sent: bytes, console: Console) -> list[str]:
+    """Print a record of the lab's Pi and what the dashboard gets for it; what is not right about that."""
+    record = json.loads(sent)
+    second = int(datetime.fromisoformat(record["time"]).timestamp())
+    question = ONE_RECORD.format(second)
+    rows = list(lab.query_rows(question))
+    console.print("\n[bold]the last record of this machine, as the lab's Pi sends it[/bold]")
+    console.print(sent.decode(), soft_wrap=True, markup=False)
+    console.print(
+        f"\n[bold]{question}[/bold]\nasked as v1 user {V1_USER}: {len(rows)} rows", soft_wrap=True
+    )
+    console.print(answer_table(rows))
+    expected = [(float(record["free_ram"]), float(record["cpu_load"]))]
+    if [(row["memory"], row["CPU_Usage"]) for row in rows] == expected:
+        return []
+    return ["the dashboard's query does not answer that record with its one point"]
 
 
 def _clock() -> Iterator[float]:

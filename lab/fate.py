@@ -10,8 +10,9 @@ class Good:
     """A record that must become exactly one point.
 
     Args:
-        device: its `deviceId`.
-        seq: its number among the device's records, the field `seq`.
+        device: its `deviceId`, empty if it has none.
+        seq: its number among the device's records, the field `seq`; for a record without that field its
+            second.
     """
 
     device: str

@@ -1,4 +1,4 @@
-"""A stand-in for the Pi and its Fluentd: records of this machine, sent to Kafka once a second."""
+"""A stand-in for the Pi and its Fluentd: the lab's record of this machine, sent to Kafka once a second."""
 
 from __future__ import annotations
 
@@ -120,16 +120,19 @@ class Feed:
         sender: where they go.
         sample: takes the values, once a second for all devices.
         form: how records are written.
-        devices: names for the field `deviceId`; none: records as the lab's single Pi sends them,
-            which have neither `deviceId` nor `timestamp`.
+        devices: names for the field `deviceId`; none: the record of the lab's single Pi, which has none.
         numbered: give each record its device's running number as `seq`, to count by.
+
+    Attributes:
+        last: the last record sent, as it was sent.
     """
 
     sender: Sender
-    sample: Callable[[], Mapping[str, str]]
+    sample: Callable[[], Mapping[str, Any]]
     form: Format = Format.JSON
     devices: tuple[str, ...] = ()
     numbered: bool = False
+    last: bytes = b""
     _sent: dict[str, int] = field(default_factory=dict)
 
     def round(self) -> None:
@@ -140,12 +143,13 @@ class Feed:
             number = self._sent.get(device, 0)
             self._sent[device] = number + 1
             record: dict[str, Any] = dict(values)
-            if self.numbered:
-                record["seq"] = number
             if device:
                 record["deviceId"] = device
-            value = encode(record, self.form, now if device else None)
-            self.sender.send(value, Good(device, number))
+            if self.numbered:
+                record["seq"] = number
+            self.last = encode(record, self.form, now)
+            # Without a number of its own, a record is found again by its second.
+            self.sender.send(self.last, Good(device, number if self.numbered else int(now)))
 
     def run(self, count: int, interval_s: float, tell: Callable[[str], None]) -> None:
         """Feed `count` rounds, or for ever with 0, one each `interval_s` seconds.

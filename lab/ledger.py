@@ -106,9 +106,12 @@ def stored(lab: Lab, since_s: int) -> Counter[Good]:
         since_s: epoch seconds; older points are left out.
     """
     series = f'"{BUCKET}"."{RETENTION_POLICY}"."labs"'
-    question = f'SELECT "seq" FROM {series} WHERE time >= {since_s}s GROUP BY "deviceId"'  # noqa: S608
-    rows = lab.query_rows(question)
-    return Counter(Good(str(row["deviceId"]), int(row["seq"])) for row in rows)
+    numbered = f'SELECT "seq" FROM {series} WHERE time >= {since_s}s GROUP BY "deviceId"'  # noqa: S608
+    points = Counter(Good(str(row["deviceId"]), int(row["seq"])) for row in lab.query_rows(numbered))
+    # Those of the lab's single Pi have neither a device nor a number.
+    single = f'SELECT "memory" FROM {series} WHERE time >= {since_s}s AND "deviceId" = \'\''  # noqa: S608
+    points.update(Good("", row["time"] // 1_000_000_000) for row in lab.query_rows(single))
+    return points
 
 
 def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) -> Counter[Place]:

@@ -1,49 +1,63 @@
-"""One sample of this machine, as the lab's Pi takes it: by snmpget, or by psutil in its stead."""
+"""One sample of this machine, as the lab's Pi takes it: by the Pi's own shell line, or by psutil."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from lab.errors import LabError, MissingError
 
-#: The lab's object ids, in numbers, since Debian ships no MIB files. `{}` is the interface.
-OIDS = {
-    "tx": ".1.3.6.1.2.1.2.2.1.16.{}",  # ifOutOctets
-    "rx": ".1.3.6.1.2.1.2.2.1.10.{}",  # ifInOctets
-    "tx_dropped": ".1.3.6.1.2.1.2.2.1.19.{}",  # ifOutDiscards
-    "rx_dropped": ".1.3.6.1.2.1.2.2.1.13.{}",  # ifInDiscards
-    "txError": ".1.3.6.1.2.1.2.2.1.20.{}",  # ifOutErrors
-    "rxError": ".1.3.6.1.2.1.2.2.1.14.{}",  # ifInErrors
-    "CPU_Usage": ".1.3.6.1.4.1.2021.10.1.3.1",  # laLoad.1
-    "memory": ".1.3.6.1.4.1.2021.4.6.0",  # memAvailReal.0
-    "disk": ".1.3.6.1.4.1.2021.9.1.9.1",  # dskPercent.1
-}
-#: Seconds that snmpd has for its answer.
-SNMP_S = 5.0
+#: Seconds that the shell line may take; each of its nine questions gives up after two.
+SNMP_S = 20.0
+#: The community of the Pi's snmpd, which is no secret.
+COMMUNITY = "public"
+#: Objects of a network interface end in its index; on the Pi it is the second.
+INTERFACE = 2
+_INTERFACES_TABLE = re.compile(rf"(?<= \.1\.3\.6\.1\.2\.1\.2\.2\.1\.)(\d+)\.{INTERFACE}\b")
 
 
-def psutil_sample() -> dict[str, str]:
-    """The lab's nine values of this machine, as text, which is how snmpget prints them."""
-    network = psutil.net_io_counters()
-    disk = psutil.disk_usage("/")
+def psutil_sample() -> dict[str, Any]:
+    """The lab's nine values of this machine, as the Pi's shell line has them: `cpu_load` is text."""
+    network, disk = psutil.net_io_counters(), psutil.disk_usage("/")
     return {
-        "tx": str(network.bytes_sent),
-        "rx": str(network.bytes_recv),
-        "tx_dropped": str(network.dropout),
-        "rx_dropped": str(network.dropin),
-        "txError": str(network.errout),
-        "rxError": str(network.errin),
-        "CPU_Usage": f"{os.getloadavg()[0]:.2f}",
-        "memory": str(psutil.virtual_memory().free // 1024),
-        "disk": f"{disk.percent:.0f}",
+        "tx_bytes": network.bytes_sent,
+        "rx_bytes": network.bytes_recv,
+        "tx_drops": network.dropout,
+        "rx_drops": network.dropin,
+        "tx_errors": network.errout,
+        "rx_errors": network.errin,
+        "cpu_load": f"{os.getloadavg()[0]:.2f}",
+        "free_ram": psutil.virtual_memory().free // 1024,
+        # As snmpd divides it: df leaves out what only root may use.
+        "disk_util": 100 * disk.used // disk.total,
     }
+
+
+def shell_line(agent: str = "localhost", interface: int = INTERFACE) -> str:
+    """What the Pi's Fluentd runs once a second: the `command` of lab/fluent.conf.
+
+    It asks snmpd nine times and prints one JSON object; if snmpd answers one of them in words, what it
+    prints is no JSON.
+
+    Args:
+        agent: `host` or `host:port` of snmpd.
+        interface: index of the network interface.
+    """
+    config = resources.files("lab").joinpath("fluent.conf").read_text()
+    (line,) = re.findall(r"^ *command (.*)$", config, re.MULTILINE)
+    line = _INTERFACES_TABLE.sub(rf"\g<1>.{interface}", line)
+    return str(line.replace(" localhost ", f" {shlex.quote(agent)} "))
 
 
 @dataclass(frozen=True)
@@ -57,28 +71,32 @@ class Snmp:
     """
 
     agent: str
-    community: str
-    interface: int = 2
+    community: str = COMMUNITY
+    interface: int = INTERFACE
 
-    def sample(self) -> dict[str, str]:
-        """Ask for the lab's nine values; an object that is missing answers in words.
+    def sample(self) -> dict[str, Any]:
+        """The lab's nine values, by the shell line that the Pi runs.
 
         Raises:
             MissingError: there is no snmpget.
-            LabError: snmpd does not answer.
+            LabError: the line printed no record: snmpd does not answer, or lacks one of the objects.
         """
         if shutil.which("snmpget") is None:
             raise MissingError("snmpget is missing: apt-get install snmp")
-        oids = [oid.format(self.interface) for oid in OIDS.values()]
+        line = shell_line(self.agent, self.interface)
+        if self.community != COMMUNITY:
+            # Another community may be a secret: it goes by a private file, as everybody may read argv.
+            line = line.replace(f" -c {COMMUNITY} ", " ")
         with tempfile.TemporaryDirectory(prefix="tower-snmp-") as folder:
-            # The community goes by a private file: everybody may read argv.
+            # snmpget would make this folder and say so where its errors stand.
+            (Path(folder) / "cert_indexes").mkdir()
             config = Path(folder) / "snmp.conf"
             config.touch(0o600)
-            config.write_text(f"defVersion 2c\ndefCommunity {self.community}\n")
+            config.write_text(f"defCommunity {self.community}\ntimeout 1\nretries 1\n")
             try:
                 done = subprocess.run(
-                    ["snmpget", "-Oqv", "-t", "1", "-r", "1", self.agent, *oids],
-                    env=os.environ | {"SNMPCONFPATH": folder, "SNMP_PERSISTENT_DIR": folder},
+                    ["sh", "-c", line],
+                    env=os.environ | {"SNMPCONFPATH": f"{folder}:/etc/snmp", "SNMP_PERSISTENT_DIR": folder},
                     capture_output=True,
                     timeout=SNMP_S,
                     check=False,
@@ -86,11 +104,12 @@ class Snmp:
                 )
             except subprocess.TimeoutExpired:
                 raise LabError(f"snmpd at {self.agent} did not answer in {SNMP_S:.0f} s") from None
-        values = done.stdout.splitlines()
-        if len(values) != len(OIDS):
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        try:
+            record: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            answer = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["nothing"]
             raise LabError(
-                f"snmpd at {self.agent} did not give the {len(OIDS)} values: {reason[:200]}; is it "
-                "running, and may this community read them?"
-            )
-        return dict(zip(OIDS, (value.strip().strip('"') for value in values), strict=True))
+                f"snmpd at {self.agent} did not give all of the record: {answer[-1][:500]}; is it running, "
+                "may this community read, and has snmpd.conf a line `disk /`?"
+            ) from None
+        return record

@@ -17,10 +17,10 @@ BAD_EVERY = 50
 
 #: What is wrong, and the bytes that are wrong that way.
 POISON = {
-    "JSON that ends in its middle": b'{"memory":"2286',
-    "msgpack that ends in its middle": encode({"memory": 1, "tx": 2}, Format.MSGPACK)[:9],
+    "JSON that ends in its middle": b'{"free_ram":2286',
+    "msgpack that ends in its middle": encode({"free_ram": 1, "tx_bytes": 2}, Format.MSGPACK)[:14],
     "text without a name": b"No Such Object available on this agent",
-    "no value that is a number": b'{"memory":"No Such Instance currently exists at this OID"}',
+    "no value that is a number": b'{"free_ram":"No Such Instance currently exists at this OID"}',
     "an empty object": b"{}",
 }
 
@@ -46,15 +46,15 @@ def records(count: int, devices: int, clock: Iterator[float]) -> Iterator[tuple[
         form = forms[(number // devices) % len(forms)]
         good = Good(f"device-{device + 1}", number // devices)
         record = {
-            "memory": str(chance.randrange(10**6, 10**8)),
-            "tx": str(number * 1500),
-            "rx": str(number * 900),
-            "CPU_Usage": f"{chance.uniform(0, 4):.2f}",
-            "tx_dropped": "0",
-            "rx_dropped": "0",
-            "rxError": "0",
-            "txError": "0",
-            "disk": str(chance.randrange(5, 95)),
+            "tx_bytes": number * 1500,
+            "rx_bytes": number * 900,
+            "tx_drops": 0,
+            "rx_drops": 0,
+            "tx_errors": 0,
+            "rx_errors": 0,
+            "cpu_load": f"{chance.uniform(0, 4):.2f}",
+            "free_ram": chance.randrange(10**6, 10**8),
+            "disk_util": chance.randrange(5, 95),
             "ip": f"192.168.0.{device + 10}",
             "deviceId": good.device,
             "seq": good.seq,

@@ -1,9 +1,9 @@
-"""Records as bytes, the three ways in which the lab's senders have written them."""
+"""The lab's record as bytes: as its Fluentd sends it, and in the text of an earlier sender."""
 
 from __future__ import annotations
 
 import json
-import struct
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -12,38 +12,59 @@ import msgpack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: The time that Fluentd injects into a record: lab/fluent.conf has the same.
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
+#: The Pi's zone: the lab is in Korea.
+ZONE = timezone(timedelta(hours=9))
+#: What the senders of the Flume years called the fields of today's record: the names of the points.
+FLUME_NAMES = {
+    "tx_bytes": "tx",
+    "rx_bytes": "rx",
+    "tx_drops": "tx_dropped",
+    "rx_drops": "rx_dropped",
+    "tx_errors": "txError",
+    "rx_errors": "rxError",
+    "cpu_load": "CPU_Usage",
+    "free_ram": "memory",
+    "disk_util": "disk",
+}
+
 
 class Format(StrEnum):
     """How a record is written."""
 
     #: What the lab's Fluentd sends today.
     JSON = "json"
-    #: Fluentd with `<format> @type msgpack`; times are EventTime.
+    #: The same record from a Fluentd with `<format> @type msgpack`.
     MSGPACK = "msgpack"
-    #: What older senders wrote: `memory:123,tx:456`.
+    #: What the senders of the Flume years wrote: `memory:123,tx:456`, under their own names.
     TEXT = "text"
 
 
-def event_time(seconds: float) -> msgpack.ExtType:
-    """Fluentd's EventTime: ext type 0, seconds and nanoseconds as big-endian 32-bit numbers."""
-    nanoseconds = round(seconds * 1e9)
-    return msgpack.ExtType(0, struct.pack(">II", *divmod(nanoseconds, 1_000_000_000)))
+def stamp(time_s: float) -> str:
+    """The field `time` of a record: whole seconds with the Pi's zone.
+
+    Args:
+        time_s: epoch seconds; the fraction is cut off.
+    """
+    return datetime.fromtimestamp(int(time_s), ZONE).strftime(TIME_FORMAT)
 
 
 def encode(record: Mapping[str, Any], form: Format, time_s: float | None = None) -> bytes:
     """The value of one Kafka message.
 
     Args:
-        record: fields and their values.
+        record: fields under today's names, and their values.
         form: how to write them.
-        time_s: epoch seconds that become the field `timestamp`, each format in its own way:
-            milliseconds in JSON, EventTime in msgpack, whole seconds in text. None: no such field.
+        time_s: epoch seconds that become the last field: `time` in JSON and msgpack, `timestamp` in whole
+            epoch seconds in text. None: no such field.
     """
-    if form is Format.MSGPACK:
-        timed = {} if time_s is None else {"timestamp": event_time(time_s)}
-        return bytes(msgpack.packb({**record, **timed}))
     if form is Format.TEXT:
-        timed = {} if time_s is None else {"timestamp": int(time_s)}
-        return ",".join(f"{key}:{value}" for key, value in {**record, **timed}.items()).encode()
-    timed = {} if time_s is None else {"timestamp": int(time_s * 1000)}
-    return json.dumps({**record, **timed}, separators=(",", ":")).encode()
+        fields = {FLUME_NAMES.get(name, name): value for name, value in record.items()}
+        if time_s is not None:
+            fields["timestamp"] = int(time_s)
+        return ",".join(f"{name}:{value}" for name, value in fields.items()).encode()
+    fields = dict(record) if time_s is None else {**record, "time": stamp(time_s)}
+    if form is Format.MSGPACK:
+        return bytes(msgpack.packb(fields))
+    return json.dumps(fields, separators=(",", ":")).encode()

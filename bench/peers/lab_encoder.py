@@ -1,5 +1,7 @@
 """An encoder for kafka-influxdb: the lab's JSON records as line protocol."""
 
+import os
+from datetime import datetime
 from typing import Any
 
 json: Any
@@ -8,10 +10,21 @@ try:
 except ImportError:
     json = __import__("json")
 
-NUMBERS = (
-    *("memory", "tx", "rx", "CPU_Usage", "tx_dropped"),
-    *("rx_dropped", "rxError", "txError", "disk", "seq"),
-)
+#: Fields of the points by those of the records.
+NAMES = {
+    "tx_bytes": "tx",
+    "rx_bytes": "rx",
+    "tx_drops": "tx_dropped",
+    "rx_drops": "rx_dropped",
+    "tx_errors": "txError",
+    "rx_errors": "rxError",
+    "cpu_load": "CPU_Usage",
+    "free_ram": "memory",
+    "disk_util": "disk",
+    "seq": "seq",
+}
+#: Units of the points' times in a second.
+PARTS = {"s": 1, "ms": 1000}[os.environ["PRECISION"]]
 
 
 class Encoder:
@@ -21,5 +34,6 @@ class Encoder:
         """Lines of one message."""
         record = json.loads(msg)
         tags = "".join(f",{name}={record[name]}" for name in ("ip", "deviceId") if name in record)
-        fields = ",".join(f"{name}={record[name]}" for name in NUMBERS)
-        return [f"labs,host=Labs,region=GIST{tags} {fields} {record['timestamp']}"]
+        fields = ",".join(f"{point}={record[name]}" for name, point in NAMES.items())
+        moment = round(datetime.fromisoformat(record["time"]).timestamp() * PARTS)
+        return [f"labs,host=Labs,region=GIST{tags} {fields} {moment}"]

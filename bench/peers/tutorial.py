@@ -6,16 +6,27 @@ import json
 import os
 import signal
 import sys
+from datetime import datetime
 
 from confluent_kafka import Consumer
 from influxdb_client import InfluxDBClient, Point, WriteOptions, WritePrecision
 
-NUMBERS = (
-    *("memory", "tx", "rx", "CPU_Usage", "tx_dropped"),
-    *("rx_dropped", "rxError", "txError", "disk", "seq"),
-)
+#: Fields of the points by those of the records.
+NAMES = {
+    "tx_bytes": "tx",
+    "rx_bytes": "rx",
+    "tx_drops": "tx_dropped",
+    "rx_drops": "rx_dropped",
+    "tx_errors": "txError",
+    "rx_errors": "rxError",
+    "cpu_load": "CPU_Usage",
+    "free_ram": "memory",
+    "disk_util": "disk",
+    "seq": "seq",
+}
 
-PRECISION = {"ms": WritePrecision.MS, "s": WritePrecision.S}[os.environ["PRECISION"]]
+#: Precision of the points' times, and how many of its units a second has.
+PRECISION, PARTS = {"ms": (WritePrecision.MS, 1000), "s": (WritePrecision.S, 1)}[os.environ["PRECISION"]]
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 consumer = Consumer(
@@ -38,7 +49,8 @@ with client, client.write_api(write_options=options) as writer:
         for name in ("ip", "deviceId"):
             if name in record:
                 point.tag(name, record[name])
-        for name in NUMBERS:
-            point.field(name, float(record[name]))
-        point.time(record["timestamp"], PRECISION)
+        for name, field in NAMES.items():
+            point.field(field, float(record[name]))
+        # A whole number: the client would cut one datetime in eight to the millisecond before.
+        point.time(round(datetime.fromisoformat(record["time"]).timestamp() * PARTS), PRECISION)
         writer.write(os.environ["BUCKET"], record=point)

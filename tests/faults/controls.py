@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -27,15 +28,17 @@ Write = Callable[[list[str]], int]
 def line(message: Any, clock: bool = False) -> str:
     """A record in line protocol, as Tower would write it, or at the time of the clock."""
     record = json.loads(message.value())
-    numbers = ",".join(
-        f"{key}={float(record[key])}" for key in ("part", "seq", "crc", "memory", "tx", "rx")
-    )
+    values = {key: record[key] for key in ("part", "seq", "crc")}
+    values |= {"memory": record["free_ram"], "tx": record["tx_bytes"], "rx": record["rx_bytes"]}
+    numbers = ",".join(f"{key}={float(value)}" for key, value in values.items())
     tags = f"host=Labs,region=GIST,ip={record['ip']},deviceId={record['deviceId']}"
     # The same digits as the real worker's, in spirit: the offset below the record's second.
     at = (
         time.time_ns()
         if clock
-        else record["timestamp"] * 10**9 + message.offset() * 16 + message.partition()
+        else int(datetime.fromisoformat(record["time"]).timestamp()) * 10**9
+        + message.offset() * 16
+        + message.partition()
     )
     return f"labs,{tags} {numbers} {at}"
 

@@ -1,6 +1,5 @@
 """What was sent: every record attempted, and what Kafka said about each."""
 
-import json
 import threading
 import zlib
 from array import array
@@ -9,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
+
+from lab.wire import Format, encode
 
 #: Devices that share a partition: records of one second then share a series, as in the lab.
 DEVICES = 4
@@ -31,7 +32,7 @@ def checksum(seed: int, partition: int, seq: int) -> int:
 
 
 def sample(seed: int, partition: int, seq: int, second: int) -> bytes:
-    """One record as the lab's Fluentd sends it, with the three numbers the checks read.
+    """One record as the lab's Fluentd sends it, with its device and the three numbers the checks read.
 
     Args:
         seed: Seed of the run.
@@ -41,23 +42,22 @@ def sample(seed: int, partition: int, seq: int, second: int) -> bytes:
     """
     device = seq % DEVICES
     record: dict[str, Any] = {
+        "tx_bytes": seq * 1_500,
+        "rx_bytes": seq * 900,
+        "tx_drops": 0,
+        "rx_drops": 0,
+        "tx_errors": 0,
+        "rx_errors": 0,
+        "cpu_load": f"{seq % 400 / 100:.2f}",
+        "free_ram": 22_864_504 - seq % 65_536,
+        "disk_util": 7,
+        "ip": f"10.0.{partition}.{device}",
+        "deviceId": f"pi-{partition}-{device}",
         "part": partition,
         "seq": seq,
         "crc": checksum(seed, partition, seq),
-        "memory": str(22_864_504 - seq % 65_536),
-        "tx": str(seq * 1_500),
-        "rx": str(seq * 900),
-        "CPU_Usage": f"{seq % 400 / 100:.2f}",
-        "tx_dropped": "0",
-        "rx_dropped": "0",
-        "rxError": "0",
-        "txError": "0",
-        "disk": "7",
-        "ip": f"10.0.{partition}.{device}",
-        "deviceId": f"pi-{partition}-{device}",
-        "timestamp": second,
     }
-    return json.dumps(record, separators=(",", ":")).encode()
+    return encode(record, Format.JSON, second)
 
 
 @dataclass

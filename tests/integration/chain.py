@@ -1,6 +1,6 @@
 """One test's own chain: a topic, a dead-letter topic, a bucket and a pool, on the lab all tests share."""
 
-import json
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lab.files import read_secret
 from lab.lab import Lab
+from lab.wire import Format, encode
 from tests.faults.pool import Pool
 
 #: Seconds within which a few thousand records must have gone all the way, on a busy machine.
@@ -143,17 +144,27 @@ class Chain:
             consumer.close()
 
 
-def record(seq: int, **more: Any) -> bytes:
-    """A sample as the lab's Fluentd sends it, with a sequence number to find it by."""
-    return json.dumps(
-        {
-            "memory": str(22_000_000 + seq),
-            "tx": "0",
-            "rx": "0",
-            "CPU_Usage": "0.33",
-            "disk": "7",
-            "deviceId": f"pi-{seq % 5}",
-            "seq": seq,
-            **more,
-        }
-    ).encode()
+def record(seq: int, at: float | None = None, *, timed: bool = True, **more: Any) -> bytes:
+    """The lab's record from one of five devices, with a sequence number to find it by.
+
+    Args:
+        seq: Its number.
+        at: Its time in seconds since the epoch, now by default.
+        timed: Whether it has a time at all.
+        more: Further fields.
+    """
+    fields = {
+        "tx_bytes": 0,
+        "rx_bytes": 0,
+        "tx_drops": 0,
+        "rx_drops": 0,
+        "tx_errors": 0,
+        "rx_errors": 0,
+        "cpu_load": "0.33",
+        "free_ram": 22_000_000 + seq,
+        "disk_util": 7,
+        "deviceId": f"pi-{seq % 5}",
+        "seq": seq,
+        **more,
+    }
+    return encode(fields, Format.JSON, (at or time.time()) if timed else None)

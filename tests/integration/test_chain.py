@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -96,7 +97,7 @@ def test_a_bad_record_costs_itself_and_none_of_its_neighbours(chain: Callable[..
 
 def test_equal_records_are_two_points_and_a_record_read_twice_is_one(chain: Callable[..., Chain]) -> None:
     made = chain()
-    same = record(7, timestamp=int(time.time()))
+    same = record(7)
     made.produce([same] * 3_000)
     made.pool.start()
     made.drain()
@@ -121,7 +122,13 @@ def test_text_of_any_kind_comes_back_as_it_was_sent(chain: Callable[..., Chain])
     noted = [*texts, "line\nfeed", "end\\", "\\", '\\"']
     made.produce([record(seq, ip=text, note=text) for seq, text in enumerate(texts)])
     made.produce([record(100 + seq, note=text) for seq, text in enumerate(noted)])
-    made.produce([record(200 + seq, **{text: seq}) for seq, text in enumerate(texts) if "\\" not in text])
+    made.produce(
+        [
+            record(200 + seq, **dict[str, Any]({text: seq}))
+            for seq, text in enumerate(texts)
+            if "\\" not in text
+        ]
+    )
     made.pool.start()
     made.drain()
 

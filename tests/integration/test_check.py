@@ -88,7 +88,7 @@ def test_check_finds_the_clock_of_the_sender(chain: Callable[..., Chain]) -> Non
     made = chain()
     operator = Operator(made)
     past = int(time.time()) - 10_000
-    with feeding(made, lambda: record(1, timestamp=past)):
+    with feeding(made, lambda: record(1, at=past)):
         level, advice = operator.findings(watch="5")["records"]
 
     assert level == "FAIL"

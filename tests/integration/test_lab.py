@@ -38,6 +38,11 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = b"labs,host=Labs memory=1"
+#: The fields that the lab's Pi sends, in their order.
+LAB_RECORD = [
+    *("tx_bytes", "rx_bytes", "tx_drops", "rx_drops", "tx_errors", "rx_errors"),
+    *("cpu_load", "free_ram", "disk_util", "time"),
+]
 
 
 def unique(prefix: str) -> str:
@@ -296,8 +301,9 @@ def test_the_feed_sends_samples_in_each_format(lab: Lab, form: str) -> None:
     found = [decoded(value, form) for value in values]
     assert Counter(record["deviceId"] for record in found) == {"a": 2, "b": 2}
     assert {int(record["seq"]) for record in found} == {0, 1}
-    assert all(float(record["memory"]) > 0 for record in found)
-    assert all("timestamp" in record for record in found)
+    free, time_ = ("memory", "timestamp") if form == "text" else ("free_ram", "time")
+    assert all(float(record[free]) > 0 for record in found)
+    assert all(time_ in record for record in found)
 
 
 def decoded(value: bytes, form: str) -> dict[str, Any]:
@@ -424,6 +430,11 @@ def test_the_demo_counts_every_record_and_leaves_nothing(tmp_path: Path) -> None
     assert "produced = stored + dead-lettered for all 1012" in printed
     assert 'SELECT "memory" FROM "Labs"."autogen"."labs" WHERE time > ' in printed
     assert "asked as v1 user tower: 992 rows" in printed
+    (sent,) = (json.loads(line) for line in printed.splitlines() if line.startswith('{"tx_bytes":'))
+    assert list(sent) == LAB_RECORD
+    assert 'SELECT "memory", "CPU_Usage" FROM "Labs"."autogen"."labs" WHERE time >= ' in printed
+    assert "asked as v1 user tower: 1 rows" in printed
+    assert f" {sent['free_ram']} │ " in printed
     assert running_under(tmp_path) == running_under(ROOT / "supervisor.conf") == []
     assert list(tmp_path.iterdir()) == []
 

@@ -1,13 +1,12 @@
 """The bench's records are what they say, and the same for the same seed."""
 
 import json
-import struct
 
 import msgpack
 import pytest
 
 from bench.record import Clock, Shape, Unit
-from lab.wire import Format
+from lab.wire import Format, stamp
 
 CLOCK = Clock(1_795_488_241_000)
 
@@ -22,35 +21,38 @@ def test_the_same_seed_gives_the_same_records_in_any_portions(form: Format) -> N
     assert Shape(CLOCK, form, devices=7, bad=0.05, seed=4).values(0, 3000) != whole
 
 
-def test_json_is_what_fluentd_sends_of_snmpget() -> None:
+def test_json_is_the_labs_record_with_a_number() -> None:
     (value,) = Shape(CLOCK).values(123_456, 1)
     record = json.loads(value)
 
-    assert len(record) == 11
-    assert 160 < len(value) < 190
+    assert list(record) == [
+        *("tx_bytes", "rx_bytes", "tx_drops", "rx_drops", "tx_errors", "rx_errors"),
+        *("cpu_load", "free_ram", "disk_util", "seq", "time"),
+    ]
+    assert [name for name in record if isinstance(record[name], str)] == ["cpu_load", "time"]
     assert record["seq"] == 123_456
-    assert record["timestamp"] == CLOCK.start_ms + 123_456
-    assert all(isinstance(record[name], str) for name in ("memory", "tx", "rx", "CPU_Usage", "disk"))
+    assert record["time"] == "2026-11-24T11:46:04+0900"
 
 
-def test_whole_seconds_are_ten_digits() -> None:
-    (value,) = Shape(CLOCK, unit=Unit.SECOND).values(1_999, 1)
+def test_milliseconds_stand_behind_the_second() -> None:
+    values = Shape(CLOCK, unit=Unit.MILLISECOND).values(0, 3_000)
 
-    assert json.loads(value)["timestamp"] == 1_795_488_242
+    times = [json.loads(value)["time"] for value in values]
+    assert times[1_999] == "2026-11-24T11:44:02.999+0900"
+    assert len(set(times)) == 3_000
 
 
-def test_all_formats_say_the_same() -> None:
-    samples = {form: Shape(CLOCK, form, devices=3).values(4_321, 1)[0] for form in Format}
-    as_json = json.loads(samples[Format.JSON])
-    as_msgpack = msgpack.unpackb(samples[Format.MSGPACK])
-    as_text = dict(pair.split(":", 1) for pair in samples[Format.TEXT].decode().split(","))
+def test_json_and_msgpack_are_the_same_and_text_has_the_names_of_the_flume_years() -> None:
+    values = {form: Shape(CLOCK, form, devices=3).values(4_321, 1)[0] for form in Format}
+    as_json = json.loads(values[Format.JSON])
+    as_text = dict(pair.split(":", 1) for pair in values[Format.TEXT].decode().split(","))
 
-    for name in ("memory", "tx", "CPU_Usage", "deviceId", "ip"):
-        assert as_json[name] == as_msgpack[name] == as_text[name]
-    assert as_json["seq"] == as_msgpack["seq"] == int(as_text["seq"]) == 4_321
-    seconds, nanoseconds = struct.unpack(">II", as_msgpack["timestamp"].data)
-    assert seconds * 1000 + nanoseconds // 10**6 == as_json["timestamp"]
-    assert int(as_text["timestamp"]) == seconds
+    assert msgpack.unpackb(values[Format.MSGPACK]) == as_json
+    assert as_json["deviceId"] == as_text["deviceId"] == "pi-2"
+    assert [as_text[name] for name in ("memory", "tx", "CPU_Usage", "seq")] == [
+        str(as_json[name]) for name in ("free_ram", "tx_bytes", "cpu_load", "seq")
+    ]
+    assert as_json["time"] == stamp(int(as_text["timestamp"]))
 
 
 @pytest.mark.parametrize("form", list(Format))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 from collections import Counter
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -15,17 +17,20 @@ from lab.errors import LabError, MissingError
 from lab.fate import Bad, Good
 from lab.feed import Feed
 from lab.ledger import Ledger
-from lab.sample import OIDS, Snmp, psutil_sample
+from lab.sample import Snmp, psutil_sample, shell_line
 from lab.synthetic import BAD_EVERY, POISON, records
-from lab.wire import Format, encode
+from lab.wire import TIME_FORMAT, Format, encode, stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LAB_FIELDS = {
-    *("memory", "tx", "rx", "CPU_Usage", "tx_dropped", "rx_dropped"),
-    *("rxError", "txError", "disk"),
-}
+#: What the lab's Fluentd sends, byte for byte, and the second of its time.
+LAB_RECORD = (
+    b'{"tx_bytes":11,"rx_bytes":22,"tx_drops":0,"rx_drops":1,"tx_errors":0,"rx_errors":0,"cpu_load":"3.80",'
+    b'"free_ram":16479928,"disk_util":7,"time":"2026-11-26T07:50:00+0900"}'
+)
+SECOND = 1_795_647_000
+VALUES = {name: value for name, value in json.loads(LAB_RECORD).items() if name != "time"}
 
 
 class FakeSender:
@@ -46,59 +51,65 @@ class FakeSender:
         self.taken = len(self.sent)
 
 
-def test_json_has_milliseconds() -> None:
-    value = encode({"memory": "1"}, Format.JSON, 1_700_000_000.123)
-
-    assert json.loads(value) == {"memory": "1", "timestamp": 1_700_000_000_123}
+def test_json_is_the_labs_record() -> None:
+    assert encode(VALUES, Format.JSON, SECOND + 0.9) == LAB_RECORD
 
 
-def test_msgpack_has_fluentds_event_time() -> None:
-    value = encode({"memory": "1"}, Format.MSGPACK, 1_700_000_000.5)
-
-    assert msgpack.unpackb(value) == {
-        "memory": "1",
-        "timestamp": msgpack.ExtType(0, bytes.fromhex("6553f100 1dcd6500")),
-    }
+def test_msgpack_is_the_same_record() -> None:
+    assert msgpack.unpackb(encode(VALUES, Format.MSGPACK, SECOND)) == json.loads(LAB_RECORD)
 
 
-def test_text_has_whole_seconds() -> None:
-    value = encode({"memory": "1", "tx": 2}, Format.TEXT, 1_700_000_000.9)
+def test_text_has_the_names_and_the_time_of_the_flume_years() -> None:
+    value = encode({"free_ram": 1, "cpu_load": "3.80", "ip": "10.0.0.1"}, Format.TEXT, SECOND + 0.9)
 
-    assert value == b"memory:1,tx:2,timestamp:1700000000"
+    assert value == b"memory:1,CPU_Usage:3.80,ip:10.0.0.1,timestamp:1795647000"
 
 
 @pytest.mark.parametrize(
     ("form", "value"),
     [
-        (Format.JSON, b'{"memory":"1"}'),
-        (Format.MSGPACK, b"\x81\xa6memory\xa11"),
-        (Format.TEXT, b"memory:1"),
+        (Format.JSON, b'{"disk_util":1}'),
+        (Format.MSGPACK, b"\x81\xa9disk_util\x01"),
+        (Format.TEXT, b"disk:1"),
     ],
 )
-def test_a_record_without_a_time_has_no_timestamp(form: Format, value: bytes) -> None:
-    assert encode({"memory": "1"}, form) == value
+def test_a_record_without_a_time_has_no_such_field(form: Format, value: bytes) -> None:
+    assert encode({"disk_util": 1}, form) == value
 
 
-def test_a_sample_of_this_machine_is_text_as_snmpget_prints_it() -> None:
-    found = psutil_sample()
+def test_the_time_is_the_one_that_the_pis_fluentd_injects() -> None:
+    config = resources.files("lab").joinpath("fluent.conf").read_text()
 
-    assert found.keys() == LAB_FIELDS == OIDS.keys()
-    assert all(isinstance(value, str) and float(value) >= 0 for value in found.values())
+    assert f"time_key time\n    time_type string\n    time_format {TIME_FORMAT}\n" in config
 
 
-def test_a_single_pi_sends_neither_device_nor_timestamp() -> None:
+def test_a_sample_of_this_machine_is_what_the_pi_sends() -> None:
+    sample = psutil_sample()
+
+    assert list(sample) == list(VALUES)
+    assert {name: type(value) for name, value in sample.items()} == {
+        name: type(value) for name, value in VALUES.items()
+    }
+    assert all(float(value) >= 0 for value in sample.values())
+
+
+def test_a_single_pi_sends_the_labs_record_and_nothing_else() -> None:
     sender = FakeSender()
+    feed = Feed(sender, lambda: VALUES)  # type: ignore[arg-type]
 
-    Feed(sender, lambda: {"memory": "1"}).run(2, 0, lambda _: None)  # type: ignore[arg-type]
+    feed.run(2, 0, lambda _: None)
 
-    assert [value for value, _ in sender.sent] == [b'{"memory":"1"}'] * 2
+    records = [json.loads(value) for value, _ in sender.sent]
+    assert [list(record) for record in records] == [list(json.loads(LAB_RECORD))] * 2
+    assert [stamp(tag.seq) for _, tag in sender.sent] == [record["time"] for record in records]
+    assert feed.last == sender.sent[-1][0]
 
 
 def test_several_devices_share_a_sample_and_count_for_themselves() -> None:
     sender = FakeSender()
     feed = Feed(
         sender,  # type: ignore[arg-type]
-        lambda: {"memory": "1"},
+        lambda: VALUES,
         Format.JSON,
         ("a", "b"),
         numbered=True,
@@ -127,25 +138,43 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_snmpget_is_asked_for_the_labs_objects_and_its_answers_are_kept(
-    programs: Path, tmp_path: Path
-) -> None:
-    answers = [*map(str, range(6)), "0.33", "No Such Instance currently exists at this OID", "7"]
-    lines = "\\n".join(answers)
+def test_the_pis_line_asks_for_nine_objects() -> None:
+    words = shlex.split(shell_line())
+
+    assert words[0] == "printf"
+    assert [word.split()[:5] for word in words[2:]] == [["$(snmpget", "-v2c", "-c", "public", "-Oqv"]] * 9
+    assert {word.split()[5] for word in words[2:]} == {"localhost"}
+
+
+def test_another_agent_and_another_interface_are_asked_for_instead() -> None:
+    objects = [word.rstrip(")").split()[-2:] for word in shlex.split(shell_line("10.0.0.1:1161", 14))[2:]]
+
+    assert {agent for agent, _ in objects} == {"10.0.0.1:1161"}
+    assert [oid for _, oid in objects] == [
+        *(f".1.3.6.1.2.1.2.2.1.{column}.14" for column in (16, 10, 19, 13, 20, 14)),
+        *(".1.3.6.1.4.1.2021.10.1.3.1", ".1.3.6.1.4.1.2021.4.6.0", ".1.3.6.1.4.1.2021.9.1.9.1"),
+    ]
+
+
+def test_a_community_of_ones_own_is_in_no_command_line(programs: Path, tmp_path: Path) -> None:
     fake_program(
         programs,
         "snmpget",
-        f'echo "$@" > {tmp_path}/argv; cat $SNMPCONFPATH/snmp.conf > {tmp_path}/conf; printf "{lines}\\n"',
+        f"echo $@ >> {tmp_path}/argv; cat ${{SNMPCONFPATH%%:*}}/snmp.conf > {tmp_path}/conf; echo 7",
     )
 
-    found = Snmp("127.0.0.1:1161", "canary", 4).sample()
+    sample = Snmp("127.0.0.1:1161", "canary").sample()
 
-    assert found == dict(zip(OIDS, answers, strict=True))
-    argv = (tmp_path / "argv").read_text()
-    assert argv.startswith("-Oqv ")
-    assert ".1.3.6.1.2.1.2.2.1.16.4 " in argv
-    assert "canary" not in argv
+    assert sample == dict.fromkeys(VALUES, 7)
+    assert "canary" not in (tmp_path / "argv").read_text()
     assert "defCommunity canary" in (tmp_path / "conf").read_text()
+
+
+def test_an_object_that_is_missing_is_an_error_that_shows_the_answer(programs: Path) -> None:
+    fake_program(programs, "snmpget", "echo No Such Instance currently exists at this OID")
+
+    with pytest.raises(LabError, match=r'"disk_util":No Such Instance.* a line `disk /`'):
+        Snmp("127.0.0.1").sample()
 
 
 def test_an_snmpd_that_does_not_answer_is_an_error(programs: Path) -> None:
@@ -182,7 +211,7 @@ def test_synthetic_records_come_in_all_formats() -> None:
     values = [value for value, fate in records(40, 5, itertools.repeat(1.7e9)) if isinstance(fate, Good)]
 
     assert {value[:1] == b"{" for value in values} == {True, False}
-    assert any(value.startswith(b"memory:") for value in values)
+    assert any(value.startswith(b"tx:") for value in values)
     assert any(value[0] == 0x8D for value in values)  # a msgpack map of 13 fields
 
 
