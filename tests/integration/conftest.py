@@ -42,14 +42,30 @@ def bare(lab: Lab) -> Iterator[Chain]:
 
 @pytest.fixture(scope="session")
 def kcat() -> str:
-    """kcat, from PATH or the distribution's packages; a laptop without either skips, CI fails."""
-    found = shutil.which("kcat")
+    """Path of kcat."""
+    return program("kcat", "kcat")
+
+
+@pytest.fixture(scope="session")
+def snmpd() -> str:
+    """Path of snmpd; snmpget is there too."""
+    program("snmpget", "snmp")
+    return program("snmpd", "snmpd")
+
+
+def program(name: str, package: str) -> str:
+    """A program, from PATH or the distribution's packages; a laptop without either skips, CI fails."""
+    # Debian keeps servers where only root's PATH looks.
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    found = shutil.which(name, path=path)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for step in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", "kcat"]):
-            subprocess.run(step, check=False, capture_output=True, timeout=180)
-        found = shutil.which("kcat")
+        # In this runlevel an installed service is not started.
+        env = os.environ | {"RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
+        for step in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", package]):
+            subprocess.run(step, check=False, capture_output=True, timeout=180, env=env)
+        found = shutil.which(name, path=path)
     if found is None:
-        text = "kcat is missing; install your distribution's package kcat"
+        text = f"{name} is missing; install your distribution's package {package}"
         if os.environ.get("CI"):
             pytest.fail(text)
         pytest.skip(text)
