@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 #: Seconds the first pause is drawn from; each further one from twice as many, up to the cap.
 FIRST_S = 0.1
@@ -50,6 +49,9 @@ def parse_retry_after(text: str | None, now: datetime | None = None) -> float | 
     text = text.strip()
     if text.isdecimal() and text.isascii():
         return float(text[:9])
+    # Imported here since most servers send seconds, and it costs memory.
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

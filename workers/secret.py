@@ -1,6 +1,13 @@
 """Secrets that no repr, log line or traceback shows."""
 
+import json
 from pathlib import Path
+
+#: What stands in place of a secret.
+MASK = "***"
+
+#: Least characters of a secret's beginning that are masked at the end of a text.
+LEAST_CHARACTERS = 4
 
 
 class Secret:
@@ -58,9 +65,26 @@ class Secret:
         return changed
 
     def __repr__(self) -> str:
-        return "***"
+        return MASK
 
     __str__ = __repr__
 
     def __bool__(self) -> bool:
         return bool(self._value)
+
+
+def masked(text: str, *secrets: str) -> str:
+    """A foreign text without our secrets: as they are, escaped, or cut off at the text's end.
+
+    Args:
+        text: What a server sent, which may repeat what it was sent.
+        secrets: What must not be shown; empty ones are left out.
+    """
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        for form in {secret, json.dumps(secret)[1:-1], repr(secret.encode())[2:-1]}:
+            text = text.replace(form, MASK)
+            for length in range(len(form) - 1, LEAST_CHARACTERS - 1, -1):
+                if text.endswith(form[:length]):
+                    text = text[:-length] + MASK
+                    break
+    return text

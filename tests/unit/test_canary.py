@@ -12,6 +12,7 @@ from tests.unit import fakes, processes, server
 from tests.unit.fakes import FakeWait
 from tests.unit.server import told
 from workers.batch import Batch
+from workers.deadletters import headers
 from workers.delivery import Delivery
 from workers.log import Repeats
 from workers.writer import Writer
@@ -126,3 +127,22 @@ def test_a_refused_token_is_not_told_with_influxdbs_answer(caplog: pytest.LogCap
 
     assert "unauthorized access" in caplog.text
     assert "CANARY" not in caplog.text + str(wait.asked)
+
+
+@pytest.mark.parametrize("status", [400, 401, 413, 422, 503])
+def test_an_answer_that_repeats_the_token_shows_it_in_no_log_and_no_dead_letter(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    wait = FakeWait()
+    batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], ends={fakes.partition(0): 1})
+    with server.serving() as influxdb:
+        influxdb.answer(told(status, f"unable to parse 'labs a=1 1': Authorization: Token {TOKEN}"))
+        made = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
+        client = Writer(made)
+        repeats = Repeats(logging.getLogger("tower.loop"))
+        Delivery(made, client, wait, lambda: False, repeats).deliver(batch, timeout_s=5)
+        client.close()
+    shown = caplog.text + str(wait.asked) + "".join(str(headers(letter)) for letter in batch.dead_letters)
+
+    assert "Token ***" in shown
+    assert "CANARY" not in shown

@@ -146,6 +146,14 @@ print("msgspec" in sys.modules)
     assert done.stdout.split() == ["False", "True"]
 
 
+def test_a_worker_loads_one_http_client() -> None:
+    """`http.client` with its parser for mail costs memory, and takes 103 for the answer."""
+    code = "import sys, workers.loop; print('h11' in sys.modules, 'http.client' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["True", "False"]
+
+
 class Slower(Encoder):
     """An encoder that looks at each field once more."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.secret import Secret
+from workers.secret import Secret, masked
 
 CANARY = "CANARY-81d0"
 
@@ -78,3 +78,21 @@ def test_a_file_in_the_middle_of_a_rotation_changes_nothing(tmp_path: Path, cont
 
     assert not secret.reread()
     assert secret.reveal() == "old"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("no such bucket", "no such bucket", id="none"),
+        pytest.param("Token CANARY-77 and CANARY-77", "Token *** and ***", id="twice"),
+        pytest.param("Token CANARY-", "Token ***", id="its beginning at the end"),
+        pytest.param("Token CAN", "Token CAN", id="too little of it at the end"),
+        pytest.param("CANARY- is no secret", "CANARY- is no secret", id="its beginning in the middle"),
+        pytest.param(json.dumps('tök"én'), '"***"', id="escaped as JSON does"),
+        pytest.param(repr('tök"én'.encode()), "b'***'", id="escaped as Python does"),
+        pytest.param("CANARY-77-and-more", "***", id="inside a longer one"),
+        pytest.param("", "", id="no text"),
+    ],
+)
+def test_a_secret_is_masked_in_a_foreign_text(text: str, shown: str) -> None:
+    assert masked(text, "", "CANARY-77", 'tök"én', "CANARY-77-and-more") == shown

@@ -1,10 +1,10 @@
 """`write` returns after a 204 and at no other answer."""
 
+import json
 import socket
-import threading
 import time
 import traceback
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit import fakes, server
 from tests.unit.server import Answer, Server, told
-from workers import writer
+from workers import connection
 from workers.errors import Misconfigured, Refused, TooLarge, Unavailable, WriteError
 from workers.settings import Settings
 from workers.writer import Writer
@@ -229,7 +229,7 @@ class TestAnswer:
     def test_an_answer_without_end_is_cut_and_its_connection_closed(
         self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(writer, "ANSWER_BYTES", 1_000)
+        monkeypatch.setattr(connection, "LIST_BYTES", 1_000)
         influxdb.answer(Answer(400, b"x" * 5_000))
 
         assert refusal(client).message == "x" * 1_000
@@ -312,27 +312,6 @@ class TestConnection:
         assert refusal(client).status == 503
         assert len({request.client for request in influxdb.requests}) == 2
 
-    def test_an_exchange_that_is_interrupted_leaves_no_answer_behind(
-        self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        class Stop(BaseException):
-            """Raised by a signal handler."""
-
-        client.write(LINES, TIMEOUT_S)
-        connection = client._connection
-        assert connection is not None
-
-        def interrupted() -> None:
-            raise Stop
-
-        monkeypatch.setattr(connection, "getresponse", interrupted)
-        with pytest.raises(Stop):
-            client.write(LINES, TIMEOUT_S)
-        influxdb.wait_for(2)
-        influxdb.answer(told(503, "busy"))
-
-        assert refusal(client).status == 503
-
     @pytest.mark.parametrize("status", [400, 503])
     def test_an_answer_cut_short_keeps_its_status(
         self, influxdb: Server, client: Writer, status: int
@@ -343,51 +322,11 @@ class TestConnection:
         client.write(LINES, TIMEOUT_S)
         assert influxdb.requests[-1].lines == LINES
 
-    @pytest.mark.parametrize(
-        "raw",
-        [
-            pytest.param(b"", id="nothing"),
-            pytest.param(b"HTTP/1.1 20", id="half a status"),
-            pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
-            pytest.param(b"HTTP/1.1 204 No Content\r\nX: " + b"y" * 70_000, id="a header without end"),
-            pytest.param(
-                b"HTTP/1.1 204 No Content\r\n" + b"X: y\r\n" * 200 + b"\r\n", id="too many headers"
-            ),
-            pytest.param(b"HTTP/1.1 abc\r\n\r\n", id="a status in letters"),
-        ],
-    )
-    def test_what_is_no_http_is_unavailable(self, connect: Connect, raw: bytes) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-
-            def answer() -> None:
-                accepted, _ = listening.accept()
-                with accepted:
-                    accepted.recv(65_536)
-                    accepted.sendall(raw)
-                    accepted.shutdown(socket.SHUT_WR)
-                    accepted.recv(65_536)
-
-            thread = threading.Thread(target=answer)
-            thread.start()
-            client = connect(fakes.settings(influxdb_url=f"http://127.0.0.1:{listening.getsockname()[1]}"))
-
-            caught = refusal(client)
-            thread.join()
-
-        assert type(caught) is Unavailable
-
-    def test_tls_is_verified(self, influxdb: Server, connect: Connect) -> None:
-        client = connect(fakes.settings(influxdb_url=influxdb.url.replace("http:", "https:")))
-
-        assert client._tls is not None
-        assert client._tls.check_hostname
-        assert type(refusal(client)) is Unavailable
-
     def test_an_idle_connection_is_made_anew_before_influxdb_closes_it(
         self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client.write(LINES, TIMEOUT_S)
-        later = time.monotonic() + writer.IDLE_S + 1
+        later = time.monotonic() + connection.IDLE_S + 1
         monkeypatch.setattr(time, "monotonic", lambda: later)
 
         client.write(LINES, TIMEOUT_S)
@@ -402,11 +341,39 @@ class TestConnection:
         client.write(LINES, TIMEOUT_S)
 
 
-@pytest.mark.parametrize("answer", [told(401, "no"), told(400, "no"), Answer(0), Answer(silent=True)])
+def echo(text: str) -> Answer:
+    """An answer that repeats what it was sent."""
+    return Answer(500, f"<pre>Authorization: {text}</pre>".encode())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        told(401, "no"),
+        told(400, "no"),
+        Answer(0),
+        Answer(silent=True),
+        echo(f"Token {CANARY}"),
+        Answer(500, f'{{"headers":{{"Authorization":"Token {CANARY}"}}}}'.encode()),
+        told(400, f"unable to parse '{CANARY}': no {CANARY}"),
+        told(403, CANARY * 3),
+        Answer(500, f"Token {CANARY}".encode()[:-1], missing=1),
+    ],
+)
 def test_no_error_shows_the_token(influxdb: Server, connect: Connect, answer: Answer) -> None:
     influxdb.answer(answer)
     client = connect(fakes.settings({"TOWER_INFLUXDB_TOKEN": CANARY}, influxdb_url=influxdb.url))
 
     caught = refusal(client, timeout_s=0.2)
 
-    assert CANARY not in "".join(traceback.format_exception(caught))
+    assert CANARY[:-1] not in "".join(traceback.format_exception(caught))
+
+
+@pytest.mark.parametrize("secret", ["p:ä w", b64encode("tower:p:ä w".encode()).decode()])
+def test_no_error_shows_the_password(influxdb: Server, connect: Connect, secret: str) -> None:
+    influxdb.answer(echo(secret), Answer(500, json.dumps([secret]).encode()))
+    client = connect(v1(influxdb, INFLUXDB_V1_USER="tower", INFLUXDB_V1_PASSWORD="p:ä w"))
+
+    messages = [refusal(client).message for _ in range(2)]
+
+    assert messages == ["<pre>Authorization: ***</pre>", '["***"]']

@@ -1,0 +1,137 @@
+"""A connected socket, plain or TLS, with a deadline for every wait."""
+
+import select
+import socket
+import ssl
+import time
+
+#: Most bytes of one `receive`.
+RECEIVE_BYTES = 65_536
+
+#: Seconds to connect in, TLS handshake included; a server that is there accepts at once.
+CONNECT_S = 5.0
+
+#: Shortest time-out: with 0 even a server that answers at once would be too late.
+LEAST_S = 0.05
+
+
+class DeadlineExceeded(Exception):
+    """The time for the exchange is over."""
+
+
+class Transport:
+    """Sends and receives without blocking. Only `wait` blocks, until its deadline.
+
+    Args:
+        sock: A connected socket; the transport closes it.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._poll = select.poll()
+        self._awaited = select.POLLIN
+
+    def receive(self) -> bytes | None:
+        """Return what has arrived: empty at the end of the stream, None if nothing has arrived yet.
+
+        Raises:
+            OSError: The connection is broken.
+        """
+        self._awaited = select.POLLIN
+        try:
+            return self._sock.recv(RECEIVE_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except ssl.SSLWantWriteError:
+            self._awaited = select.POLLOUT
+            return None
+
+    def send(self, unsent: list[memoryview]) -> None:
+        """Send what the socket takes now and remove it from `unsent`. Call `receive` first.
+
+        Raises:
+            OSError: The connection is broken.
+        """
+        try:
+            # TLS takes one buffer at a time.
+            tls = isinstance(self._sock, ssl.SSLSocket)
+            count = self._sock.send(unsent[0]) if tls else self._sock.sendmsg(unsent)
+        except ssl.SSLWantReadError:
+            return
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            count = 0
+        while unsent and count >= len(unsent[0]):
+            count -= len(unsent.pop(0))
+        if unsent:
+            unsent[0] = unsent[0][count:]
+            self._awaited |= select.POLLOUT
+
+    def wait(self, deadline: float) -> None:
+        """Wait until `receive` or `send` can continue.
+
+        Args:
+            deadline: Seconds of the monotonic clock.
+
+        Raises:
+            DeadlineExceeded: The deadline has passed.
+        """
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceeded
+        self._poll.register(self._sock, self._awaited)
+        self._poll.poll(left_s * 1000)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+
+def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float) -> Transport:
+    """Connect within `CONNECT_S` and before the deadline. The resolver has its own time-out.
+
+    Args:
+        host: Name, IPv4 or IPv6 address.
+        port: TCP port.
+        tls: How to verify the server; None for a plain connection.
+        deadline: Seconds of the monotonic clock.
+
+    Raises:
+        OSError: The name does not resolve, no address accepts in time, or the TLS handshake fails.
+    """
+    until = min(deadline, time.monotonic() + CONNECT_S)
+    sock = _connected(host, port, until)
+    try:
+        # Otherwise a request would wait until the server has acknowledged the one before.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            sock.settimeout(_left(until))
+            sock = tls.wrap_socket(sock, server_hostname=host)
+        return Transport(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _connected(host: str, port: int, until: float) -> socket.socket:
+    """A socket to the first address that accepts; each has a share of the time."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure = OSError(f"{host} has no address")
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(_left(until) / (len(addresses) - tried))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+def _left(until: float) -> float:
+    return max(LEAST_S, until - time.monotonic())
