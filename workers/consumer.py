@@ -58,7 +58,7 @@ class GroupConsumer:
         self._position: dict[Partition, int] = {}
         self._incarnation = Incarnation(topic_id or TopicId(settings).ask)
         self._commits = Commits()
-        told = Told(self._on_assign, self._on_gone, self._commits.answered)
+        told = Told(self._on_assign, self._on_gone, self._commits.answered, self._incarnation.changed)
         self._membership = Membership(settings, told, self._repeats)
         self._consumer = self._membership.join()
 

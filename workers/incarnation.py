@@ -7,13 +7,9 @@ from confluent_kafka import TopicPartition
 
 from workers.types import Partition
 
-#: Seconds without a message after which the topic may be another one. Of one that a script deleted, made
-#: anew and filled past the position at once, a cluster's records came after 0.58 s, a single node's after
-#: 0.16 s at the least. A shorter silence would be seen at every batch of a worker at full speed.
-SILENCE_S = 0.3
-
-#: Seconds between two looks in any case: the longest that a topic made anew in less than that goes untold.
-LOOK_S = 30.0
+#: Seconds between two questions for the id, in case the client does not report a change: it may word that
+#: differently one day. 288 questions a day leave 59 kB in memory.
+LOOK_S = 300.0
 
 #: Begins the metadata of an offset that Tower commits; other tools may write there what they like.
 MARK = "topic-id="
@@ -26,9 +22,8 @@ class Incarnation:
     """Holds each partition's position together with the id of the topic it was gained in.
 
     Kafka's client reads on at the old position in the new topic, where that has grown past it, and so jumps
-    over the records before. That takes a while without messages: after each such while the id is asked for
-    before anything is handed out. A worker that was frozen has had one too. Where it was too short to be
-    seen, the jump is told by the next look, or at the next assignment by the id that was committed.
+    over the records before. It reports the new id before it hands out the first of these messages. If it
+    does not, the next look finds the jump, or the next assignment does by the id that was committed.
 
     Args:
         ask: Gives the id now; empty where brokers have none, None where they do not answer.
@@ -40,16 +35,21 @@ class Incarnation:
         self._clock = clock
         self._ids: dict[Partition, str | None] = {}
         self._now = ""
-        self._heard = self._asked = float("-inf")
+        self._asked = float("-inf")
+        self._known = False
 
     def look(self) -> bool:
         """Ask for the id; False where Kafka does not tell."""
         self._asked = self._clock()
-        found = self._ask()
-        if found is None:
+        answer = self._ask()
+        if answer is None:
             return False
-        self._now = found
+        self._now, self._known = answer, True
         return True
+
+    def changed(self, now: str) -> None:
+        """The client reports that the topic has another id now."""
+        self._now = now
 
     def enter(self, starts: Iterable[TopicPartition], known: bool) -> None:
         """Take partitions in, at the offsets the group has committed.
@@ -63,7 +63,7 @@ class Incarnation:
             committed = _id_of(each.metadata) if each.offset >= 0 else None
             now = self._now if known else None
             self._ids[Partition(each.topic, each.partition)] = committed or now or None
-        self._heard = self._asked if known else float("-inf")
+        self._known = known
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Partitions that are given up, or not read any more."""
@@ -79,13 +79,12 @@ class Incarnation:
         Args:
             heard: Whether there are any.
         """
-        now = self._clock()
-        due = (heard and now - self._heard > SILENCE_S) or now - self._asked > LOOK_S
-        if due and self._ids and (not self.look() or self._adopt() or self.stale):
-            return False
-        if heard:
-            self._heard = now
-        return True
+        due = (heard and not self._known) or self._clock() - self._asked > LOOK_S
+        if due and self._ids:
+            answered = self.look()
+            if not self._known or (answered and self._adopt()):
+                return False
+        return not self.stale
 
     @property
     def stale(self) -> set[Partition]:

@@ -15,6 +15,7 @@ from workers.kafka import ADVICE, REFUSALS, consumer_properties, is_incremental,
 from workers.log import Repeats
 from workers.retry import Backoff
 from workers.settings import Settings
+from workers.topicid import DEBUG, ClientLog
 
 #: Longest pause in seconds before a new client takes the place of one that gave up.
 RENEW_S = 5.0
@@ -35,6 +36,8 @@ class Told(NamedTuple):
     gone: Callable[[Iterable[TopicPartition], bool], None]
     #: Offsets were committed, or were not.
     committed: Callable[[KafkaError | None, Iterable[TopicPartition]], None]
+    #: The topic was made anew, and has this id now.
+    changed: Callable[[str], None]
 
 
 class Membership:
@@ -42,7 +45,7 @@ class Membership:
 
     Args:
         settings: Topic and Kafka properties.
-        told: Who hears of partitions and commits.
+        told: Who hears of partitions, commits and the topic.
         repeats: Where errors are logged that pass.
 
     Attributes:
@@ -86,12 +89,17 @@ class Membership:
             number: How many will have been replaced by then.
         """
         told, credentials = self._told, Credentials(self._settings)
-        made = consumer_properties(self._settings) | {
+        properties = consumer_properties(self._settings)
+        made = properties | {
+            "debug": ",".join(filter(None, (properties.get("debug"), DEBUG))),
             "on_commit": lambda error, done: (
                 told.committed(error, done) if number == self.renewals else None
             ),
             "error_cb": lambda error: self.hear(error) if number == self.renewals else None,
-            "logger": logging.getLogger("tower.kafka"),
+            "logger": ClientLog(
+                logging.getLogger("tower.kafka"),
+                lambda now: told.changed(now) if number == self.renewals else None,
+            ),
         }
         try:
             consumer = Consumer(made)

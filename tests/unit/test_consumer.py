@@ -1,5 +1,6 @@
 """One member of the group: what it hands out, holds back and commits, against librdkafka's mock brokers."""
 
+import logging
 import socketserver
 import threading
 import time
@@ -16,7 +17,7 @@ from tests.unit.brokers import PARTITIONS, Brokers
 from workers.consumer import GroupConsumer
 from workers.credentials import LOOK_S
 from workers.errors import SettingsError
-from workers.incarnation import SILENCE_S
+from workers.topicid import ClientLog
 from workers.types import Message, Partition
 
 DEADLINE_S = 20.0
@@ -36,7 +37,7 @@ class Member:
     """A member under test, with what it was told about partitions that went.
 
     Attributes:
-        topic_id: What Kafka tells when asked for the topic's id: the mock has none.
+        topic_id: What Kafka answers when asked for the topic's id. The mock makes no topic anew.
     """
 
     def __init__(
@@ -275,16 +276,26 @@ def test_more_partitions_than_the_points_have_room_for_are_a_wrong_setting(
     assert caught.value.option == "TOWER_IDENTITY_PARTITIONS"
 
 
-def test_a_topic_made_anew_in_a_silence_is_not_jumped_into(
-    cluster: Brokers, join: Callable[..., Member], caplog: pytest.LogCaptureFixture
+def test_a_topic_made_anew_is_not_jumped_into(
+    cluster: Brokers,
+    join: Callable[..., Member],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """The report is called here, since the mock makes no topic anew; `tests/integration` has a real one."""
+    report: list[Callable[[str], None]] = []
+
+    def keep(logger: logging.Logger, changed: Callable[[str], None]) -> ClientLog:
+        report.append(changed)
+        return ClientLog(logger, changed)
+
+    monkeypatch.setattr("workers.membership.ClientLog", keep)
     fill(cluster, "anew")
     member = join("anew")
     member.read(RECORDS)
     owned = set(member.consumer.owned)
-    member.topic_id = "second"
-    time.sleep(SILENCE_S)
     fill(cluster, "anew")
+    report[0]("second")
     until(lambda: member.consumer.consume(1_000, 0.05) or member.consumer.stopped)
     # What is in hand is written, and then not committed.
     member.consumer.commit(dict.fromkeys(owned, 50), blocking=True)
