@@ -1,14 +1,13 @@
 """Each cell of the dashboard has an answer in a bucket that saw the lab's own record and no other."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from statistics import fmean
 
 import pytest
 
+from lab.wire import Format, encode
 from tests import chronograf
 from tests.integration.chain import Chain
 
@@ -36,8 +35,7 @@ SHOWN = {
 
 
 def sample(number: int, at: float, device: str | None) -> bytes:
-    """What the lab's Pi sends: no device, and a time with a zone."""
-    moment = datetime.fromtimestamp(int(at), timezone(timedelta(hours=9)))
+    """The record of the lab's Pi, which has no device, or of one of several."""
     record = {
         "tx_bytes": number * SENT,
         "rx_bytes": number * RECEIVED,
@@ -48,10 +46,8 @@ def sample(number: int, at: float, device: str | None) -> bytes:
         "cpu_load": "3.80",
         "free_ram": 16_479_928,
         "disk_util": 7,
-        **({"deviceId": device} if device else {}),
-        "time": moment.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    return json.dumps(record).encode()
+    return encode(record | ({"deviceId": device} if device else {}), Format.JSON, at)
 
 
 def lines(chain: Chain, query: str) -> dict[tuple[str, str], list[float]]:
