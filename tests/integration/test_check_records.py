@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from lab.files import read_secret
 from lab.lab import Lab
@@ -155,6 +156,24 @@ def test_check_tells_what_is_wrong_with_the_records(
     assert found["level"] == level
     assert text in found["text"]
     assert advice in found["next"]
+
+
+@pytest.mark.parametrize(("kept", "told"), [(True, "by its own time"), (False, "hold no records")])
+def test_the_end_of_a_transaction_is_no_record(bare: Chain, kept: bool, told: str) -> None:
+    """It takes an offset, so the last offset of such a topic has none."""
+    topic = f"{bare.name}-{uuid.uuid4().hex[:8]}"
+    bare.lab.topics.create(topic, 1)
+    producer = Producer({"bootstrap.servers": bare.lab.bootstrap_servers, "transactional.id": topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic, pi())
+    producer.flush(30)
+    if kept:
+        producer.commit_transaction(30)
+    else:
+        producer.abort_transaction(30)
+
+    assert told in Operator(bare).finding("records", TOWER_TOPIC=topic)["text"]
 
 
 def test_points_in_another_measurement_are_told(chain: Callable[..., Chain]) -> None:
