@@ -22,6 +22,9 @@ NOTE = made(types={**ALL, "note": "string"})
         pytest.param({}, [], Level.OK, id="empty bucket"),
         pytest.param({"memory": "float", "note": "string"}, [NOTE], Level.OK, id="as Tower writes"),
         pytest.param({"memory": "integer"}, [], Level.FAIL, id="another writer was first"),
+        pytest.param(
+            {"memory": "integer"}, [made(), made(types={"tx": "float"})], Level.FAIL, id="of some records"
+        ),
         pytest.param({"memory": "float/string"}, [], Level.WARN, id="both, by time"),
         pytest.param({"note": "integer"}, [], Level.OK, id="no field of Tower's"),
         pytest.param({"note": "integer"}, [NOTE], Level.FAIL, id="a field of all records"),

@@ -110,6 +110,14 @@ def test_a_value_that_is_left_out_is_told_by_the_name_of_its_field(value: Any) -
     assert not record.unreadable
 
 
+def test_a_second_time_is_a_field_that_may_be_left_out() -> None:
+    """The first field that holds a time is taken, the other one is a field as any."""
+    record = one({**PI, "timestamp": 1_700_000_000, "time": None})
+
+    assert record.left_out == {"time_"}
+    assert not record.unreadable
+
+
 def test_a_name_too_long_whose_value_is_left_out_anyway_is_no_trouble() -> None:
     record = one({"memory": 1, "k" * 300: None})
 
