@@ -23,7 +23,7 @@ def test_records_that_fill_none_are_a_warning_with_their_fields_and_the_settings
 
     assert found.level is Level.WARN
     assert "temperature (number), room (text), on (true or false)" in found.text
-    assert "TOWER_RENAME=" in found.next
+    assert "TOWER_RENAME=temperature:memory" in found.next
     assert "TOWER_NUMBER_FIELDS" in found.next
 
 

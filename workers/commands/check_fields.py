@@ -13,6 +13,9 @@ from workers.settings import Settings
 #: InfluxDB's types in the words of whoever sends the records.
 WORDS = {"float": "number", "string": "text", "boolean": "true or false"}
 
+#: How alike two names must be (1: equal) to be taken for the same field.
+ALIKE = 0.5
+
 
 def judge(sample: Sample, settings: Settings) -> Iterator[Finding]:
     """Whether the records fill the number fields, which are what the dashboard asks for.
@@ -76,7 +79,9 @@ def described(points: list[Record], besides: Iterable[str] = ()) -> str:
 def mapping(points: list[Record], wanted: tuple[str, ...], empty: Sequence[str] = ()) -> str:
     """How fields that are named differently get to the dashboard."""
     pairs = [(name, new) for name in points[0].types if name not in wanted for new in empty or wanted]
-    name, new = max(pairs, key=lambda pair: SequenceMatcher(None, *pair).ratio())
+    alike = [SequenceMatcher(None, name.lower(), new.lower()).ratio() for name, new in pairs]
+    # Names that have little in common are an example of the form, no advice: then the first ones serve.
+    name, new = pairs[alike.index(max(alike))] if max(alike) > ALIKE else pairs[0]
     return (
         f"if a field only has another name, map it: TOWER_RENAME={name_shown(name)}:{new},… (this replaces "
         "the default map); if your dashboard asks for other fields, name those in TOWER_NUMBER_FIELDS"
