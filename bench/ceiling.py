@@ -15,10 +15,10 @@ from bench.meter import Meter
 from lab.errors import LabError
 from lab.provision import ORG
 from workers.batch import Batch
-from workers.encoder import Encoder
-from workers.settings import load
-from workers.translator import Translator
-from workers.writer import COMPRESSION, GZIP
+from workers.config.settings import load
+from workers.influxdb.writer import COMPRESSION, GZIP
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,10 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from workers import garbage, log, writer
+from workers import gc_tuning, log
+from workers.config.settings import load
+from workers.influxdb import writer
 from workers.loop import Loop
-from workers.settings import load
 from workers.state import State
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def main() -> None:
     loop = Loop(settings, State(None, 0))
     prepare(loop, timers)
     signal.signal(signal.SIGTERM, loop.stop)
-    garbage.settle()
+    gc_tuning.settle()
     loop.run()
     sys.stdout.write(timers.report() + "\n")
 

@@ -7,10 +7,10 @@ def main() -> None:
     """Do what the command line says."""
     # Each loaded where it is meant: a worker runs for months, and the commands with their library are 2 MB.
     if sys.argv[1:] == ["run"]:
-        from workers.run import run  # noqa: PLC0415
+        from workers.process import run  # noqa: PLC0415
 
         run()
-    from workers.commands.tower import tower  # noqa: PLC0415
+    from workers.commands.main import tower  # noqa: PLC0415
 
     tower()
 

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from workers.batch import Batch
-from workers.consumer import GroupConsumer
-from workers.deadletters import DeadLetters
-from workers.delivery import Delivery
+from workers.config.settings import Settings
 from workers.drain import Drain
-from workers.encoder import Encoder
 from workers.errors import DrainExpired
+from workers.influxdb.delivery import Delivery
+from workers.influxdb.writer import Writer
+from workers.kafka.consumer import GroupConsumer
+from workers.kafka.dead_letters import DeadLetters
 from workers.log import Repeats
-from workers.settings import Settings
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 from workers.state import State
-from workers.translator import Translator
 from workers.types import Partition
-from workers.writer import Writer
 
 #: Seconds of trouble after which partitions are paused: a pause throws away what is prefetched, so a short
 #: one costs more than it saves.

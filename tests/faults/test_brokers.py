@@ -19,7 +19,8 @@ BROKER_SESSION_S = 6.0
 RECOVERY_S = 12.0
 
 #: Seconds without a write that a paused one may cost: a request to it has to time out (15 s, see
-#: workers/kafka.py), and who then happens to connect to it again, to ask who leads now, waits a while more.
+#: workers/kafka/properties.py), and who then happens to connect to it again, to ask who leads now, waits a
+#: while more.
 SILENCE_S = 25.0
 
 

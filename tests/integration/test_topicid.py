@@ -12,8 +12,8 @@ from confluent_kafka import Producer
 
 from lab.lab import Lab
 from tests.unit import fakes
-from workers.consumer import GroupConsumer
-from workers.topicid import TopicId
+from workers.kafka.consumer import GroupConsumer
+from workers.kafka.topic_id import TopicId
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ def test_a_question_leaves_one_object_at_most(lab: Lab, name: str) -> None:
 
 
 def test_asking_for_a_topic_that_is_not_there_makes_none(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.topicid.ASK_S", 1.0)
+    monkeypatch.setattr("workers.kafka.topic_id.ASK_S", 1.0)
     asking = TopicId(fakes.settings(kafka_bootstrap_servers=lab.bootstrap_servers, topic="nobody-made-it"))
 
     assert asking.ask() is None
@@ -86,7 +86,7 @@ def test_a_topic_made_anew_and_outgrown_at_once_is_never_jumped_into(
     lab: Lab, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client's report alone stops the worker before it hands out a record of the new topic."""
-    monkeypatch.setattr("workers.incarnation.LOOK_S", float("inf"))
+    monkeypatch.setattr("workers.kafka.topic_recreation.LOOK_S", float("inf"))
     jumped, _ = made_anew(lab, name)
 
     assert jumped == set()
@@ -96,8 +96,8 @@ def test_a_topic_made_anew_is_found_by_a_look_where_the_client_reports_nothing(
     lab: Lab, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if another version of the client worded its report differently."""
-    monkeypatch.setattr("workers.topicid.CHANGED", re.compile("not in any line"))
-    monkeypatch.setattr("workers.incarnation.LOOK_S", 3.0)
+    monkeypatch.setattr("workers.kafka.topic_id.CHANGED", re.compile("not in any line"))
+    monkeypatch.setattr("workers.kafka.topic_recreation.LOOK_S", 3.0)
     jumped, stopped = made_anew(lab, name)
 
     assert jumped <= stopped

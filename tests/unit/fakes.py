@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workers.config.settings import Settings, load
 from workers.errors import Refused, TooLarge, WriteError
-from workers.settings import Settings, load
 from workers.types import Origin, Partition
 
 #: Kafka's timestamp of every message unless a test says otherwise: 2023-11-14, in milliseconds.

@@ -3,9 +3,9 @@
 from typing import Any
 
 from tests.unit import fakes
-from workers.commands.finding import Finding
-from workers.commands.record import Record
-from workers.commands.sample import Sample
+from workers.commands.check.converted_record import Record
+from workers.commands.check.newest_records import Sample
+from workers.commands.check.result import Finding
 
 NOW = 1_700_000_000.0
 HOUR = 3_600.0

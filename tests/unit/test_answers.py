@@ -17,10 +17,10 @@ from tests.unit import fakes, scripted
 from tests.unit.fakes import FakeWait, partition
 from tests.unit.scripted import NO_CONTENT, Peer, Server, Turn, answer
 from workers.batch import Batch
-from workers.delivery import Delivery, Sink
 from workers.errors import Unavailable
+from workers.influxdb.delivery import Delivery, Sink
+from workers.influxdb.writer import GZIP, Writer
 from workers.log import Repeats
-from workers.writer import GZIP, Writer
 
 BATCHES, LINES = 10, 10
 TIMEOUT_S = 30.0

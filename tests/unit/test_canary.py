@@ -12,10 +12,10 @@ from tests.unit import fakes, processes, server
 from tests.unit.fakes import FakeWait
 from tests.unit.server import told
 from workers.batch import Batch
-from workers.deadletters import headers
-from workers.delivery import Delivery
+from workers.influxdb.delivery import Delivery
+from workers.influxdb.writer import Writer
+from workers.kafka.dead_letters import headers
 from workers.log import Repeats
-from workers.writer import Writer
 
 TOKEN, PASSWORD, KEY = "CANARY-token-9f3b", "CANARY-password-51c7", "CANARY-key-0d2e"
 

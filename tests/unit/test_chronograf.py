@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import chronograf
-from workers.settings import options
+from workers.config.settings import options
 
 CELLS = [pytest.param(cell, id=cell["i"]) for cell in chronograf.cells()]
 

@@ -17,9 +17,9 @@ import pytest
 from tests.faults.certificates import Authority
 from tests.unit import fakes, scripted
 from tests.unit.scripted import NO_CONTENT, Peer, Server, Turn, answer, refuse
-from workers import connection, transport
 from workers.errors import Misconfigured, Refused, TooLarge, Unavailable, WriteError
-from workers.writer import Writer
+from workers.influxdb import connection, transport
+from workers.influxdb.writer import Writer
 
 LINES = [b"labs a=1 1", b"labs a=2 2"]
 OTHERS = [b"labs b=3 3"]

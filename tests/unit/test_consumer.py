@@ -14,10 +14,10 @@ import pytest
 
 from tests.unit import brokers, fakes
 from tests.unit.brokers import PARTITIONS, Brokers
-from workers.consumer import GroupConsumer
-from workers.credentials import LOOK_S
 from workers.errors import SettingsError
-from workers.topicid import ClientLog
+from workers.kafka.consumer import GroupConsumer
+from workers.kafka.credentials import LOOK_S
+from workers.kafka.topic_id import ClientLog
 from workers.types import Message, Partition
 
 DEADLINE_S = 20.0
@@ -289,7 +289,7 @@ def test_a_topic_made_anew_is_not_jumped_into(
         report.append(changed)
         return ClientLog(logger, changed)
 
-    monkeypatch.setattr("workers.membership.ClientLog", keep)
+    monkeypatch.setattr("workers.kafka.membership.ClientLog", keep)
     fill(cluster, "anew")
     member = join("anew")
     member.read(RECORDS)

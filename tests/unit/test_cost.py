@@ -18,11 +18,11 @@ import pytest
 from confluent_kafka import Message as KafkaMessage
 
 from tests.unit import fakes
-from workers import kernel
 from workers.batch import Batch
-from workers.consumer import GroupConsumer
-from workers.encoder import Encoder
-from workers.translator import Translator
+from workers.kafka.consumer import GroupConsumer
+from workers.records import native as kernel
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 from workers.types import Message, Partition
 
 #: Records of one measurement, all of the lab's shape, from so many devices.

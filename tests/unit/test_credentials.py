@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit import fakes
-from workers.credentials import LOOK_S, REFUSED_S, Credentials
+from workers.kafka.credentials import LOOK_S, REFUSED_S, Credentials
 
 
 class Files:

@@ -10,9 +10,9 @@ from confluent_kafka import KafkaError, KafkaException
 from tests.unit import brokers, fakes
 from tests.unit.brokers import Brokers
 from tests.unit.fakes import FakeClock, FakeMessage, FakeWait
-from workers import deadletters
-from workers.deadletters import DeadLetters, headers
 from workers.errors import DrainExpired, SettingsError
+from workers.kafka import dead_letters
+from workers.kafka.dead_letters import DeadLetters, headers
 from workers.types import DeadLetter, Origin, Reason
 
 
@@ -73,7 +73,7 @@ class FakeProducer:
 def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
     """The producer every dead letter goes through."""
     fake = FakeProducer()
-    monkeypatch.setattr(deadletters, "Producer", fake.make)
+    monkeypatch.setattr(dead_letters, "Producer", fake.make)
     return fake
 
 
@@ -151,7 +151,7 @@ def test_a_person_is_told_before_kafkas_client_gives_up(caplog: pytest.LogCaptur
     clock = FakeClock()
 
     def pass_by() -> None:
-        clock.now += deadletters.SLOW_S + 1
+        clock.now += dead_letters.SLOW_S + 1
 
     DeadLetters(fakes.settings(), FakeWait(then=pass_by), clock).keep([letter()])
 

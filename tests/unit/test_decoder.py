@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import corpus
-from workers.decoder import decode, detect
 from workers.errors import RecordError
+from workers.records.decoder import decode, detect
 from workers.types import MAX_RECORDS, MOST_FIELDS, Nanoseconds, NumberName, Reason
 
 FORMATS = ["auto", "json", "msgpack", "text"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.unit import fakes
 from tests.unit.fakes import FakeClock, FakeSink, FakeWait, partition
 from workers.batch import Batch
-from workers.delivery import Delivery
 from workers.errors import DrainExpired, Misconfigured, Refused, TooLarge, Unavailable
+from workers.influxdb.delivery import Delivery
 from workers.log import Repeats
 from workers.types import Reason
 

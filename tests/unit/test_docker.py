@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 from lab.lab import DEAD_LETTER_CONFIG
-from workers.commands.provision_kafka import KEPT_MS, LARGEST_LETTER_BYTES
-from workers.kafka import PRODUCER
-from workers.settings import load
+from workers.commands.provision.kafka import KEPT_MS, LARGEST_LETTER_BYTES
+from workers.config.settings import load
+from workers.kafka.properties import PRODUCER
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.unit import fakes, lineprotocol
 from tests.unit.fakes import KAFKA_MS
-from workers.encoder import CACHED, Encoder
 from workers.errors import RecordError
-from workers.times import SECOND
+from workers.records.encoder import CACHED, Encoder
+from workers.records.timestamps import SECOND
 from workers.types import Reason, Untyped
 
 HEAD = "labs,host=Labs,region=GIST "

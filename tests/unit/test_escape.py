@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import escape
+from workers.records import escape
 
 TEXT = st.text(st.one_of(st.sampled_from(list(',= "\\\n\r\0')), st.characters(exclude_categories=["Cs"])))
 

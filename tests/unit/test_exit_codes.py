@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit import processes
-from workers.exits import MISCONFIGURED, OK
+from workers.exit_codes import MISCONFIGURED, OK
 
 
 @pytest.mark.parametrize(

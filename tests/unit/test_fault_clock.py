@@ -49,8 +49,8 @@ for line in sys.stdin:
 #: The same of a worker's member of the group: with and without its partitions paused.
 MEMBER = """
 import os, sys, time
-from workers.consumer import GroupConsumer
-from workers.settings import load
+from workers.kafka.consumer import GroupConsumer
+from workers.config.settings import load
 member = GroupConsumer(load(os.environ), lambda *_: None)
 while not member.owned:
     member.consume(10, 0.1)

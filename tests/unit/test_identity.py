@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workers.identity import CLASSES, Identity
-from workers.times import MILLISECOND, SECOND, Moment
+from workers.records.point_time import CLASSES, Identity
+from workers.records.timestamps import MILLISECOND, SECOND, Moment
 from workers.types import MAX_RECORDS
 
 PARTITIONS = 16

@@ -3,7 +3,7 @@
 from confluent_kafka import TopicPartition
 
 from tests.unit.fakes import FakeClock, partition
-from workers.incarnation import LOOK_S, MARK, Incarnation
+from workers.kafka.topic_recreation import LOOK_S, MARK, Incarnation
 
 
 class Kafka:

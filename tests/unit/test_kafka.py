@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from tests.unit import fakes
-from workers.kafka import (
+from workers.config.settings import FIXED_KAFKA
+from workers.kafka.properties import (
     CLASSIC,
     COMMON,
     CONSUMER,
@@ -18,7 +19,6 @@ from workers.kafka import (
     reader_properties,
     settings_error,
 )
-from workers.settings import FIXED_KAFKA
 
 BROKERS = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 

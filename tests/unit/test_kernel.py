@@ -19,10 +19,10 @@ from tests import corpus
 from tests.unit import fakes, lineprotocol, variants
 from tests.unit.fakes import FakeMessage, partition
 from tests.unit.variants import NOW, SETTINGS, Path
-from workers import kernel
 from workers.batch import Batch
-from workers.encoder import Encoder
-from workers.translator import Translator
+from workers.records import native as kernel
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 from workers.types import Message, Partition
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from confluent_kafka import Message as KafkaMessage
 from bench.record import Clock, Shape, Unit
 from lab.wire import Format
 from tests.unit import fakes
-from workers import kernel
 from workers.batch import Batch
-from workers.encoder import Encoder
-from workers.translator import Translator
+from workers.records import native as kernel
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 from workers.types import Message
 
 needs_kernel = pytest.mark.skipif(not kernel.BUILT, reason="installed without a C compiler")

@@ -15,10 +15,10 @@ import pytest
 
 from tests.unit import fakes
 from tests.unit.scripted import NO_CONTENT, answer
-from workers import connection, transport
 from workers.errors import Unavailable, WriteError
-from workers.transport import DeadlineExceeded, Transport
-from workers.writer import Writer
+from workers.influxdb import connection, transport
+from workers.influxdb.transport import DeadlineExceeded, Transport
+from workers.influxdb.writer import Writer
 
 ANSWERS, SEED = int(os.environ.get("ANSWERS", "1000")), int(os.environ.get("SEED", "1"))
 

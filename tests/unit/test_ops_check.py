@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from workers.commands import check, check_influxdb, check_points, check_pool, check_topics, influxdb
-from workers.commands.cluster import Part
-from workers.commands.finding import Finding, Level, as_object, fail, ok, summary, warn
-from workers.commands.influxdb import Answer, series
-from workers.commands.provision_kafka import in_sync, mend
+from workers.commands.check import command, points, pool, topics
+from workers.commands.check import influxdb as check_influxdb
+from workers.commands.check.result import Finding, Level, as_object, fail, ok, summary, warn
+from workers.commands.clients import influxdb_api
+from workers.commands.clients.influxdb_api import Answer, series
+from workers.commands.clients.kafka_admin import Part
+from workers.commands.provision.kafka import in_sync, mend
+from workers.config.settings import Settings, load
 from workers.errors import CommandError
-from workers.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +41,7 @@ def levels(found: list[Finding]) -> list[Level]:
 def test_copies_and_leaders_are_judged(
     parts: dict[int, Part], config: dict[str, str], expected: list[Level]
 ) -> None:
-    assert levels(list(check_topics.availability("resource", parts, config))) == expected
+    assert levels(list(topics.availability("resource", parts, config))) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_copies_and_leaders_are_judged(
 def test_workers_and_identity_are_held_against_the_partitions(
     partitions: int, workers: int, room: str, expected: list[Level]
 ) -> None:
-    found = check_topics.numbers(settings(TOWER_IDENTITY_PARTITIONS=room), list(range(partitions)), workers)
+    found = topics.numbers(settings(TOWER_IDENTITY_PARTITIONS=room), list(range(partitions)), workers)
 
     assert levels(list(found)) == expected
 
@@ -113,11 +115,11 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A question may be dear: a server that takes connections has not stopped."""
-    monkeypatch.setattr(influxdb, "REQUEST_S", 0.2)
+    monkeypatch.setattr(influxdb_api, "REQUEST_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        there = influxdb.Influxdb(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        there = influxdb_api.Influxdb(f"http://127.0.0.1:{silent.getsockname()[1]}")
         ask = partial(there.influxql, "Labs", "autogen", authorization="")
-        found = list(check._seen("newest point", check_points.points(ask, settings(), None, 0.0)))
+        found = list(command._seen("newest point", points.points(ask, settings(), None, 0.0)))
 
     assert [(each.check, each.level) for each in found] == [("newest point", Level.WARN)]
     assert "could not be looked at" in found[0].text
@@ -134,11 +136,11 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
 )
 def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: Answer) -> None:
     with pytest.raises(CommandError, match=str(answer.status)):
-        check_points.asked(lambda _: answer, "SELECT 1")
+        points.asked(lambda _: answer, "SELECT 1")
 
 
 def test_the_error_of_any_statement_is_the_answers() -> None:
-    class Scripted(influxdb.Influxdb):
+    class Scripted(influxdb_api.Influxdb):
         def ask(self, *_: object, **__: object) -> Answer:
             return Answer(200, {}, {"results": [{"series": []}, {"error": "timeout"}]})
 
@@ -149,23 +151,23 @@ def test_the_error_of_any_statement_is_the_answers() -> None:
 
 
 def test_the_projects_own_supervisor_conf_leaves_time_to_drain() -> None:
-    assert check_pool.drain(settings(), ROOT / "supervisor.conf").level is Level.OK
+    assert pool.drain(settings(), ROOT / "supervisor.conf").level is Level.OK
 
 
 def test_a_drain_longer_than_stopwaitsecs_fails(tmp_path: Path) -> None:
     conf = tmp_path / "supervisor.conf"
     conf.write_text("[program:worker]\ncommand=x %(process_num)d ; note\nstopwaitsecs=15 ; seconds\n")
 
-    assert check_pool.stop_wait_s(conf) == 15
-    assert check_pool.drain(settings(TOWER_DRAIN_S="10"), conf).level is Level.FAIL
-    assert check_pool.drain(settings(TOWER_DRAIN_S="5"), conf).level is Level.OK
+    assert pool.stop_wait_s(conf) == 15
+    assert pool.drain(settings(TOWER_DRAIN_S="10"), conf).level is Level.FAIL
+    assert pool.drain(settings(TOWER_DRAIN_S="5"), conf).level is Level.OK
 
 
 def test_a_supervisor_conf_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
-    assert check_pool.drain(settings(), tmp_path / "no.conf").level is Level.WARN
+    assert pool.drain(settings(), tmp_path / "no.conf").level is Level.WARN
     (tmp_path / "odd.conf").write_text("stopwaitsecs=1")
     with pytest.raises(CommandError):
-        check_pool.stop_wait_s(tmp_path / "odd.conf")
+        pool.stop_wait_s(tmp_path / "odd.conf")
 
 
 @pytest.mark.parametrize(("allowed", "level"), [("300000", Level.OK), ("40000", Level.FAIL)])
@@ -174,7 +176,7 @@ def test_a_write_must_be_over_before_the_group_takes_the_worker_for_dead(
 ) -> None:
     made = settings(TOWER_KAFKA_MAX_POLL_INTERVAL_MS=allowed)
 
-    assert check_pool.polling(made).level is level
+    assert pool.polling(made).level is level
 
 
 def test_provision_mends_what_loses_records_and_leaves_what_a_person_chose() -> None:

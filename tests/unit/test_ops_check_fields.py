@@ -2,9 +2,9 @@
 
 from tests.unit import fakes
 from tests.unit.samples import ALL, WANTED, made, named, sampled
-from workers.commands import check_fields
-from workers.commands.finding import Finding, Level
-from workers.commands.record import Record
+from workers.commands.check import fields as check_fields
+from workers.commands.check.converted_record import Record
+from workers.commands.check.result import Finding, Level
 
 
 def fields(*records: Record, **options: object) -> list[Finding]:

@@ -3,9 +3,10 @@
 import pytest
 
 from tests.unit.samples import ALL, HOUR, NOW, SETTINGS, WANTED, made, sampled
-from workers.commands import check_points, check_types
-from workers.commands.finding import Finding, Level
-from workers.commands.record import Record
+from workers.commands.check import points
+from workers.commands.check import types as check_types
+from workers.commands.check.converted_record import Record
+from workers.commands.check.result import Finding, Level
 
 
 def types(stored: dict[str, str], *records: Record) -> Finding:
@@ -61,7 +62,7 @@ def test_a_measurement_with_more_fields_than_are_looked_at_is_not_called_empty()
 def test_a_newest_point_older_than_the_newest_record_is_a_warning(
     newest_s: float, records: list[Record], level: Level
 ) -> None:
-    found = check_points.newest_point(NOW + newest_s, SETTINGS, sampled(*records), NOW)
+    found = points.newest_point(NOW + newest_s, SETTINGS, sampled(*records), NOW)
 
     assert found.level is level
 
@@ -79,12 +80,12 @@ def test_a_newest_point_older_than_the_newest_record_is_a_warning(
 def test_a_field_without_a_point_in_the_last_hour_is_told(record: Record, level: Level, word: str) -> None:
     shown = {name for name in WANTED if name != "disk"}
 
-    found = check_points.dashboard_fields(shown, WANTED, sampled(record), NOW)
+    found = points.dashboard_fields(shown, WANTED, sampled(record), NOW)
 
     assert found.level is level
     assert "disk" in found.text
     assert word in found.text
-    assert check_points.dashboard_fields({*WANTED}, WANTED, sampled(record), NOW).level is Level.OK
+    assert points.dashboard_fields({*WANTED}, WANTED, sampled(record), NOW).level is Level.OK
 
 
 @pytest.mark.parametrize(
@@ -101,4 +102,4 @@ def test_a_field_without_a_point_in_the_last_hour_is_told(record: Record, level:
 def test_records_older_than_the_bucket_keeps_are_told(
     kept_s: int | None, records: list[Record], level: Level
 ) -> None:
-    assert check_points.retention(kept_s, sampled(*records), NOW).level is level
+    assert points.retention(kept_s, sampled(*records), NOW).level is level

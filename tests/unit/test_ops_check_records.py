@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.unit.samples import HOUR, NOW, SETTINGS, made, named, sampled
-from workers.commands import check_records
-from workers.commands.finding import Finding, Level
-from workers.commands.record import Record
+from workers.commands.check import records as check_records
+from workers.commands.check.converted_record import Record
+from workers.commands.check.result import Finding, Level
 
 
 def dead(reason: str = "json", **more: Any) -> Record:

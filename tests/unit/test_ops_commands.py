@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from workers import __version__
-from workers.commands.group import Commands
-from workers.commands.show import age, table
-from workers.commands.tower import OPERATOR, tower
+from workers.commands.console import age, table
+from workers.commands.lazy_group import Commands
+from workers.commands.main import OPERATOR, tower
 from workers.errors import CommandError, SettingsError
-from workers.exits import FAILED, MISCONFIGURED
+from workers.exit_codes import FAILED, MISCONFIGURED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_worker_loads_no_command_of_the_operator() -> None:
     script = (
         "import sys; sys.argv = ['tower', 'run']\n"
-        "import workers.__main__, workers.loop, workers.consumer\n"
+        "import workers.__main__, workers.loop, workers.kafka.consumer\n"
         "try: workers.__main__.main()\n"
         "except SystemExit as end: print(end.code)\n"
         "print(sorted({each.split('.')[0] for each in sys.modules} & {'click', 'rich'}))\n"

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.commands import dlq_replay, letters
-from workers.commands.dlq_replay import Replay
-from workers.commands.letters import Letter, from_message, shown
-from workers.commands.lock import locked
-from workers.commands.mark import Mark
-from workers.commands.resend import Outcome
-from workers.commands.secretfile import drafted, kept
+from workers.commands.dlq import dead_letter, replay
+from workers.commands.dlq.dead_letter import Letter, from_message, shown
+from workers.commands.dlq.producer import Outcome
+from workers.commands.dlq.progress import Mark
+from workers.commands.dlq.replay import Replay
+from workers.commands.file_lock import locked
+from workers.commands.provision.secret_file import drafted, kept
+from workers.config.settings import load
 from workers.errors import CommandError
-from workers.settings import load
 
 SETTINGS = load({}, credentials=False)
 
@@ -168,12 +168,12 @@ class Sent:
 
 def install(patch: pytest.MonkeyPatch, made: Sent) -> None:
     """Put the stand-ins where the producer and the reader are."""
-    patch.setattr(dlq_replay, "Resend", lambda _: made)
+    patch.setattr(replay, "Resend", lambda _: made)
 
     def read(reader: Topic, _: str, __: int, start: int, end: int) -> Iterator[Letter]:
         return (each for each in reader.held if start <= each.offset < end)
 
-    patch.setattr(letters, "read", read)
+    patch.setattr(dead_letter, "read", read)
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_whatever_fails_each_letter_is_sent_once(data: st.DataObject) -> None:
     topic = Topic([letter(n, reason=data.draw(st.sampled_from(reasons))) for n in range(20)])
     sent = Sent()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dlq_replay, "LOT", 4)
+        patch.setattr(replay, "LOT", 4)
         install(patch, sent)
         for _ in range(data.draw(st.integers(1, 6))):
             sent.fail = data.draw(st.sets(st.integers(0, 19), max_size=3))

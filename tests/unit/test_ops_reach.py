@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from workers.commands import check_kafka
-from workers.commands.finding import Level
-from workers.commands.reach import Address, Unreachable, addresses, attempt, reach
-from workers.settings import Settings, load
+from workers.commands.check import kafka
+from workers.commands.check.result import Level
+from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, attempt, reach
+from workers.config.settings import Settings, load
 
 
 def settings(**more: str) -> Settings:
@@ -57,7 +57,7 @@ def test_an_address_that_never_answers_costs_the_time_out_and_no_more() -> None:
 def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_hosts() -> None:
     nuc = Address("nuc", 9090)
     found = list(
-        check_kafka.listeners(
+        kafka.listeners(
             settings(TOWER_KAFKA_BOOTSTRAP_SERVERS="10.0.0.2:9090"),
             {3: nuc},
             lambda _: {nuc: Unreachable(False, "Name or service not known")},
@@ -73,9 +73,7 @@ def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_host
 def test_a_broker_that_resolves_and_refuses_is_no_matter_of_etc_hosts() -> None:
     nuc = Address("nuc", 9090)
     found = list(
-        check_kafka.listeners(
-            settings(), {3: nuc}, lambda _: {nuc: Unreachable(True, "Connection refused")}
-        )
+        kafka.listeners(settings(), {3: nuc}, lambda _: {nuc: Unreachable(True, "Connection refused")})
     )
 
     assert [each.level for each in found] == [Level.FAIL]
@@ -92,4 +90,4 @@ def test_some_brokers_down_is_a_warning_and_all_is_a_failure(down: int, level: L
             for place, each in enumerate(wanted)
         }
 
-    assert check_kafka.bootstrap(settings(), tried).level is level
+    assert kafka.bootstrap(settings(), tried).level is level

@@ -7,9 +7,9 @@ import pytest
 
 from tests.unit import brokers, fakes
 from tests.unit.brokers import Brokers
-from workers.commands.reader import Reader
+from workers.commands.clients.topic_reader import Reader
+from workers.config.settings import Settings
 from workers.errors import CommandError
-from workers.settings import Settings
 
 
 @pytest.fixture(scope="module")

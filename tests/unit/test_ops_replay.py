@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.commands.moves import Move, describe, parse_since
-from workers.commands.replay import _session_s
+from workers.commands.replay.command import _session_s
+from workers.commands.replay.offset_reset import Move, describe, parse_since
+from workers.config.settings import load
 from workers.errors import CommandError
-from workers.kafka import CLASSIC
-from workers.settings import load
+from workers.kafka.properties import CLASSIC
 
 NOW = 1_700_000_000.0
 

@@ -15,14 +15,14 @@ from tests import corpus
 from tests.unit import fakes, lineprotocol
 from tests.unit.fakes import KAFKA_MS, FakeMessage
 from workers.batch import Batch
-from workers.commands import point, sample
-from workers.commands.record import Record
-from workers.encoder import Encoder
+from workers.commands.check import newest_records, point
+from workers.commands.check.converted_record import Record
 from workers.errors import RecordError
-from workers.translator import Translator
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 
 if TYPE_CHECKING:
-    from workers.commands.reader import Reader
+    from workers.commands.clients.topic_reader import Reader
 
 KAFKA_S = KAFKA_MS / 1000
 NUMBERS = {"memory", "tx", "rx", "CPU_Usage", "tx_dropped", "rx_dropped", "txError", "rxError", "disk"}
@@ -44,7 +44,7 @@ def records(*values: Any, milliseconds: int | None = KAFKA_MS, **options: object
         )
         for place, value in enumerate(values)
     ]
-    return [*reversed(sample.sample(messages, fakes.settings(**options), {}).records)]
+    return [*reversed(newest_records.sample(messages, fakes.settings(**options), {}).records)]
 
 
 def one(value: Any, **options: Any) -> Record:
@@ -143,7 +143,7 @@ def test_a_dead_letter_has_its_reason() -> None:
 def test_a_record_that_came_during_the_check_is_fresh() -> None:
     messages = [FakeMessage(place=place) for place in range(4)]
 
-    found = sample.sample(messages, fakes.settings(), {0: 3})
+    found = newest_records.sample(messages, fakes.settings(), {0: 3})
 
     assert [(record.place, record.fresh) for record in found.records] == [
         ("resource[0]@3", True),
@@ -156,18 +156,18 @@ def test_a_record_that_came_during_the_check_is_fresh() -> None:
 def test_arrays_of_a_thousand_do_not_keep_other_partitions_out() -> None:
     arrays = [FakeMessage(json.dumps([{"memory": 1}] * 1024).encode(), 0, place) for place in range(10)]
 
-    found = sample.sample(
+    found = newest_records.sample(
         [*arrays, FakeMessage(number=1), FakeMessage(number=1, place=1)], fakes.settings(), {}
     )
 
-    assert len(found.records) <= sample.RECORDS + 1024
+    assert len(found.records) <= newest_records.RECORDS + 1024
     assert "resource[1]@1" in {record.place for record in found.records}
 
 
 def test_the_newest_by_kafkas_time_comes_first() -> None:
     messages = [FakeMessage(number=number, milliseconds=KAFKA_MS + number * 2 % 5) for number in range(5)]
 
-    found = sample.sample(messages, fakes.settings(), dict.fromkeys(range(5), 1))
+    found = newest_records.sample(messages, fakes.settings(), dict.fromkeys(range(5), 1))
 
     assert [record.place[9] for record in found.records] == ["2", "4", "1", "3", "0"]
 
@@ -182,7 +182,7 @@ def test_of_whatever_stands_in_the_topic_it_says_what_the_worker_makes(milliseco
     batch = Batch()
     Translator(settings, Encoder(settings)).translate(messages, batch)
 
-    found = sample.sample(messages, settings, {}).records
+    found = newest_records.sample(messages, settings, {}).records
 
     assert len(messages) > 50
     assert sorted(record.reason for record in found if not record.is_point) == sorted(
@@ -268,7 +268,7 @@ class Partitions:
 
 def newest(sizes: Mapping[int, int], starts: int, ends: int) -> tuple[list[Any], Partitions]:
     reader = Partitions(sizes)
-    messages = sample._newest(
+    messages = newest_records._newest(
         cast("Reader", reader), "resource", dict.fromkeys(sizes, starts), dict.fromkeys(sizes, ends)
     )
     return messages, reader
@@ -291,7 +291,7 @@ def test_the_last_message_is_read_however_large_and_no_more_than_eight_megabytes
 def test_many_partitions_share_the_number_of_messages() -> None:
     messages, _ = newest(dict.fromkeys(range(400), 10), 0, 1_000)
 
-    assert len(messages) == sample.MESSAGES
+    assert len(messages) == newest_records.MESSAGES
 
 
 def test_a_partition_is_not_read_before_its_first_offset() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from workers.commands.sight import OLD_S, Sight, beating, look
+from workers.commands.clients.worker_states import OLD_S, Sight, beating, look
 from workers.commands.status import Kafka, describe, rows, troubles
-from workers.settings import load
+from workers.config.settings import load
 
 NOW = 1_700_000_000.0
 SETTINGS = load({}, credentials=False)

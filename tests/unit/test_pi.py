@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.unit import fakes
-from workers import times
+from workers.records import timestamps
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (ROOT / "lab" / "fluent.conf").read_text()
@@ -130,8 +130,8 @@ def test_the_time_of_the_configuration_is_read_with_its_zone() -> None:
     taken = datetime(2026, 11, 26, 7, 50, tzinfo=timezone(timedelta(hours=9)))
 
     assert setting("time_key") in fakes.settings().time_fields
-    assert times.parse(taken.strftime(setting("time_format"))) == times.Moment(
-        int(taken.timestamp()) * 10**9, times.SECOND
+    assert timestamps.parse(taken.strftime(setting("time_format"))) == timestamps.Moment(
+        int(taken.timestamp()) * 10**9, timestamps.SECOND
     )
 
 

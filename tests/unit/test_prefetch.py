@@ -2,7 +2,7 @@
 
 import time
 
-from workers.prefetch import IDLE_LOOK_S, LOOK_S, Prefetch
+from workers.kafka.prefetch import IDLE_LOOK_S, LOOK_S, Prefetch
 
 NEVER_S = 60.0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_lab_text import STEPS
-from workers.secret import Secret
-from workers.settings import options, variable
+from workers.config.secret import Secret
+from workers.config.settings import options, variable
 from workers.types import Reason
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.refusal import REASON_CHARACTERS, listed
+from workers.influxdb.rejected_lines import REASON_CHARACTERS, listed
 
 LINES = [b"labs a=nope 1", b"labs a=2 2", b'labs a="x\ny" 3', b"labs a=1e400 4"]
 

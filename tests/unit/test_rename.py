@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit import fakes
-from workers.rename import Rename
+from workers.records.rename import Rename
 
 #: Few names, so that maps and records meet in every way.
 NAMES = st.sampled_from(list("abcdef"))

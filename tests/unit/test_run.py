@@ -9,8 +9,8 @@ import pytest
 
 from tests.caught import catches
 from tests.unit import processes
-from workers import run
-from workers.exits import OK
+from workers import process
+from workers.exit_codes import OK
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_start_soon_after_the_last_one_waits(
     moment = time.time() - ago
     os.utime(mark, (moment, moment))
 
-    run.pace(mark)
+    process.pace(mark)
 
     assert least <= sum(waited) <= most
     assert abs(time.time() - mark.stat().st_mtime) < 5
@@ -47,8 +47,8 @@ def test_a_start_soon_after_the_last_one_waits(
 def test_the_first_start_waits_for_nothing_and_is_remembered(waited: list[float], tmp_path: Path) -> None:
     mark = tmp_path / "worker-0.start"
 
-    run.pace(mark)
-    run.pace(mark)
+    process.pace(mark)
+    process.pace(mark)
 
     assert len(waited) == 1
 
@@ -56,7 +56,7 @@ def test_the_first_start_waits_for_nothing_and_is_remembered(waited: list[float]
 def test_a_folder_that_is_not_there_is_left_to_those_who_need_it(
     waited: list[float], tmp_path: Path
 ) -> None:
-    run.pace(tmp_path / "missing" / "worker-0.start")
+    process.pace(tmp_path / "missing" / "worker-0.start")
 
     assert waited == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.secret import Secret, masked
+from workers.config.secret import Secret, masked
 
 CANARY = "CANARY-81d0"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit import fakes
+from workers.config.secret import Secret
+from workers.config.settings import FIXED_KAFKA, Settings, load, options, variable
 from workers.errors import SettingsError
-from workers.secret import Secret
-from workers.settings import FIXED_KAFKA, Settings, load, options, variable
 
 TOKEN = {"TOWER_INFLUXDB_TOKEN": "t0ken"}
 CANARY = "CANARY-5f2c"

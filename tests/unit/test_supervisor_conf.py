@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit import fakes
-from workers import exits
+from workers import exit_codes
 from workers.drain import LEAVE_S
-from workers.pool import DEFAULT_WORKERS
+from workers.pool_size import DEFAULT_WORKERS
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "supervisor.conf").read_text()
@@ -57,7 +57,7 @@ def test_nothing_but_supervisors_own_interface_can_be_called(conf: configparser.
 
     assert interfaces == {
         "rpcinterface:supervisor": "supervisor.rpcinterface:make_main_rpcinterface",
-        "rpcinterface:tower": "workers.pool:Interface",
+        "rpcinterface:tower": "workers.pool_size:Interface",
     }
 
 
@@ -70,8 +70,8 @@ def test_the_exit_codes_that_are_not_started_again_are_the_workers_own(
 ) -> None:
     codes = {int(code) for code in conf["program:worker"]["exitcodes"].split(",")}
 
-    assert codes == {exits.OK, exits.MISCONFIGURED}
-    assert exits.CRASHED not in codes
+    assert codes == {exit_codes.OK, exit_codes.MISCONFIGURED}
+    assert exit_codes.CRASHED not in codes
 
 
 def test_a_crash_is_never_given_up_on(conf: configparser.RawConfigParser) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.times import MILLISECOND, SECOND, Moment, from_milliseconds, parse
+from workers.records.timestamps import MILLISECOND, SECOND, Moment, from_milliseconds, parse
 from workers.types import Nanoseconds
 
 WHOLE = Moment(1_700_000_000 * SECOND, SECOND)

@@ -7,15 +7,15 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition, Uuid
 
 from tests.unit import brokers, fakes
-from workers import topicid
-from workers.topicid import DEBUG, ClientLog, TopicId
+from workers.kafka import topic_id
+from workers.kafka.topic_id import DEBUG, ClientLog, TopicId
 
 
 def test_a_question_that_is_not_answered_is_bounded_and_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(topicid, "ASK_S", 0.6)
-    monkeypatch.setattr(topicid, "TRY_S", 0.2)
+    monkeypatch.setattr(topic_id, "ASK_S", 0.6)
+    monkeypatch.setattr(topic_id, "TRY_S", 0.2)
     began = time.monotonic()
     answer = TopicId(fakes.settings(kafka_bootstrap_servers="127.0.0.1:1")).ask()
     took = time.monotonic() - began

@@ -15,8 +15,8 @@ from tests.corpus import STORED, Case
 from tests.unit import fakes
 from tests.unit.fakes import FakeMessage, partition
 from workers.batch import Batch
-from workers.encoder import Encoder
-from workers.translator import Translator
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 from workers.types import Message, Reason, origin_of
 
 CORPUS = [pytest.param(case, id=case.name) for case in corpus.load()]

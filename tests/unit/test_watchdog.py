@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.unit.processes import START_S
-from workers.exits import CRASHED
+from workers.exit_codes import CRASHED
 from workers.watchdog import FEED_S
 
 #: Feeds the dog so many times, the clock going on by so much each time, then does something for ever.

@@ -16,12 +16,13 @@ import msgspec
 import pytest
 
 from tests.unit import fakes, worst
-from workers import garbage, kernel
+from workers import gc_tuning
 from workers.batch import Batch
-from workers.decoder import decode
-from workers.encoder import Encoder
 from workers.errors import RecordError
-from workers.translator import Translator
+from workers.records import native as kernel
+from workers.records.converter import Translator
+from workers.records.decoder import decode
+from workers.records.encoder import Encoder
 from workers.types import Message
 
 #: Bytes of the largest record that is taken, and of a small one to compare with.
@@ -63,7 +64,7 @@ Work = Callable[[bytes], object]
 def garbage_as_in_a_worker() -> Iterator[None]:
     """Python looks for garbage as rarely as in a worker."""
     before = gc.get_threshold()
-    gc.set_threshold(garbage.YOUNG_OBJECTS)
+    gc.set_threshold(gc_tuning.YOUNG_OBJECTS)
     yield
     gc.set_threshold(*before)
 

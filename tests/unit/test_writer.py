@@ -13,10 +13,10 @@ import pytest
 
 from tests.unit import fakes, server
 from tests.unit.server import Answer, Server, told
-from workers import connection
+from workers.config.settings import Settings
 from workers.errors import Misconfigured, Refused, TooLarge, Unavailable, WriteError
-from workers.settings import Settings
-from workers.writer import Writer
+from workers.influxdb import connection
+from workers.influxdb.writer import Writer
 
 LINES = [b"labs a=1 1", b"labs a=2 2"]
 TIMEOUT_S = 5.0

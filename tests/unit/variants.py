@@ -17,9 +17,9 @@ from confluent_kafka import Message as KafkaMessage
 
 from tests.unit import fakes
 from workers.batch import Batch
-from workers.encoder import Encoder
-from workers.settings import Settings
-from workers.translator import Translator
+from workers.config.settings import Settings
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
 from workers.types import Message, origin_of
 
 #: Seconds since the epoch around which the records are dated.

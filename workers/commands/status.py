@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from workers.commands.cluster import Cluster
-from workers.commands.show import table
-from workers.commands.sight import Sight, look, total
+from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.worker_states import Sight, look, total
+from workers.commands.console import table
+from workers.config.settings import Settings, load
 from workers.errors import CommandError
-from workers.exits import FAILED
-from workers.pool import DEFAULT_WORKERS
-from workers.settings import Settings, load
+from workers.exit_codes import FAILED
+from workers.pool_size import DEFAULT_WORKERS
 
 #: Entries of a partition's account, as the state files call them.
 ACCOUNT = ("consumed", "written", "dead_lettered", "uncommitted")

@@ -4,7 +4,7 @@
  * times of unusual form, whatever is over a limit, and everything that is wrong. So what a record means is
  * said in Python alone, and a line made here is the line made there. Input is hostile: each read is
  * bounded, by a size or by the zero that ends every bytes object. */
-#include "take.h"
+#include "convert.h"
 
 PyDoc_STRVAR(
     take_doc,
@@ -226,7 +226,7 @@ static PyMethodDef Kernel_methods[] = {
 };
 
 static PyType_Slot Kernel_slots[] = {
-    {Py_tp_doc, "Makes lines of messages whose records are of common shape; built by workers.kernel."},
+    {Py_tp_doc, "Makes lines of messages whose records are of common shape; built by workers.records.native."},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, Kernel_init},
     {Py_tp_dealloc, Kernel_dealloc},

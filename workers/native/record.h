@@ -2,9 +2,9 @@
 #ifndef TOWER_RECORD_H
 #define TOWER_RECORD_H
 
-#include "heads.h"
-#include "moment.h"
-#include "names.h"
+#include "series.h"
+#include "timestamp.h"
+#include "fields.h"
 
 /* Bytes of fields a line may have; longer lines are made by the Python path. */
 #define FIELDS_BYTES 65536

@@ -1,0 +1,1 @@
+"""`check`: tries Kafka and InfluxDB, and says what to do next."""

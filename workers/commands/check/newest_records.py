@@ -1,0 +1,112 @@
+"""The newest records of the topic."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workers.commands.check.converted_record import Path, Record
+from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.topic_reader import Reader
+from workers.commands.console import seen
+from workers.config.settings import Settings
+
+#: Most messages: of one partition, and of all.
+PARTITION_MESSAGES = 100
+MESSAGES = 2_000
+
+#: Records after which no more messages are looked at: one may hold an array of a thousand.
+RECORDS = 5_000
+
+#: Bytes of values after which no older messages are read.
+BYTES = 8_000_000
+
+#: Seconds after which no more are read.
+READ_S = 10.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The newest records of all partitions.
+
+    Args:
+        records: Points and dead letters, the newest first.
+    """
+
+    records: tuple[Record, ...]
+
+    @property
+    def points(self) -> list[Record]:
+        """Those that would be stored, the newest first."""
+        return [record for record in self.records if record.is_point]
+
+    @property
+    def dead(self) -> list[Record]:
+        """Those that would become dead letters, the newest first."""
+        return [record for record in self.records if not record.is_point]
+
+
+def of_newest(some: list[Record], records: list[Record]) -> str:
+    """How many of the newest records some are: `9 of the newest 300 records`."""
+    share = "all" if len(some) == len(records) else f"{len(some)}"
+    return f"{share} of the newest {len(records)} records"
+
+
+def take(cluster: Cluster, settings: Settings, watch_s: float) -> Sample:
+    """Read the newest records.
+
+    Args:
+        cluster: Kafka.
+        settings: The topic, and how its records become points.
+        watch_s: Seconds to wait for a new record.
+
+    Raises:
+        CommandError: Kafka does not give them.
+    """
+    before = cluster.ends(settings.topic)
+    ends, deadline = before, time.monotonic() + watch_s
+    with seen("a new record", watch_s):
+        while ends == before and time.monotonic() < deadline:
+            time.sleep(0.25)
+            ends = cluster.ends(settings.topic)
+    starts = cluster.starts(settings.topic)
+    with seen("the newest records", READ_S), Reader(settings, f"{settings.group}-check") as reader:
+        messages = _newest(reader, settings.topic, starts, ends)
+    return sample(messages, settings, before)
+
+
+def _newest(reader: Reader, topic: str, starts: Mapping[int, int], ends: Mapping[int, int]) -> list[Any]:
+    """The last messages of each partition: the last one first, then more as long as they are small."""
+    most = max(1, min(PARTITION_MESSAGES, MESSAGES // len(ends)))
+    messages: list[Any] = []
+    size, deadline, unread = 0, time.monotonic() + READ_S, dict(ends)
+    for count in sorted({1, min(10, most), most}):
+        first = {number: max(starts[number], end - count) for number, end in ends.items()}
+        left_s = deadline - time.monotonic()
+        if left_s <= 0 or size >= BYTES:
+            break
+        ranges = {number: (first[number], unread[number]) for number in ends}
+        messages += reader.read_together(topic, ranges, left_s, BYTES - size)
+        size = sum(len(message.value() or b"") for message in messages)
+        unread = first
+    return messages
+
+
+def sample(messages: list[Any], settings: Settings, before: Mapping[int, int]) -> Sample:
+    """What the worker's own path makes of messages.
+
+    Args:
+        messages: In any order.
+        settings: How records become points.
+        before: By partition the offset from which on messages came during the check.
+    """
+    path, records = Path(settings), list[Record]()
+    last: dict[int, int] = {}
+    for message in messages:
+        last[message.partition()] = max(message.offset(), last.get(message.partition(), 0))
+    # Each partition's last message first: one with arrays must not keep the others out.
+    for message in sorted(messages, key=lambda each: last[each.partition()] - each.offset()):
+        if len(records) >= RECORDS:
+            break
+        records += path.records(message, message.offset() >= before.get(message.partition(), 0))
+    return Sample(tuple(sorted(records, key=lambda record: record.newness, reverse=True)))

@@ -1,0 +1,48 @@
+"""A line of line protocol, read back: what InfluxDB would store."""
+
+import re
+from dataclasses import dataclass
+
+#: The end of measurement and tags: the first space that no backslash escapes.
+_HEAD_END = re.compile(r"(?<!\\) ")
+
+#: One field with what ends it. In a name a backslash escapes comma, equals sign and space, in a string the
+#: quote and itself (see workers/records/escape.py).
+_FIELD = re.compile(r'((?:[^\\,= ]|\\.)+)=("(?:[^"\\]|\\.)*"|[^, ]+)[, ]', re.DOTALL)
+_ESCAPED = re.compile(r"\\([,= ])")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point.
+
+    Args:
+        types: Type of each field by its name, in InfluxDB's words: float, string or boolean.
+        time: Nanoseconds since the epoch.
+    """
+
+    types: dict[str, str]
+    time: int
+
+
+def parse(line: bytes) -> Point:
+    """The point of a line that the encoder made.
+
+    Raises:
+        ValueError: It is no such line.
+    """
+    text = line.decode()
+    head = _HEAD_END.search(text)
+    if head is None:
+        raise ValueError("a line without fields")
+    types, place = {}, head.end()
+    while (field := _FIELD.match(text, place)) is not None:
+        types[_ESCAPED.sub(r"\1", field[1])] = _type(field[2])
+        place = field.end()
+    return Point(types, int(text[place:]))
+
+
+def _type(value: str) -> str:
+    if value.startswith('"'):
+        return "string"
+    return "boolean" if value in {"true", "false"} else "float"

@@ -1,0 +1,181 @@
+"""Checks of the newest records: do they come, become points, and have the right time."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from workers.commands.check.converted_record import Record
+from workers.commands.check.newest_records import Sample, of_newest
+from workers.commands.check.result import Finding, fail, ok, warn
+from workers.commands.console import age, moment
+from workers.config.settings import Settings
+from workers.log import printable
+
+#: Seconds a sender's clock may be off before it is worth a word.
+SKEW_S = 60.0
+
+#: Seconds after which a dashboard that shows the last hour shows nothing.
+BLIND_S = 3_600.0
+
+#: Time zones lie whole quarter-hours apart, and at most 14 hours from UTC.
+ZONE_S = 900.0
+FARTHEST_ZONE_S = 14 * 3_600.0
+
+CLOCK = "set the clock of the sender (on the Pi: `timedatectl set-ntp true`)"
+
+
+def judge(sample: Sample, settings: Settings, now: float, watch_s: float) -> Iterator[Finding]:
+    """What the newest records say about their senders and the senders' clocks.
+
+    Args:
+        sample: The newest records.
+        settings: Names of the fields that hold a time, and how far from Kafka's it may be.
+        now: Seconds since the epoch.
+        watch_s: Seconds that a new record was waited for.
+    """
+    if not sample.records:
+        yield warn(
+            "records",
+            "the topic is empty, or its newest offsets hold no records (as after an aborted transaction)",
+            "start a sender (Fluentd on the Pi)",
+        )
+        return
+    if sample.dead:
+        yield dead_letters(sample)
+    if not sample.points:
+        return
+    groups = wrong_times(sample.points, now)
+    newest = sample.points[0]
+    if not any(newest in group for group in groups):
+        yield freshness(sample.points, now, watch_s)
+    for group in groups:
+        yield wrong_time(group, sample.points, now)
+    yield from own_times(sample.points, settings, now)
+
+
+def dead_letters(sample: Sample) -> Finding:
+    """How many of the newest records would become dead letters, and why."""
+    counts = Counter(record.reason for record in sample.dead)
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
+    last = sample.dead[0]
+    text = (
+        f"{of_newest(sample.dead, list(sample.records))} would become dead letters ({reasons}), the last "
+        f"of them {last.place}"
+    )
+    if last.detail:
+        text += f" ({printable(last.detail)})"
+    do = (
+        "correct their sender, or the TOWER_ option that the reason belongs to (README, Records); "
+        "`python -m workers dlq list` shows those that are stored already"
+    )
+    return warn("bad records", text, do) if sample.points else fail("records", text, do)
+
+
+def freshness(points: list[Record], now: float, watch_s: float) -> Finding:
+    """How old the newest record is, whose time is right as far as can be seen."""
+    newest, by_kafka = points[0], [record for record in points if not record.is_by_own_time]
+    old_s, whose = max(0.0, now - newest.point_s), "its own" if newest.is_by_own_time else "Kafka's"
+    text = f"the newest one is {age(old_s)} old by {whose} time"
+    if by_kafka:
+        text += f"; {of_newest(by_kafka, points)} get Kafka's time"
+    if old_s <= SKEW_S:
+        return ok("records", text)
+    return warn(
+        "records",
+        f"none came in {watch_s:g} s; {text}",
+        "if they should, start the sender (Fluentd on the Pi); if they do, its clock is behind",
+    )
+
+
+def ahead(record: Record, now: float) -> float:
+    """Seconds by which a point's time is ahead of the time it should have, negative if behind; else 0.
+
+    An old record may have come when its time was right: it is only held to Kafka's timestamp.
+    """
+    if record.point_s - now > SKEW_S:
+        return record.point_s - now
+    right = now if record.fresh else record.kafka_s
+    if right is not None and right - record.point_s > SKEW_S:
+        return record.point_s - right
+    return 0.0
+
+
+def wrong_times(points: list[Record], now: float) -> list[list[Record]]:
+    """The points whose time is wrong, those of one kind together, the newest first."""
+    groups: dict[tuple[bool, bool], list[Record]] = {}
+    for record in points:
+        off = ahead(record, now)
+        if off:
+            groups.setdefault((off > 0, record.is_by_own_time), []).append(record)
+    return list(groups.values())
+
+
+def wrong_time(group: list[Record], points: list[Record], now: float) -> Finding:
+    """What is wrong with the time of some points.
+
+    Args:
+        group: Those of one kind, the newest first.
+        points: All points, the newest first.
+        now: Seconds since the epoch.
+    """
+    last = group[0]
+    off = ahead(last, now)
+    is_newest, is_blind = last is points[0], abs(off) > BLIND_S
+    right = "this machine's clock" if off > 0 or last.fresh else "Kafka's timestamp"
+    whose = "the own time" if last.is_by_own_time else "Kafka's timestamp"
+    text = (
+        f"{whose} of {of_newest(group, points)} is wrong: in {last.place} it is {age(abs(off))} "
+        f"{'ahead of' if off > 0 else 'behind'} {right}. InfluxDB gets the points, and a dashboard of the "
+        f"last hour {'does not show them' if is_blind else 'shows them at the wrong place'}"
+    )
+    is_sure = is_newest and is_blind and (off > 0 or last.fresh)
+    return (fail if is_sure else warn)(
+        "records" if is_newest else "record times", text, remedy(last, off, now)
+    )
+
+
+def remedy(record: Record, off: float, now: float) -> str:
+    """What to do about a time that is `off` seconds ahead."""
+    if not record.is_by_own_time:
+        return (
+            "set the clock of the producer, whose timestamps are in milliseconds; or have the brokers set "
+            "them (message.timestamp.type=LogAppendTime on the topic)"
+        )
+    do = CLOCK
+    # A clock that is wrong is wrong in Kafka's timestamp too, which the producer sets.
+    stamped_right = record.kafka_s is None or not record.fresh or abs(record.kafka_s - now) <= SKEW_S
+    quarters = abs(off - round(off / ZONE_S) * ZONE_S)
+    if stamped_right and ZONE_S - SKEW_S <= abs(off) <= FARTHEST_ZONE_S + SKEW_S and quarters <= SKEW_S:
+        do = (
+            "send the time with its zone: without one it counts as UTC (Fluentd: time_format "
+            "%Y-%m-%dT%H:%M:%S%z); if it has one, set the clock and the zone of the sender"
+        )
+    return f"{do}; or the records were delayed on their way" if off < 0 else do
+
+
+def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[Finding]:
+    """The records with a time of their own that is not their point's."""
+    fields, window_s = ", ".join(settings.time_fields), settings.time_window_s
+    apart = [record for record in points if record.own_s is not None and not record.is_by_own_time]
+    if apart:
+        last = apart[0]
+        own_s, kafka_s = last.own_s or 0.0, last.kafka_s or 0.0
+        sender_is_right = abs(own_s - now) < abs(kafka_s - now)
+        yield warn(
+            "record times",
+            f"the own time of {of_newest(apart, points)} is not believed, and Kafka's is used: "
+            f"{last.place} says {moment(own_s)}, Kafka says {moment(kafka_s)}, and they are more than "
+            f"TOWER_TIME_WINDOW_S={window_s} apart",
+            (
+                "correct the producer's timestamps (milliseconds since 1970), or raise TOWER_TIME_WINDOW_S"
+                if sender_is_right
+                else f"{CLOCK}; if these records are meant to be old, raise TOWER_TIME_WINDOW_S"
+            ),
+        )
+    unreadable = [record for record in points if record.unreadable]
+    if unreadable:
+        yield warn(
+            "record times",
+            f"the time ({fields}) of {of_newest(unreadable, points)} cannot be read, and Kafka's is used; "
+            f"the last of them is {unreadable[0].place}",
+            "send ISO 8601 with a zone, or seconds since 1970; or name another field in TOWER_TIME_FIELDS",
+        )

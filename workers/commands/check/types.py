@@ -1,0 +1,85 @@
+"""Checks of the fields' types: are they in the bucket as Tower writes them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from workers.commands.check.newest_records import Sample
+from workers.commands.check.points import Ask, asked
+from workers.commands.check.result import Finding, fail, ok, warn
+from workers.commands.clients.influxdb_api import quoted
+from workers.commands.console import listed, name_shown
+from workers.config.settings import Settings
+
+#: Most fields of the measurement whose types are looked at: their names must fit into one answer.
+FIELDS = 10_000
+
+
+def types(ask: Ask, settings: Settings, sample: Sample | None) -> Iterator[Finding]:
+    """Whether the fields that Tower writes have the same types in the bucket.
+
+    Raises:
+        CommandError: InfluxDB does not tell.
+    """
+    rows = asked(ask, f"SHOW FIELD KEYS FROM {quoted(settings.measurement)} LIMIT {FIELDS}")
+    stored: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        stored[str(row.get("fieldKey"))].add(str(row.get("fieldType")))
+    yield judge(stored, settings, sample)
+
+
+def judge(stored: Mapping[str, set[str]], settings: Settings, sample: Sample | None) -> Finding:
+    """What the bucket's types mean for what Tower writes.
+
+    Args:
+        stored: Types of each field in the bucket, in InfluxDB's words; several if they differ by time.
+        settings: The number fields, which are written as floats.
+        sample: The newest records, for the types of their fields.
+    """
+    check, points = "field types", sample.points if sample else []
+    numbers = dict.fromkeys(settings.number_fields, "float")
+    written: dict[str, set[str]] = defaultdict(set)
+    for types_ in [numbers, *(record.types for record in points)]:
+        for name, type_ in types_.items():
+            written[name].add(type_)
+    wrong = [name for name in written if name in stored and not written[name] <= stored[name]]
+    if wrong:
+        texts = listed(
+            f"{name_shown(name)} is {_words(stored[name])} and Tower writes {_words(written[name])}"
+            for name in wrong
+        )
+        refused = [record for record in points if not _fit(record.types, stored)]
+        is_lost = not _fit(numbers, stored) or len(refused) == len(points)
+        return (fail if is_lost else warn)(
+            check,
+            f"in measurement {settings.measurement} {texts}: InfluxDB refuses such records (422)"
+            + (f", {len(refused)} of the newest {len(points)}" if points else ""),
+            "write to a bucket of its own (TOWER_INFLUXDB_BUCKET), or under another TOWER_MEASUREMENT; or "
+            "have the sender keep to one type",
+        )
+    mixed = [name for name in written if len(stored.get(name, written[name])) > 1]
+    if mixed:
+        texts = listed(f"{name_shown(name)} is {_words(stored.get(name, written[name]))}" for name in mixed)
+        return warn(
+            check,
+            f"{texts}: a field has one type at a time, and InfluxDB refuses records of another (422)",
+            "have the sender keep to one type; replay records of other times into a bucket of their own",
+        )
+    same = [name for name in numbers if name in stored]
+    if len(stored) >= FIELDS and len(same) < len(numbers):
+        return warn(
+            check,
+            f"measurement {settings.measurement} has {FIELDS:,} fields or more, and the types of "
+            f"{listed(name for name in numbers if name not in stored)} were not seen",
+            "have the senders use fewer names of fields: each costs InfluxDB memory",
+        )
+    if not same:
+        return ok(check, f"measurement {settings.measurement} has none of Tower's fields yet")
+    return ok(check, f"{', '.join(same)}: float, as Tower writes them")
+
+
+def _fit(types_: Mapping[str, str], stored: Mapping[str, set[str]]) -> bool:
+    return all(type_ in stored.get(name, {type_}) for name, type_ in types_.items())
+
+
+def _words(kinds: set[str]) -> str:
+    return "/".join(sorted(kinds))

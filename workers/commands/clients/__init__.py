@@ -1,0 +1,1 @@
+"""What the commands ask Kafka, InfluxDB and the workers."""

@@ -1,0 +1,1 @@
+"""`dlq`: lists dead letters and sends them back."""

@@ -1,0 +1,35 @@
+"""All commands under one name."""
+
+import click
+
+from workers import __version__
+from workers.commands.lazy_group import Commands
+
+#: The operator's commands, loaded when they are asked for.
+OPERATOR = {
+    "check": "workers.commands.check.command:check",
+    "dlq": "workers.commands.dlq.command:dlq",
+    "provision": "workers.commands.provision.command:provision",
+    "replay": "workers.commands.replay.command:replay",
+    "status": "workers.commands.status:status",
+}
+
+
+@click.version_option(__version__, prog_name="tower", message="%(prog)s %(version)s")
+@click.group(cls=Commands, lazy=OPERATOR, context_settings={"help_option_names": ["-h", "--help"]})
+def tower() -> None:
+    """Tower moves every record of a Kafka topic into InfluxDB.
+
+    Settings come from the environment and from the file TOWER_CONFIG names; the README lists them.
+    """
+
+
+@tower.command()
+def run() -> None:
+    """Run one worker until SIGTERM; supervisord runs one per partition.
+
+    Exit codes: 0 stopped as asked, 1 crashed, 78 an option has to be changed.
+    """
+    from workers import process  # noqa: PLC0415
+
+    process.run()

@@ -1,0 +1,1 @@
+"""`provision`: makes what is missing in Kafka and InfluxDB."""

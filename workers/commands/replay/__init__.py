@@ -1,0 +1,1 @@
+"""`replay`: moves the group's offsets."""

@@ -1,0 +1,1 @@
+"""Writes batches of lines to InfluxDB."""

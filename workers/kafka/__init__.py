@@ -1,0 +1,1 @@
+"""The consumer, its group and its offsets, and the topic of dead letters."""

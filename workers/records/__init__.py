@@ -1,0 +1,1 @@
+"""From the bytes of a Kafka message to lines of line protocol."""

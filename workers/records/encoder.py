@@ -1,0 +1,286 @@
+"""One record to one line of line protocol."""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from workers.config.parsers import RESERVED
+from workers.config.settings import Settings
+from workers.errors import RecordError
+from workers.records import escape, timestamps
+from workers.records.point_time import Identity
+from workers.records.rename import Rename
+from workers.types import Nanoseconds, Reason, Untyped
+
+#: Tag sets and names whose escaped form is kept; past that the caches start afresh, so that a sender of
+#: ever new names cannot fill the memory.
+CACHED = 10_000
+
+#: Possessive (`++`): a megabyte of digits with a letter behind it would otherwise be tried at every length.
+_NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?", re.ASCII)
+
+#: Digits that a double holds exactly: a whole number of no more can stand as it came.
+_DIGITS = 15
+_EXACT = 10**_DIGITS
+
+_NESTED = frozenset({dict, list})
+_TEXT = frozenset({str})
+
+
+class Encoder:
+    """Turns records into lines, by the settings of one worker.
+
+    The line of a record depends on the record and its coordinates alone, so a redelivered record gives
+    the same line.
+
+    Attributes:
+        left_out: Values that were no number, no text or no readable time.
+        disbelieved: Times further than the window from Kafka's own.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.left_out = 0
+        self.disbelieved = 0
+        self._settings = settings
+        self._identity = Identity(settings.identity_partitions)
+        self._window_ns = settings.time_window_s * timestamps.SECOND
+        self._tag_fields = settings.tag_fields
+        self._rename = Rename(settings.rename, {*settings.tag_fields, *settings.time_fields})
+        # A field that could not take its new name is as much a number under its own: sent as text by one
+        # record and bare by the next, it would change its type.
+        self._numbers = frozenset(settings.number_fields).union(
+            name for name, new in settings.rename if new in settings.number_fields
+        )
+        self._measurement = escape.measurement(settings.measurement)
+        self._constant = {key: escape.tag(value) for key, value in settings.tags}
+        self._heads: dict[tuple[Any, ...], str] = {}
+        self._names: dict[str, str] = {}
+        self._containers = 0
+        self._names_by_sent: dict[str, str] = {}
+
+    def encode(
+        self,
+        record: dict[Any, Any],
+        kafka_ms: int | None,
+        partition: int,
+        offset: int,
+        index: int = 0,
+    ) -> bytes:
+        """The line of one record, without a newline at its end.
+
+        Args:
+            record: Fields by name, as decoded.
+            kafka_ms: Kafka's timestamp of the message in milliseconds since the epoch, None without.
+            partition: Partition of the message, below TOWER_IDENTITY_PARTITIONS.
+            offset: Offset of the message.
+            index: Place of the record in its message.
+
+        Raises:
+            RecordError: The record cannot become a point.
+        """
+        values = self._flat(record)
+        # A dict of the new names would be a tenth of a record's cost, and most records do without.
+        can_wait = self._rename.can_wait(values)
+        values = values.copy() if can_wait else self._rename.apply(values)
+        moment = self._moment(values, kafka_ms)
+        tags = tuple([values.pop(key, None) for key in self._tag_fields])
+        # Kept are heads of text alone, and no other type's value equals text: 7 is not found as "7" is.
+        head = self._heads.get(tags) or self.head(tuple(map(self._tag, tags)))
+        fields = ",".join(self._fields(values, sent=can_wait))
+        if not fields:
+            raise RecordError(Reason.NO_FIELDS, "no field with a value")
+        time = self._identity.timestamp(moment, partition, offset, index)
+        try:
+            return f"{head} {fields} {time}".encode()
+        except UnicodeEncodeError:
+            raise RecordError(Reason.TEXT, "half a surrogate pair") from None
+
+    def _moment(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Moment:
+        """The record's time, or Kafka's; takes the fields that were read for it out of `values`."""
+        for name in self._settings.time_fields:
+            if name not in values:
+                continue
+            moment = timestamps.parse(values.pop(name))
+            if moment is None:
+                self.left_out += 1
+            elif kafka_ms is None or abs(moment.ns - kafka_ms * timestamps.MILLISECOND) <= self._window_ns:
+                return moment
+            else:
+                self.disbelieved += 1
+                break
+        if kafka_ms is None:
+            raise RecordError(Reason.NO_TIME, "neither the record nor Kafka tells a time")
+        return timestamps.from_milliseconds(kafka_ms)
+
+    def _flat(self, record: dict[Any, Any]) -> dict[str, Any]:
+        """All fields on one level."""
+        # Most records are flat, which a set tells without a look at each field from here.
+        if (
+            len(record) <= self._settings.max_fields
+            and _NESTED.isdisjoint(map(type, record.values()))
+            and _TEXT.issuperset(map(type, record))
+        ):
+            return record
+        values: dict[str, Any] = {}
+        self._containers = 0
+        self._flatten("", record.items(), 1, values)
+        return values
+
+    def _flatten(
+        self, prefix: str, items: Iterable[tuple[Any, Any]], depth: int, values: dict[str, Any]
+    ) -> None:
+        """Nested objects and arrays to one level: `{"a": {"b": [7]}}` is `a_b_0`."""
+        max_depth, max_fields = self._settings.max_depth, self._settings.max_fields
+        if depth > max_depth:
+            raise RecordError(Reason.TOO_DEEP, f"over {max_depth} levels")
+        # What holds no field counts as well: a megabyte has room for a million empty arrays. A record with
+        # a field in each of its objects and arrays has no more of these.
+        self._containers += 1
+        if self._containers > max_depth * max_fields:
+            raise RecordError(Reason.TOO_MANY_FIELDS, f"over {max_depth * max_fields} objects and arrays")
+        for key, value in items:
+            # Below the first level the place in an array counts as a name, and msgpack's numbers so do too.
+            if type(key) is not str and (depth == 1 or not isinstance(key, str | int)):
+                raise RecordError(Reason.NOT_A_RECORD, "a field whose name is no text")
+            name = f"{prefix}{key}"
+            if type(value) in _NESTED:
+                if len(name) > self._settings.max_key_bytes:
+                    # Told before it is repeated in the name of each field below it, which would make
+                    # hundreds of megabytes of one.
+                    raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
+                items_below = value.items() if type(value) is dict else enumerate(value)
+                self._flatten(f"{name}_" if name else "", items_below, depth + 1, values)
+            elif len(values) >= max_fields:
+                raise RecordError(Reason.TOO_MANY_FIELDS, f"over {max_fields}")
+            else:
+                values[name] = value
+
+    def _fields(self, values: dict[str, Any], sent: bool) -> list[str]:
+        """`name=value` of all that has a value InfluxDB has a type for.
+
+        Args:
+            values: Fields by name.
+            sent: Whether they are the names as they were sent, which are then replaced by the new ones.
+        """
+        names = self._names_by_sent if sent else self._names
+        name_of = self._name_by_sent if sent else self.name
+        numbers = self._numbers
+        fields = []
+        for name, value in values.items():
+            # What nearly all values are comes first; `_number` takes it too.
+            type_ = type(value)
+            if type_ is int and -_EXACT < value < _EXACT:
+                text: str | None = str(value)
+            elif name in numbers:
+                text = _number_of_text(value) if type_ is str else self._number(value)
+            else:
+                text = self._value(value)
+            if text is None:
+                self.left_out += 1
+            else:
+                fields.append((names.get(name) or name_of(name)) + text)
+        return fields
+
+    def _number(self, value: Any) -> str | None:
+        """A float field's text, None for what is no finite number."""
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str):
+            return _number_of_text(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        if isinstance(value, int):
+            if -_EXACT < value < _EXACT:
+                return str(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                return None
+        return _float(value)
+
+    def _value(self, value: Any) -> str | None:
+        """Any other field's text by its own type, None for what InfluxDB has no type for."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, Nanoseconds):
+            return _float(value / timestamps.SECOND)
+        if isinstance(value, int | float):
+            return self._number(value)
+        if isinstance(value, bytes):
+            value = self._utf8(value)
+        if not isinstance(value, str):
+            return None
+        if isinstance(value, Untyped) and (number := self._number(value)) is not None:
+            return number
+        if len(value) > self._settings.max_text_bytes or (
+            not value.isascii() and len(value.encode("utf-8", "replace")) > self._settings.max_text_bytes
+        ):
+            raise RecordError(Reason.TEXT_TOO_LONG, f"over {self._settings.max_text_bytes} bytes")
+        return escape.string(value)
+
+    def _tag(self, value: Any) -> str | None:
+        """A tag's value as text, None for none: InfluxDB has no empty tags."""
+        if value is None:
+            return None
+        if isinstance(value, bytes):
+            value = self._utf8(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if len(text.encode("utf-8", "replace")) > self._settings.max_tag_bytes:
+            raise RecordError(Reason.TAG_TOO_LONG, f"over {self._settings.max_tag_bytes} bytes")
+        return text or None
+
+    @staticmethod
+    def _utf8(value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise RecordError(Reason.TEXT, "not UTF-8") from None
+
+    def name(self, name: str) -> str:
+        """`name=` for one field, escaped, and kept for the next record."""
+        if not name:
+            raise RecordError(Reason.NOT_A_RECORD, "a field without a name")
+        if len(name.encode("utf-8", "replace")) > self._settings.max_key_bytes:
+            raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
+        # A field that shares its name with a tag could not be asked for.
+        taken = name in RESERVED or name in self._constant
+        if len(self._names) >= CACHED:
+            self._names.clear()
+        self._names[name] = found = f"{escape.name(name)}{'_' if taken else ''}="
+        return found
+
+    def _name_by_sent(self, name: str) -> str:
+        """`name=` for one field by the name it was sent under."""
+        if len(self._names_by_sent) >= CACHED:
+            self._names_by_sent.clear()
+        self._names_by_sent[name] = found = self.name(self._rename.new_name(name))
+        return found
+
+    def head(self, tags: tuple[str | None, ...]) -> str:
+        """Measurement and tags, in the order of the tags' names as InfluxDB stores them."""
+        head = self._heads.get(tags)
+        if head is None:
+            both = dict(self._constant)
+            for key, value in zip(self._settings.tag_fields, tags, strict=True):
+                if value is not None:
+                    both[key] = escape.tag(value)
+            pairs = (f",{escape.name(key)}={both[key]}" for key in sorted(both))
+            if len(self._heads) >= CACHED:
+                self._heads.clear()
+            self._heads[tags] = head = self._measurement + "".join(pairs)
+        return head
+
+
+def _float(value: float) -> str | None:
+    return repr(value) if math.isfinite(value) else None
+
+
+def _number_of_text(text: str) -> str | None:
+    """A number that was sent as text, None for what is none."""
+    if text.isdecimal() and text.isascii() and len(text) <= _DIGITS:
+        return text if text[0] != "0" or text == "0" else str(int(text))
+    stripped = text.strip()
+    if stripped != text:
+        return _number_of_text(stripped)
+    return _float(float(text)) if _NUMBER.fullmatch(text) else None

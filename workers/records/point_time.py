@@ -1,0 +1,58 @@
+"""The time of a point: its record's moment, and below that the record's place in Kafka.
+
+InfluxDB keeps one point per series and nanosecond. Two records of one series at one moment would
+overwrite each other, and a record delivered twice would be two points if its time were read from a
+clock. So the digits below the source's own precision are the record's coordinates: equal for every
+delivery of a record, different for different records.
+
+The digits of a slot, from the last one: the class (is the source precise to the second or to the
+millisecond; is this the first record of its message or a further one of an array), the partition, the
+offset (with the place in the array, for further records). Both ticks are multiples of the number of
+classes, so a point of one class never meets one of another.
+
+Where it ends: offsets repeat after `window` of them. Two records share a point only if series, moment
+and partition are equal and their offsets lie that far apart: with 16 partitions 15,625,000 offsets
+within one second, or 15,625 within one millisecond (for further records of arrays a 1,024th of that, less
+one).
+"""
+
+from dataclasses import dataclass
+
+from workers.records.timestamps import SECOND, Moment
+from workers.types import MAX_RECORDS
+
+#: Seconds or milliseconds, times first record of a message or a further one.
+CLASSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Gives each record of a topic its own nanosecond.
+
+    Args:
+        partitions: Number of partitions there is room for. It decides the digits, so changing it
+            makes other points of records that are read again.
+    """
+
+    partitions: int
+
+    def window(self, tick: int) -> int:
+        """Offsets of one partition until a slot within `tick` nanoseconds is used again."""
+        return tick // (CLASSES * self.partitions)
+
+    def timestamp(self, moment: Moment, partition: int, offset: int, index: int = 0) -> int:
+        """Nanoseconds since the epoch for one record's point.
+
+        Args:
+            moment: The record's time, a multiple of its tick.
+            partition: Number of the partition, below `partitions`.
+            offset: Offset of the message.
+            index: Place of the record in its message, 0 unless the message is an array.
+
+        Returns:
+            A time within one tick after `moment.ns`.
+        """
+        class_ = (0 if moment.tick == SECOND else 1) + (2 if index else 0)
+        place = offset * MAX_RECORDS + index if index else offset
+        slot = (place % self.window(moment.tick) * self.partitions + partition) * CLASSES + class_
+        return moment.ns + slot
