@@ -14,9 +14,9 @@ from bench.command import Group, Numbers, Output, close, output, shape_of, shape
 from bench.outage import How
 from bench.peer import PEERS
 from bench.record import Clock, Unit
-from lab.document import put
 from lab.errors import LabError
-from lab.progress import Progress
+from lab.markdown import put
+from lab.system.progress import Progress
 
 #: How many records a measurement takes unless it is told.
 RECORDS = 1_000_000
@@ -52,7 +52,7 @@ def produce(
 ) -> None:
     """Fill a topic with synthetic Fluentd records, numbered in `seq`."""
     from bench.produce import Load, Target  # noqa: PLC0415
-    from lab.topics import Topics  # noqa: PLC0415
+    from lab.kafka.topics import Topics  # noqa: PLC0415
 
     partitions = Topics(bootstrap_servers, 1).partitions(topic)
     if not partitions:

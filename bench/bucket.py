@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from lab.errors import LabError, SlowError
-from lab.files import read_secret
 from lab.provision import ORG
+from lab.system.files import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

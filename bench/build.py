@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError, MissingError
-from lab.files import cache_folder, locked
-from lab.process import environment
+from lab.system.files import cache_folder, locked
+from lab.system.server_process import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lab.progress import Progress, Step
+    from lab.system.progress import Progress, Step
 
 TELEGRAF = "1.37.2"
 #: What Telegraf's go.mod asks for. An older Go would try to download a newer one by itself.

@@ -20,8 +20,8 @@ from bench.goals import figures
 from bench.record import Clock, Shape, Unit
 from bench.rig import Rig
 from lab.errors import LabError
-from lab.progress import Progress
-from lab.wire import Format
+from lab.senders.formats import Format
+from lab.system.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

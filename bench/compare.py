@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.produce import Target
     from bench.record import Shape
     from bench.rig import Rig
-    from lab.progress import Step
+    from lab.system.progress import Step
 
 TOWER = "Tower"
 #: Seconds without a write after which nothing more is expected: longer than Telegraf's default flush.

@@ -13,7 +13,7 @@ from bench.machine import machine, versions
 from bench.outage import How
 from bench.record import Clock, Shape, Unit
 from lab.errors import LabError
-from lab.wire import Format
+from lab.senders.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ from bench.percentile import histogram, summary
 from bench.produce import Load
 from bench.record import Clock, Shape
 from lab.errors import LabError, SlowError
-from lab.files import read_secret
+from lab.system.files import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

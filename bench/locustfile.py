@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from locust import User, constant_throughput, events, task
 
 from bench.record import Clock, Shape
-from lab.wire import Format
+from lab.senders.formats import Format
 
 #: Seconds between two looks for delivery reports.
 POLL_S = 0.01

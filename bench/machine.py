@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import confluent_kafka
 import psutil
 
-from lab.jars import KAFKA
+from lab.kafka.jars import KAFKA
 
 if TYPE_CHECKING:
     from lab.lab import Lab

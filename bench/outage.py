@@ -13,7 +13,7 @@ from bench.machine import machine, versions
 from bench.meter import Meter
 from bench.produce import Load
 from bench.throughput import SLOWEST, START_S, describe, look_up
-from lab.process import wait_until
+from lab.system.server_process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.produce import Target
     from bench.record import Shape
     from bench.rig import Rig
-    from lab.progress import Step
+    from lab.system.progress import Step
 
 #: Seconds of load before the outage, so that it meets workers at their usual work.
 BEFORE_S = 5.0

@@ -14,9 +14,9 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench import build
 from bench.record import Unit
-from lab.files import read_secret, write_secret
-from lab.process import Server, environment
 from lab.provision import ORG, V1_USER
+from lab.system.files import read_secret, write_secret
+from lab.system.server_process import Server, environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.bucket import Bucket
     from bench.produce import Target
     from bench.rig import Rig
-    from lab.progress import Progress
+    from lab.system.progress import Progress
 
 
 #: The field `time` in the words of Go's library.

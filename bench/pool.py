@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from lab.errors import LabError, SlowError
-from lab.process import Server, environment
+from lab.system.server_process import Server, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,7 +12,7 @@ from bench.machine import machine, versions
 from bench.produce import Load
 from bench.throughput import SLOWEST, START_S, describe
 from lab.errors import LabError, SlowError
-from lab.process import environment
+from lab.system.server_process import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,8 +21,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lab.synthetic import POISON
-from lab.wire import Format, encode, stamp
+from lab.senders.formats import Format, encode, stamp
+from lab.senders.synthetic import POISON
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,14 +18,14 @@ from bench.bucket import Bucket
 from bench.pool import Pool
 from bench.produce import Target
 from lab.lab import Lab
-from lab.plan import Wanted
+from lab.topology import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bench.produce import Load
     from bench.record import Shape
-    from lab.progress import Progress
+    from lab.system.progress import Progress
 
 #: Seconds for a pool's workers to start and share out the partitions.
 JOIN_S = 90.0

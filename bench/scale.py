@@ -8,14 +8,14 @@ from bench import throughput
 from bench.delay import delayed
 from bench.machine import machine, versions
 from bench.rig import Rig
-from lab.hosts import missing, network
+from lab.system.network import missing, network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.record import Shape
     from bench.throughput import Drain
-    from lab.progress import Progress
+    from lab.system.progress import Progress
 
 #: Partitions and workers: the lab's three, and what a larger user may have.
 COUNTS = (1, 3, 6, 12, 48)

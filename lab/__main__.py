@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab import influxd, jars, report
+from lab import status as report
 from lab.demo import Demo
 from lab.errors import LabError
-from lab.feed import Feed, Sender
+from lab.influxdb import binary
+from lab.kafka import jars
 from lab.lab import PARTITIONS, TOPIC, Lab
-from lab.plan import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
-from lab.progress import Progress
-from lab.sample import COMMUNITY, INTERFACE, Snmp, psutil_sample
-from lab.wire import Format
+from lab.senders.feed import Feed, Sender
+from lab.senders.formats import Format
+from lab.senders.sample import COMMUNITY, INTERFACE, Snmp, psutil_sample
+from lab.system.progress import Progress
+from lab.topology import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +80,7 @@ def prepare() -> None:
     """Fetch or build, once, what the lab needs; `up` and the tests then start at once."""
     progress = Progress()
     click.echo(f"Java and Kafka: {jars.java(progress).executable}")
-    click.echo(f"InfluxDB: {influxd.influxd(progress)}")
+    click.echo(f"InfluxDB: {binary.influxd(progress)}")
 
 
 @main.command()

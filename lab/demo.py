@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from lab import ledger
 from lab.errors import LabError, SlowError
-from lab.feed import Feed, Sender
-from lab.guardian import Guardian
 from lab.lab import DEAD_LETTER_TOPIC, TOPIC, Lab
 from lab.pool import STOP_S, Pool
-from lab.process import uninterrupted
 from lab.provision import V1_USER
-from lab.sample import psutil_sample
-from lab.synthetic import BAD_EVERY, records
+from lab.senders import ledger
+from lab.senders.feed import Feed, Sender
+from lab.senders.formats import Format
+from lab.senders.sample import psutil_sample
+from lab.senders.synthetic import BAD_EVERY, records
+from lab.system.reaper import Guardian
+from lab.system.server_process import uninterrupted
 from lab.tables import account_table, answer_table
-from lab.wire import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.plan import Wanted
-    from lab.progress import Progress
+    from lab.system.progress import Progress
+    from lab.topology import Wanted
 
 GROUP = "tower"
 DEVICES = 5

@@ -5,23 +5,26 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any, Self
 
-from lab import influxd, jars, report, starting
+from lab import startup
+from lab import status as report
 from lab.errors import LabError
-from lab.files import locked, read_secret
-from lab.guardian import Guardian
-from lab.influxdb import Influxdb
-from lab.kafka import Node, Role
-from lab.plan import Plan, Topology, Wanted
-from lab.process import uninterrupted
-from lab.progress import Progress
+from lab.influxdb import binary
+from lab.influxdb.server import Influxdb
+from lab.kafka import jars
+from lab.kafka.node import Node, Role
+from lab.kafka.topics import Topics
 from lab.provision import BUCKET, ORG, V1_USER, Provisioner, Secrets
-from lab.topics import Topics
+from lab.system.files import locked, read_secret
+from lab.system.progress import Progress
+from lab.system.reaper import Guardian
+from lab.system.server_process import uninterrupted
+from lab.topology import Plan, Topology, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lab.process import Server
+    from lab.system.server_process import Server
 
 TOPIC = "resource"
 DEAD_LETTER_TOPIC = "resource.dlq"
@@ -90,8 +93,8 @@ class Lab:
                 if fresh:
                     Plan.make(self._wanted).save(self.data)
                 self._open()
-                starting.format_nodes(self._nodes, self._progress)
-                starting.start([self.influxdb, *self._nodes], self.plan.host, begun, self._progress)
+                startup.format_nodes(self._nodes, self._progress)
+                startup.start([self.influxdb, *self._nodes], self.plan.host, begun, self._progress)
                 self.provision()
             except BaseException:
                 with uninterrupted():
@@ -119,7 +122,7 @@ class Lab:
             return
         with locked(self.data / "lock", LOCK_S, self._progress):
             self._open()
-            starting.stop(self.influxdb, self._nodes, self._progress, at_once=purge)
+            startup.stop(self.influxdb, self._nodes, self._progress, at_once=purge)
             if purge:
                 shutil.rmtree(self.data)
                 self._forget()
@@ -240,7 +243,7 @@ class Lab:
 
     def _influxd(self) -> Path:
         if self._program is None:
-            self._program = influxd.influxd(self._progress)
+            self._program = binary.influxd(self._progress)
         return self._program
 
     def _open(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import BusyError, MissingError
-from lab.process import Server, environment
+from lab.system.server_process import Server, environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

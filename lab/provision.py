@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError
-from lab.files import read_secret, write_secret
+from lab.system.files import read_secret, write_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lab.influxdb import Influxdb
+    from lab.influxdb.server import Influxdb
 
 ORG = "GIST"
 BUCKET = "Labs"

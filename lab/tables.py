@@ -12,7 +12,7 @@ from lab.lab import TOPIC
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.ledger import Row
+    from lab.senders.ledger import Row
 
 #: What becomes of records, as the ledger's rows call it.
 COLUMNS = ("produced", "stored", "dead_lettered")

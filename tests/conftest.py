@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from lab.plan import Wanted
+from lab.topology import Wanted
 
 
 @pytest.fixture(scope="session")

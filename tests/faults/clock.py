@@ -14,7 +14,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
-from lab.process import is_frozen, wait_until
+from lab.system.server_process import is_frozen, wait_until
 
 #: Seconds until a stopped process stands still, and outside of code that is written over.
 STILL_S = 5.0

@@ -5,12 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from lab import jars, starting
+from lab import startup
 from lab.errors import LabError
-from lab.kafka import Node, Role, Spec, properties
-from lab.process import wait_until
-from lab.progress import Progress
-from lab.topics import OFFSETS, Topics
+from lab.kafka import jars
+from lab.kafka.node import Node, Role, Spec, properties
+from lab.kafka.topics import OFFSETS, Topics
+from lab.system.progress import Progress
+from lab.system.server_process import wait_until
 
 #: Any will do: nothing else knows of the cluster.
 CLUSTER = "AAAAAAAAQACAAAAAAAAAAA"
@@ -63,7 +64,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            starting.format_nodes(self.nodes, self._progress)
+            startup.format_nodes(self.nodes, self._progress)
             for node in self.nodes:
                 node.start()
             self.until_serving()

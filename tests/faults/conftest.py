@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from lab.plan import Topology, Wanted
+from lab.topology import Topology, Wanted
 from tests.faults.mend import mend
 from tests.faults.result import Result
 from tests.faults.rig import Rig

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lab import influxd, ports
-from lab.influxdb import Influxdb
-from lab.process import wait_until
-from lab.progress import Progress
+from lab.influxdb import binary
+from lab.influxdb.server import Influxdb
 from lab.provision import Provisioner, Secrets
+from lab.system import ports
+from lab.system.progress import Progress
+from lab.system.server_process import wait_until
 
 #: Size of the disk: a few segments of the WAL, 10 MB each.
 SIZE_MB = 64
@@ -88,7 +89,7 @@ def small_influxdb(folder: Path) -> Iterator[tuple[Influxdb, Secrets, SmallDisk]
     """
     progress = Progress(quiet=True)
     (port,) = ports.choose("localhost", 1)
-    server = FlushingInfluxdb(folder, lambda: influxd.influxd(progress), "localhost", port)
+    server = FlushingInfluxdb(folder, lambda: binary.influxd(progress), "localhost", port)
     disk = SmallDisk(folder / "engine")
     disk.mount()
     try:

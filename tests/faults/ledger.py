@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from lab.wire import Format, encode
+from lab.senders.formats import Format, encode
 
 #: Devices that share a partition: records of one second then share a series, as in the lab.
 DEVICES = 4

@@ -2,8 +2,8 @@
 
 import time
 
+from lab.kafka.topics import OFFSETS
 from lab.lab import Lab
-from lab.topics import OFFSETS
 
 #: Seconds for nodes that were killed to serve again and to catch up.
 MEND_S = 120.0

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lab.document import put
+from lab.markdown import put
 from tests.faults.result import load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import admin
 
-from lab import ports
+from lab.system import ports
 from tests.faults.certificates import Authority
 from tests.faults.cluster import Cluster, combined
 

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.influxdb import Influxdb
+from lab.influxdb.server import Influxdb
+from lab.kafka.topics import Topics
 from lab.lab import Lab
 from lab.provision import Provisioner, Secrets
-from lab.topics import Topics
 from tests.faults import stored
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load

@@ -6,8 +6,8 @@ import time
 import psutil
 import pytest
 
-from lab.kafka import Node, Role
-from lab.topics import OFFSETS
+from lab.kafka.node import Node, Role
+from lab.kafka.topics import OFFSETS
 from tests.faults.mend import mend
 from tests.faults.rig import Rig
 from tests.faults.stage import PARTITIONS

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts import Host, Network, missing, network
-from lab.topics import OFFSETS
+from lab.kafka.topics import OFFSETS
+from lab.system.network import Host, Network, missing, network
 from tests.faults.cluster import Cluster, combined
 from tests.faults.pool import ROOT, Pool
 from tests.faults.rig import Rig
@@ -204,7 +204,7 @@ def leader_seen_from(host: Host, bootstrap: str, topic: str, partition: int) -> 
     A client that reaches the one cut off may go on asking it, and be told that it leads.
     """
     code = (
-        "import sys; from lab.topics import Topics; "
+        "import sys; from lab.kafka.topics import Topics; "
         "print(Topics(sys.argv[1], 3).leader(sys.argv[2], int(sys.argv[3])))"
     )
     done = subprocess.run(

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.process import Server, environment
+from lab.system.server_process import Server, environment
 
 #: laLoad.1, which every snmpd has.
 LOAD = ".1.3.6.1.4.1.2021.10.1.3.1"

@@ -11,9 +11,9 @@ from urllib.request import Request, urlopen
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from lab.files import read_secret
 from lab.lab import Lab
-from lab.wire import Format, encode
+from lab.senders.formats import Format, encode
+from lab.system.files import read_secret
 from tests.faults.pool import Pool
 
 #: Seconds within which a few thousand records must have gone all the way, on a busy machine.

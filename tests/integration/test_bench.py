@@ -13,8 +13,8 @@ from bench.delay import delayed
 from bench.record import Clock, Shape
 from bench.rig import Rig
 from lab.lab import Lab
-from lab.progress import Progress
-from lab.wire import Format
+from lab.senders.formats import Format
+from lab.system.progress import Progress
 from tests.faults.pool import ROOT
 
 pytestmark = pytest.mark.integration

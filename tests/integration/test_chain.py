@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from lab.lab import Lab
-from lab.plan import Wanted
+from lab.topology import Wanted
 from tests.faults.pool import Pool
 from tests.integration.chain import Chain, record
 

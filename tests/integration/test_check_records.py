@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from lab.files import read_secret
 from lab.lab import Lab
+from lab.system.files import read_secret
 from tests.integration.chain import Chain
 from tests.integration.shell import Operator, feeding
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from lab.wire import Format, encode
+from lab.senders.formats import Format, encode
 from tests import chronograf
 from tests.integration.chain import Chain
 

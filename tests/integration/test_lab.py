@@ -24,12 +24,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from lab.errors import BusyError, LabError
-from lab.files import read_secret
+from lab.kafka.topics import OFFSETS
 from lab.lab import DEAD_LETTER_TOPIC, TOPIC, Lab
-from lab.plan import Topology, Wanted
-from lab.process import wait_until
-from lab.progress import Progress
-from lab.topics import OFFSETS
+from lab.system.files import read_secret
+from lab.system.progress import Progress
+from lab.system.server_process import wait_until
+from lab.topology import Topology, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,7 +346,7 @@ def test_a_server_that_does_not_come_up_is_shown_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "lab"
-    monkeypatch.setattr("lab.kafka.MEMORY", ("-XX:NoSuchOption",))
+    monkeypatch.setattr("lab.kafka.node.MEMORY", ("-XX:NoSuchOption",))
 
     with pytest.raises(LabError, match=r"Kafka node 3 .* ended with exit code 1(.|\n)*NoSuchOption"):
         Lab(data, Wanted.free_ports(), Progress(quiet=True)).up()
@@ -385,7 +385,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from lab.lab import Lab
-from lab.plan import Wanted
+from lab.topology import Wanted
 with Lab(Path(sys.argv[1]), Wanted.free_ports()):
     print("up", flush=True)
     time.sleep(120)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.plan import Topology, Wanted
+from lab.topology import Topology, Wanted
 from tests.faults.pool import Pool
 from tests.integration.nuc import KOREA, STORED_S, Bare, Nuc
 

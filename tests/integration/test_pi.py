@@ -15,8 +15,8 @@ import pytest
 
 from bench.record import Clock, Shape
 from lab.errors import LabError
-from lab.sample import Snmp, shell_line
-from lab.wire import Format, encode
+from lab.senders.formats import Format, encode
+from lab.senders.sample import Snmp, shell_line
 from tests.faults.pool import ROOT
 from tests.integration.agent import Agent
 from tests.integration.chain import Chain

@@ -6,7 +6,7 @@ import msgpack
 import pytest
 
 from bench.record import Clock, Shape, Unit
-from lab.wire import Format, stamp
+from lab.senders.formats import Format, stamp
 
 CLOCK = Clock(1_795_488_241_000)
 

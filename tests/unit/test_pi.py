@@ -1,4 +1,4 @@
-"""The page for the Pi says what lab/fluent.conf says, and what Tower makes of it."""
+"""The page for the Pi says what lab/senders/fluent.conf says, and what Tower makes of it."""
 
 import re
 from collections import Counter
@@ -71,7 +71,7 @@ def table(heading: str) -> list[list[str]]:
 
 
 def setting(name: str) -> str:
-    """The value of a setting that stands once in lab/fluent.conf."""
+    """The value of a setting that stands once in lab/senders/fluent.conf."""
     (value,) = (line.value for line in parsed(CONFIG) if line.name == name)
     return value
 

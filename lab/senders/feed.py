@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from lab.errors import LabError
-from lab.fate import Good
-from lab.process import uninterrupted
-from lab.wire import Format, encode
+from lab.senders.expected import Good
+from lab.senders.formats import Format, encode
+from lab.system.server_process import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

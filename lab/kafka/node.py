@@ -11,14 +11,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
-from lab.files import write_atomically
-from lab.process import Server
+from lab.system.files import write_atomically
+from lab.system.server_process import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from lab.jars import Java
+    from lab.kafka.jars import Java
 
 #: Seconds after its last heartbeat until a dead broker's partitions get other leaders. Kafka's own
 #: 9 s plus the election would miss the recovery that the fault suite holds the lab to.

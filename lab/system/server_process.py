@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from lab.errors import LabError, SlowError
-from lab.files import write_atomically
+from lab.system.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

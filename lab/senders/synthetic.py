@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from lab.fate import Bad, Good
-from lab.wire import Format, encode
+from lab.senders.expected import Bad, Good
+from lab.senders.formats import Format, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from lab import ports
 from lab.errors import BusyError, LabError, SlowError
-from lab.kafka import Role
-from lab.process import uninterrupted
+from lab.kafka.node import Role
+from lab.system import ports
+from lab.system.server_process import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.influxdb import Influxdb
-    from lab.kafka import Node
-    from lab.process import Server
-    from lab.progress import Progress, Step
+    from lab.influxdb.server import Influxdb
+    from lab.kafka.node import Node
+    from lab.system.progress import Progress, Step
+    from lab.system.server_process import Server
 
 #: Seconds for all servers to serve. Six JVMs on two busy cores need 30.
 SERVE_S = 120.0

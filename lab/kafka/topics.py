@@ -15,7 +15,7 @@ from confluent_kafka import (
 )
 
 from lab.errors import LabError, SlowError
-from lab.process import wait_until
+from lab.system.server_process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from lab.errors import LabError, SlowError
-from lab.fate import Bad, Good
 from lab.provision import BUCKET, RETENTION_POLICY
+from lab.senders.expected import Bad, Good
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

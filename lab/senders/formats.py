@@ -12,7 +12,7 @@ import msgpack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The time that Fluentd injects into a record: lab/fluent.conf has the same.
+#: The time that Fluentd injects into a record: lab/senders/fluent.conf has the same.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 #: The Pi's zone: the lab is in Korea.
 ZONE = timezone(timedelta(hours=9))

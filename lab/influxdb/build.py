@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
-from lab.files import cache_folder
-from lab.process import environment
-from lab.progress import Progress
+from lab.system.files import cache_folder
+from lab.system.progress import Progress
+from lab.system.server_process import environment
 
 if TYPE_CHECKING:
-    from lab.progress import Step
+    from lab.system.progress import Step
 
 Make = Callable[[Path, Progress], Path]
 
@@ -74,7 +74,7 @@ def build(work: Path, progress: Progress) -> Path:
     log = cache_folder() / "influxd-build.log"
     log.unlink(missing_ok=True)
     for name in ("go.mod", "go.sum", "tools.go"):
-        source = resources.files("lab").joinpath("influxd_build", name)
+        source = resources.files("lab.influxdb").joinpath("influxd_build", name)
         (work / name).write_bytes(source.read_bytes())
     go = str(_go() or _install_go(work, log, progress))
     env = _environment(work, go)

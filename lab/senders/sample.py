@@ -45,7 +45,7 @@ def psutil_sample() -> dict[str, Any]:
 
 
 def shell_line(agent: str = "localhost", interface: int = INTERFACE) -> str:
-    """What the Pi's Fluentd runs once a second: the `command` of lab/fluent.conf.
+    """What the Pi's Fluentd runs once a second: the `command` of lab/senders/fluent.conf.
 
     It asks snmpd nine times and prints one JSON object; if snmpd answers one of them in words, what it
     prints is no JSON.
@@ -54,7 +54,7 @@ def shell_line(agent: str = "localhost", interface: int = INTERFACE) -> str:
         agent: `host` or `host:port` of snmpd.
         interface: index of the network interface.
     """
-    config = resources.files("lab").joinpath("fluent.conf").read_text()
+    config = resources.files("lab.senders").joinpath("fluent.conf").read_text()
     (line,) = re.findall(r"^ *command (.*)$", config, re.MULTILINE)
     line = _INTERFACES_TABLE.sub(rf"\g<1>.{interface}", line)
     return str(line.replace(" localhost ", f" {shlex.quote(agent)} "))

@@ -1,6 +1,6 @@
 """Sees to it that nothing of a passing lab outlives the program that wanted it.
 
-`python -m lab.guardian FOLDER` reads its standard input, a pipe from that program. The pipe closes
+`python -m lab.system.reaper FOLDER` reads its standard input, a pipe from that program. The pipe closes
 when the program ends, however it ends: after SIGKILL, too, which no program can clean up after.
 """
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.process import Server
+from lab.system.server_process import Server
 
 #: What the program says when it has cleaned up by itself.
 DONE = b"done"
@@ -26,7 +26,7 @@ class Guardian:
 
     def __init__(self, folder: Path) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "lab.guardian", str(folder)],
+            [sys.executable, "-m", "lab.system.reaper", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

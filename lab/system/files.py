@@ -15,7 +15,7 @@ from lab.errors import BusyError, LabError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.progress import Progress
+    from lab.system.progress import Progress
 
 
 def cache_folder() -> Path:

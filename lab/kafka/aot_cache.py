@@ -14,15 +14,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import ports
 from lab.errors import LabError
-from lab.files import locked
-from lab.guardian import Guardian
-from lab.process import uninterrupted, wait_until
+from lab.system import ports
+from lab.system.files import locked
+from lab.system.reaper import Guardian
+from lab.system.server_process import uninterrupted, wait_until
 
 if TYPE_CHECKING:
-    from lab.jars import Java
-    from lab.progress import Progress
+    from lab.kafka.jars import Java
+    from lab.system.progress import Progress
 
 #: Seconds for the run that is observed and for writing the cache, 6 s on a quick machine.
 TRAINING_S = 120.0
@@ -60,7 +60,7 @@ def make(plain: Java, path: Path, progress: Progress) -> None:
 
 def _train(plain: Java, path: Path) -> bool:
     """Run one node with its classes recorded; whether the cache came of it."""
-    from lab.kafka import Node  # noqa: PLC0415 - a node needs Java, which is being made here
+    from lab.kafka.node import Node  # noqa: PLC0415 - a node needs Java, which is being made here
 
     part = path.with_name(f"{path.name}.{os.getpid()}")
     work = Path(tempfile.mkdtemp(prefix="tower-java-"))

@@ -9,13 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import build
 from lab.errors import LabError, MissingError
-from lab.files import cache_folder, locked
-from lab.process import environment
+from lab.influxdb import build
+from lab.system.files import cache_folder, locked
+from lab.system.server_process import environment
 
 if TYPE_CHECKING:
-    from lab.progress import Progress
+    from lab.system.progress import Progress
 
 #: The official image; its program is a plain file that runs without the engine.
 IMAGE = "influxdb:2.8"

@@ -1,0 +1,1 @@
+"""Real InfluxDB: the program, and the running server."""

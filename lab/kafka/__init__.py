@@ -1,0 +1,1 @@
+"""Real Kafka: its jars, its nodes, its topics."""

@@ -1,0 +1,1 @@
+"""What sends records to the lab, and what must become of each."""

@@ -1,0 +1,1 @@
+"""Processes, files, ports and networks of this machine."""
