@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from bench.command import Group, Numbers, Output, close, output, shape_of, shaped
-from bench.outage import How
-from bench.peer import PEERS
-from bench.record import Clock, Unit
+from bench.load.record import Clock, Unit
+from bench.measure.outage import How
+from bench.peers.peer import PEERS
 from lab.errors import LabError
 from lab.markdown import put
 from lab.system.progress import Progress
@@ -51,7 +51,7 @@ def produce(
     bootstrap_servers: str, topic: str, records: int, rate: float, keys: bool, **shape: Any
 ) -> None:
     """Fill a topic with synthetic Fluentd records, numbered in `seq`."""
-    from bench.produce import Load, Target  # noqa: PLC0415
+    from bench.load.produce import Load, Target  # noqa: PLC0415
     from lab.kafka.topics import Topics  # noqa: PLC0415
 
     partitions = Topics(bootstrap_servers, 1).partitions(topic)
@@ -79,7 +79,7 @@ def produce(
 @output
 def throughput(records: int, workers: int, out: Output, **shape: Any) -> None:
     """Drain a prefilled topic with the pool, and look for every record in InfluxDB."""
-    from bench import throughput  # noqa: PLC0415
+    from bench.measure import throughput  # noqa: PLC0415
 
     with out.rig() as rig:
         out.finish(throughput.run(rig, shape_of(records, **shape), records, workers=workers))
@@ -91,7 +91,7 @@ def throughput(records: int, workers: int, out: Output, **shape: Any) -> None:
 @output
 def ceiling(records: int, out: Output, **shape: Any) -> None:
     """What influxd alone takes: ready-made gzip bodies over 2 and 3 connections."""
-    from bench import ceiling  # noqa: PLC0415
+    from bench.measure import ceiling  # noqa: PLC0415
 
     with out.rig() as rig:
         best, trials = ceiling.measure(rig, shape_of(records, **shape), records)
@@ -105,7 +105,7 @@ def ceiling(records: int, out: Output, **shape: Any) -> None:
 @output
 def latency(rate: float, seconds: float, workers: int, out: Output) -> None:
     """From produced to queryable in InfluxDB at a fixed rate: percentiles and a histogram."""
-    from bench import latency  # noqa: PLC0415
+    from bench.measure import latency  # noqa: PLC0415
 
     with out.rig() as rig:
         out.finish(latency.run(rig, rate, seconds, workers=workers))
@@ -128,7 +128,7 @@ def scale(
     records: int, counts: list[int], delays: list[int], hosts: bool, out: Output, **shape: Any
 ) -> None:
     """What a record costs with more workers, on two hosts, and with InfluxDB further away."""
-    from bench import scale  # noqa: PLC0415
+    from bench.measure import scale  # noqa: PLC0415
 
     with out.rig() as rig:
         made = shape_of(records, **shape)
@@ -146,7 +146,7 @@ def scale(
 @output
 def outage(rate: float, seconds: float, how: str, workers: int, out: Output, **shape: Any) -> None:
     """Lag, memory and catch-up over an outage of InfluxDB."""
-    from bench import outage  # noqa: PLC0415
+    from bench.measure import outage  # noqa: PLC0415
 
     made = shape_of(int(rate * (seconds + outage.BEFORE_S)), **shape)
     with out.rig() as rig:
@@ -159,7 +159,7 @@ def outage(rate: float, seconds: float, how: str, workers: int, out: Output, **s
 @output
 def profile(records: int, out: Output, **shape: Any) -> None:
     """Where a record's microseconds go in a running worker, hop by hop."""
-    from bench import profile  # noqa: PLC0415
+    from bench.measure import profile  # noqa: PLC0415
 
     with out.rig() as rig:
         out.finish(profile.run(rig, shape_of(records, **shape), records))
@@ -189,7 +189,7 @@ def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **sha
 
     With --unit s the peers lose records: they store one point per series and time.
     """
-    from bench import compare  # noqa: PLC0415
+    from bench.measure import compare  # noqa: PLC0415
 
     shape["unit"] = shape["unit"] or Unit.MILLISECOND
     with out.rig() as rig:
@@ -201,11 +201,11 @@ def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **sha
 @output
 def all_(short: bool, out: Output) -> None:
     """Everything, into one report that is rewritten after each measurement."""
-    from bench import everything  # noqa: PLC0415
+    from bench.measure import suite  # noqa: PLC0415
 
-    book = everything.Book(out.json_file, out.html_file)
+    book = suite.Book(out.json_file, out.html_file)
     with out.rig() as rig:
-        everything.run(rig, everything.SHORT if short else everything.FULL, book)
+        suite.run(rig, suite.SHORT if short else suite.FULL, book)
     close(book)
 
 
@@ -214,7 +214,7 @@ def all_(short: bool, out: Output) -> None:
 @click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
 def report(results: Path, page: Path) -> None:
     """Make the page PAGE from the file RESULTS that `all` has written."""
-    from bench import report  # noqa: PLC0415
+    from bench.report import page as report  # noqa: PLC0415
 
     content = json.loads(results.read_text())
     report.write(page, content["results"], content["failures"])
@@ -225,7 +225,7 @@ def report(results: Path, page: Path) -> None:
 @click.option("--write", is_flag=True, help="Into bench/README.md and README.md.")
 def tables(results: Path, write: bool) -> None:
     """The figures in the file RESULTS that `all` has written, as Markdown."""
-    from bench import tables  # noqa: PLC0415
+    from bench.report import tables  # noqa: PLC0415
 
     found = json.loads(results.read_text())["results"]
     if not write:

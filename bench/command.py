@@ -15,10 +15,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import report
-from bench.goals import figures
-from bench.record import Clock, Shape, Unit
-from bench.rig import Rig
+from bench.harness.rig import Rig
+from bench.load.record import Clock, Shape, Unit
+from bench.report import page
+from bench.report.goals import figures
 from lab.errors import LabError
 from lab.senders.formats import Format
 from lab.system.progress import Progress
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from bench.everything import Book
+    from bench.measure.suite import Book
 
 #: A figure could not be taken; the message says why.
 RET_FAILED = 1
@@ -100,7 +100,7 @@ class Output:
             self.json_file.parent.mkdir(parents=True, exist_ok=True)
             self.json_file.write_text(json.dumps(result, indent=1) + "\n")
         if self.html_file is not None:
-            report.write(self.html_file, [result])
+            page.write(self.html_file, [result])
         show(result)
         if result.get("lost") or result.get("duplicated") or result.get("unknown"):
             click.echo("bench: the account does not hold: see lost, duplicated and unknown", err=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import throughput
-from bench.delay import delayed
-from bench.record import Clock, Shape
-from bench.rig import Rig
+from bench.harness.rig import Rig
+from bench.load.delay_proxy import delayed
+from bench.load.record import Clock, Shape
+from bench.measure import throughput
 from lab.lab import Lab
 from lab.senders.formats import Format
 from lab.system.progress import Progress

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.record import Clock, Shape
+from bench.load.record import Clock, Shape
 from lab.errors import LabError
 from lab.senders.formats import Format, encode
 from lab.senders.sample import Snmp, shell_line

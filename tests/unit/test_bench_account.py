@@ -1,6 +1,6 @@
 """The bench's account catches whatever is lost, twice or nobody's."""
 
-from bench.account import settle
+from bench.harness.account import settle
 
 
 def test_all_stored_once_holds() -> None:

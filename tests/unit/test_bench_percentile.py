@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.latency import Look, intended, latencies
-from bench.percentile import histogram, percentile, summary
+from bench.measure.latency import Look, intended, latencies
+from bench.report.percentile import histogram, percentile, summary
 from lab.errors import LabError
 
 

@@ -5,7 +5,7 @@ import json
 import msgpack
 import pytest
 
-from bench.record import Clock, Shape, Unit
+from bench.load.record import Clock, Shape, Unit
 from lab.senders.formats import Format, stamp
 
 CLOCK = Clock(1_795_488_241_000)

@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from bench.account import Account
-from bench.ceiling import Ceiling
-from bench.goals import Figure, disturbed, figures, worst
-from bench.meter import MACHINE, Series
-from bench.report import page, write
-from bench.tables import everything
-from bench.throughput import Drain, result
+from bench.harness.account import Account
+from bench.harness.meter import MACHINE, Series
+from bench.measure.ceiling import Ceiling
+from bench.measure.throughput import Drain, result
+from bench.report.goals import Figure, disturbed, figures, worst
+from bench.report.page import page, write
+from bench.report.tables import everything
 
 
 def made(workers: float = 2.0, influxd: float = 20.0) -> Drain:

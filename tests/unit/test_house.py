@@ -32,6 +32,6 @@ def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
 
 def test_the_import_check_sees_a_wrong_import(tmp_path: Path) -> None:
     module = tmp_path / "wrong.py"
-    module.write_text("from lab.kafka.node import Node\nimport bench.produce\n")
+    module.write_text("from lab.kafka.node import Node\nimport bench.load.produce\n")
 
     assert imported_rooms(module) == {"lab", "bench"}

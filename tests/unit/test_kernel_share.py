@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from confluent_kafka import Message as KafkaMessage
 
-from bench.record import Clock, Shape, Unit
+from bench.load.record import Clock, Shape, Unit
 from lab.senders.formats import Format
 from tests.unit import fakes
 from workers.batch import Batch

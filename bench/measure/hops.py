@@ -1,4 +1,4 @@
-"""One worker in this process with a timer around each hop: `python -m bench.hops`, settings as a worker's.
+"""One worker in this process with a timer around each hop: `python -m bench.measure.hops`.
 
 The product knows nothing of this: its hops are wrapped from outside before it runs. At its end, by
 SIGTERM, the figures are printed as one line of JSON. They begin with the first records consumed and end

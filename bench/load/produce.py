@@ -15,7 +15,7 @@ from lab.errors import LabError, SlowError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bench.record import Shape
+    from bench.load.record import Shape
 
 #: Records that are generated and handed over at once.
 CHUNK = 30_000

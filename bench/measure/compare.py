@@ -7,24 +7,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.account import settle
-from bench.machine import machine, versions
-from bench.meter import MACHINE, Meter
-from bench.peer import PEERS, Job, Runner
-from bench.produce import Load
-from bench.throughput import describe
+from bench.harness.account import settle
+from bench.harness.machine import machine, versions
+from bench.harness.meter import MACHINE, Meter
+from bench.load.produce import Load
+from bench.measure.throughput import describe
+from bench.peers.peer import PEERS, Job, Runner
 from lab.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.bucket import Bucket
-    from bench.meter import Series
-    from bench.peer import Peer
-    from bench.pool import Pool
-    from bench.produce import Target
-    from bench.record import Shape
-    from bench.rig import Rig
+    from bench.harness.bucket import Bucket
+    from bench.harness.meter import Series
+    from bench.harness.pool import Pool
+    from bench.harness.rig import Rig
+    from bench.load.produce import Target
+    from bench.load.record import Shape
+    from bench.peers.peer import Peer
     from lab.system.progress import Step
 
 TOWER = "Tower"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from plotly.offline import get_plotlyjs
 
-from bench import plots
-from bench.goals import disturbed, figures, worst
+from bench.report import plots
+from bench.report.goals import disturbed, figures, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from bench.goals import Figure
+    from bench.report.goals import Figure
 
 Result = dict[str, Any]
 
@@ -80,7 +80,7 @@ def page(results: Sequence[Result], failures: dict[str, str]) -> str:
         failures: measurements that could not be taken, with the reason.
     """
     body = "\n".join(_body(results, failures))
-    style = resources.files("bench").joinpath("report.css").read_text()
+    style = resources.files("bench.report").joinpath("page.css").read_text()
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Tower: bench</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -2,7 +2,7 @@
 
 With locust's page, to raise and lower the number of devices and watch (http://localhost:8089):
 
-    locust -f bench/locustfile.py --bootstrap-servers localhost:9090 --topic resource
+    locust -f bench/load/locustfile.py --bootstrap-servers localhost:9090 --topic resource
 
 Without, for so long: `--headless --users 50 --spawn-rate 10 --run-time 1m`. The time locust shows is from
 `produce` to the delivery report: what a sender waits for Kafka. The exit code is 1 where a record was not
@@ -20,7 +20,7 @@ import gevent  # type: ignore[import-untyped]
 from confluent_kafka import Producer
 from locust import User, constant_throughput, events, task
 
-from bench.record import Clock, Shape
+from bench.load.record import Clock, Shape
 from lab.senders.formats import Format
 
 #: Seconds between two looks for delivery reports.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.goals import disturbed, figures, worst
+from bench.report.goals import disturbed, figures, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

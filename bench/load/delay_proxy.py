@@ -1,7 +1,7 @@
 """A TCP proxy that makes the way longer and nothing else: no limit of bandwidth, no loss.
 
-`python -m bench.delay HOST PORT MS` listens on a free port, prints it, and hands every byte on MS
-milliseconds after it came, in either direction. A request and its answer so take twice that longer.
+`python -m bench.load.delay_proxy HOST PORT MS` listens on a free port, prints it, and hands every byte on
+MS milliseconds after it came, in either direction. A request and its answer so take twice that longer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def delayed(url: str, round_trip_ms: float) -> Iterator[str]:
     argv = [
         sys.executable,
         "-m",
-        "bench.delay",
+        "bench.load.delay_proxy",
         str(parts.hostname),
         str(parts.port),
         str(round_trip_ms / 2),

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench import ceiling, compare, latency, outage, profile, report, scale, throughput
-from bench.machine import machine, versions
-from bench.outage import How
-from bench.record import Clock, Shape, Unit
+from bench.harness.machine import machine, versions
+from bench.load.record import Clock, Shape, Unit
+from bench.measure import ceiling, compare, latency, outage, profile, scale, throughput
+from bench.measure.outage import How
+from bench.report import page
 from lab.errors import LabError
 from lab.senders.formats import Format
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bench.rig import Rig
+    from bench.harness.rig import Rig
 
 Result = dict[str, Any]
 #: Records a second while latency is measured.
@@ -103,7 +104,7 @@ class Book:
             }
             self.json_file.write_text(json.dumps(content, indent=1) + "\n")
         if self.html_file is not None:
-            report.write(self.html_file, self.results, self.failures)
+            page.write(self.html_file, self.results, self.failures)
 
     @property
     def wrong(self) -> bool:

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bench import ceiling, throughput
-from bench.machine import machine, versions
-from bench.meter import Meter
-from bench.produce import Load
-from bench.throughput import SLOWEST, START_S, describe, look_up
+from bench.harness.machine import machine, versions
+from bench.harness.meter import Meter
+from bench.load.produce import Load
+from bench.measure import ceiling, throughput
+from bench.measure.throughput import SLOWEST, START_S, describe, look_up
 from lab.system.server_process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bench.pool import Pool
-    from bench.produce import Target
-    from bench.record import Shape
-    from bench.rig import Rig
+    from bench.harness.pool import Pool
+    from bench.harness.rig import Rig
+    from bench.load.produce import Target
+    from bench.load.record import Shape
     from lab.system.progress import Step
 
 #: Seconds of load before the outage, so that it meets workers at their usual work.

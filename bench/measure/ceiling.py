@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from isal import isal_zlib
 
-from bench.meter import Meter
+from bench.harness.meter import Meter
 from lab.errors import LabError
 from lab.provision import ORG
 from workers.batch import Batch
@@ -23,9 +23,9 @@ from workers.records.encoder import Encoder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench.bucket import Bucket
-    from bench.record import Shape
-    from bench.rig import Rig
+    from bench.harness.bucket import Bucket
+    from bench.harness.rig import Rig
+    from bench.load.record import Shape
 
 #: Lines of a body and connections that are tried; the best pair counts.
 SIZES = (5_000, 10_000, 20_000)

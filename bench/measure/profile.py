@@ -8,17 +8,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from bench.machine import machine, versions
-from bench.produce import Load
-from bench.throughput import SLOWEST, START_S, describe
+from bench.harness.machine import machine, versions
+from bench.load.produce import Load
+from bench.measure.throughput import SLOWEST, START_S, describe
 from lab.errors import LabError, SlowError
 from lab.system.server_process import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.record import Shape
-    from bench.rig import Rig
+    from bench.harness.rig import Rig
+    from bench.load.record import Shape
 
 #: Seconds for the worker to leave.
 LEAVE_S = 30.0
@@ -46,7 +46,7 @@ def run(rig: Rig, shape: Shape, count: int, settings: Mapping[str, str] | None =
         with (
             rig.progress.step("one worker with timers") as step,
             subprocess.Popen(
-                [sys.executable, "-m", "bench.hops"],
+                [sys.executable, "-m", "bench.measure.hops"],
                 env=env,
                 cwd=rig.lab.data,
                 stdin=subprocess.DEVNULL,

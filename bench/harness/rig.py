@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
-from bench.bucket import Bucket
-from bench.pool import Pool
-from bench.produce import Target
+from bench.harness.bucket import Bucket
+from bench.harness.pool import Pool
+from bench.load.produce import Target
 from lab.lab import Lab
 from lab.topology import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.produce import Load
-    from bench.record import Shape
+    from bench.load.produce import Load
+    from bench.load.record import Shape
     from lab.system.progress import Progress
 
 #: Seconds for a pool's workers to start and share out the partitions.

@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench import ceiling
-from bench.account import Account, settle
-from bench.machine import machine, versions
-from bench.meter import MACHINE, Meter
-from bench.produce import Load
-from bench.record import FIELDS
+from bench.harness.account import Account, settle
+from bench.harness.machine import machine, versions
+from bench.harness.meter import MACHINE, Meter
+from bench.load.produce import Load
+from bench.load.record import FIELDS
+from bench.measure import ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.bucket import Bucket
-    from bench.meter import Series
-    from bench.pool import Pool
-    from bench.produce import Target
-    from bench.record import Shape
-    from bench.rig import Rig
+    from bench.harness.bucket import Bucket
+    from bench.harness.meter import Series
+    from bench.harness.pool import Pool
+    from bench.harness.rig import Rig
+    from bench.load.produce import Target
+    from bench.load.record import Shape
 
 #: Slowest drain that is waited for, records a second.
 SLOWEST = 2_000

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
-from bench import build
-from bench.record import Unit
+from bench.load.record import Unit
+from bench.peers import build
 from lab.provision import ORG, V1_USER
 from lab.system.files import read_secret, write_secret
 from lab.system.server_process import Server, environment
@@ -21,9 +21,9 @@ from lab.system.server_process import Server, environment
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.bucket import Bucket
-    from bench.produce import Target
-    from bench.rig import Rig
+    from bench.harness.bucket import Bucket
+    from bench.harness.rig import Rig
+    from bench.load.produce import Target
     from lab.system.progress import Progress
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench import throughput
-from bench.delay import delayed
-from bench.machine import machine, versions
-from bench.rig import Rig
+from bench.harness.machine import machine, versions
+from bench.harness.rig import Rig
+from bench.load.delay_proxy import delayed
+from bench.measure import throughput
 from lab.system.network import missing, network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.record import Shape
-    from bench.throughput import Drain
+    from bench.load.record import Shape
+    from bench.measure.throughput import Drain
     from lab.system.progress import Progress
 
 #: Partitions and workers: the lab's three, and what a larger user may have.

@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from bench.account import settle
-from bench.bucket import MEASUREMENT
-from bench.machine import machine, versions
-from bench.percentile import histogram, summary
-from bench.produce import Load
-from bench.record import Clock, Shape
+from bench.harness.account import settle
+from bench.harness.bucket import MEASUREMENT
+from bench.harness.machine import machine, versions
+from bench.load.produce import Load
+from bench.load.record import Clock, Shape
+from bench.report.percentile import histogram, summary
 from lab.errors import LabError, SlowError
 from lab.system.files import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.rig import Rig
+    from bench.harness.rig import Rig
 
 #: Seconds between two questions.
 ASK_S = 0.010

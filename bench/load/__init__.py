@@ -1,0 +1,1 @@
+"""Synthetic records, and what sends them."""
