@@ -11,9 +11,9 @@ import pytest
 
 from lab.lab import Lab
 from lab.topology import Topology, Wanted
-from tests.faults.mend import mend
-from tests.faults.result import Result
-from tests.faults.rig import Rig
+from tests.faults.harness.repair import mend
+from tests.faults.harness.result import Result
+from tests.faults.harness.scenario import Rig
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent

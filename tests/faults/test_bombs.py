@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests import corpus
-from tests.faults.load import Load
-from tests.faults.rig import Rig
-from tests.faults.stage import PARTITIONS, RSS_MB
+from tests.faults.harness.load import Load
+from tests.faults.harness.scenario import Rig
+from tests.faults.harness.stage import PARTITIONS, RSS_MB
 
 #: Bytes that one gzip batch inflates to.
 INFLATED = 48_000_000

@@ -8,9 +8,9 @@ import pytest
 
 from lab.kafka.node import Node, Role
 from lab.kafka.topics import OFFSETS
-from tests.faults.mend import mend
-from tests.faults.rig import Rig
-from tests.faults.stage import PARTITIONS
+from tests.faults.harness.repair import mend
+from tests.faults.harness.scenario import Rig
+from tests.faults.harness.stage import PARTITIONS
 
 #: Seconds after its last heartbeat until a broker's partitions get other leaders, in this lab.
 BROKER_SESSION_S = 6.0

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.faults.clock import Clock
-from tests.faults.rig import Rig
-from tests.faults.stage import PARTITIONS
+from tests.faults.harness.clock import Clock
+from tests.faults.harness.scenario import Rig
+from tests.faults.harness.stage import PARTITIONS
 
 HOUR = 3_600
 

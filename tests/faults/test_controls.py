@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import checks, stored
-from tests.faults.checks import Verdict
-from tests.faults.controls import KINDS
-from tests.faults.exchange import Fault, Reply
-from tests.faults.pool import ROOT
-from tests.faults.rig import Rig
+from tests.faults.harness import checks, stored
+from tests.faults.harness.checks import Verdict
+from tests.faults.harness.controls import KINDS
+from tests.faults.harness.http_fault import Fault, Reply
+from tests.faults.harness.scenario import Rig
+from tests.support.pool import ROOT
 
 REFUSED = Fault(status=401, body=b'{"code":"unauthorized"}')
 BUSY = Fault(status=503, body=b'{"code":"unavailable"}')
@@ -37,7 +37,7 @@ def running(kind: str, rig: Rig) -> Iterator[subprocess.Popen[bytes]]:
     """The control as a process, until the block ends; then it is killed."""
     with (rig.folder / "control.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.controls", kind],
+            [sys.executable, "-m", "tests.faults.harness.controls", kind],
             cwd=ROOT,
             env=rig.pool.process_environment(),
             stdout=log,

@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults import checks
-from tests.faults.certificates import Authority
-from tests.faults.rig import Rig
-from tests.faults.secured import USER, Secured, secured
-from tests.faults.stage import PARTITIONS
+from tests.faults.harness import checks
+from tests.faults.harness.certificates import Authority
+from tests.faults.harness.scenario import Rig
+from tests.faults.harness.secured_cluster import USER, Secured, secured
+from tests.faults.harness.stage import PARTITIONS
 from tests.faults.test_brokers import expect_no_reset
 
 #: Seconds each refusal lasts, once every broker refuses.

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tests.faults.admin import Admin
-from tests.faults.disk import small_influxdb
-from tests.faults.exchange import Cut, Fault, Reply
-from tests.faults.rig import Rig
+from tests.faults.harness.disk import small_influxdb
+from tests.faults.harness.http_fault import Cut, Fault, Reply
+from tests.faults.harness.influxdb_admin import Admin
+from tests.faults.harness.scenario import Rig
 
 
 @pytest.mark.quick

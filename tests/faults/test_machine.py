@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from tests.faults.rig import Rig
-from tests.faults.stage import PARTITIONS
+from tests.faults.harness.scenario import Rig
+from tests.faults.harness.stage import PARTITIONS
 
 #: Seconds a group member may be silent: so long two processes may think that a partition is theirs.
 SESSION_S = 15.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.rig import Rig
+from tests.faults.harness.scenario import Rig
 
 
 @pytest.mark.faults(6)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition, admin
 
-from tests.faults.rig import Rig
-from tests.faults.stage import PARTITIONS
+from tests.faults.harness.scenario import Rig
+from tests.faults.harness.stage import PARTITIONS
 
 #: Records left in front of a partition's end when the others are removed: something to jump to.
 LEFT = 1_000

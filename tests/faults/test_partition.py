@@ -12,11 +12,11 @@ import pytest
 
 from lab.kafka.topics import OFFSETS
 from lab.system.network import Host, Network, missing, network
-from tests.faults.cluster import Cluster, combined
-from tests.faults.pool import ROOT, Pool
-from tests.faults.rig import Rig
-from tests.faults.stage import PARTITIONS
+from tests.faults.harness.cluster import Cluster, combined
+from tests.faults.harness.scenario import Rig
+from tests.faults.harness.stage import PARTITIONS
 from tests.faults.test_brokers import expect_no_reset, offsets_partition
+from tests.support.pool import ROOT, Pool
 
 #: Seconds each cut lasts.
 CUT_S = 60.0

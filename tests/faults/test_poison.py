@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests import corpus
-from tests.faults.exchange import Request
-from tests.faults.ledger import Ledger, sample
-from tests.faults.rig import Rig
+from tests.faults.harness.http_fault import Request
+from tests.faults.harness.ledger import Ledger, sample
+from tests.faults.harness.scenario import Rig
 
 #: A tag and a key of this size pass the settings below, and together exceed the 65,535 bytes that
 #: InfluxDB gives a series key.

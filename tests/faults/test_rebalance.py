@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.faults.exchange import Fault, Reply
-from tests.faults.rig import Rig
+from tests.faults.harness.http_fault import Fault, Reply
+from tests.faults.harness.scenario import Rig
 
 
 class Member:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import LabError
-from tests.faults.exchange import Cut, Fault, Reply
-from tests.faults.mend import mend
-from tests.faults.rig import Rig
+from tests.faults.harness.http_fault import Cut, Fault, Reply
+from tests.faults.harness.repair import mend
+from tests.faults.harness.scenario import Rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable

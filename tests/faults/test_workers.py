@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.exchange import Fault, Reply
-from tests.faults.rig import Rig
+from tests.faults.harness.http_fault import Fault, Reply
+from tests.faults.harness.scenario import Rig
 
 
 @pytest.mark.faults(8)

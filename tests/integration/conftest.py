@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.lab import Lab
-from tests.integration.chain import Chain
+from tests.support.chain import Chain
 
 
 @pytest.fixture

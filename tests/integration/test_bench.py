@@ -15,7 +15,7 @@ from bench.measure import throughput
 from lab.lab import Lab
 from lab.senders.formats import Format
 from lab.system.progress import Progress
-from tests.faults.pool import ROOT
+from tests.support.pool import ROOT
 
 pytestmark = pytest.mark.integration
 

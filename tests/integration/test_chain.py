@@ -13,8 +13,8 @@ import pytest
 
 from lab.lab import Lab
 from lab.topology import Wanted
-from tests.faults.pool import Pool
-from tests.integration.chain import Chain, record
+from tests.support.chain import Chain, record
+from tests.support.pool import Pool
 
 pytestmark = pytest.mark.integration
 

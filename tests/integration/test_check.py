@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.chain import Chain, record
-from tests.integration.shell import Operator, feeding
+from tests.support.chain import Chain, record
+from tests.support.shell import Operator, feeding
 
 pytestmark = pytest.mark.integration
 

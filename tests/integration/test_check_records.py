@@ -12,8 +12,8 @@ from confluent_kafka import Producer
 
 from lab.lab import Lab
 from lab.system.files import read_secret
-from tests.integration.chain import Chain
-from tests.integration.shell import Operator, feeding
+from tests.support.chain import Chain
+from tests.support.shell import Operator, feeding
 
 pytestmark = pytest.mark.integration
 

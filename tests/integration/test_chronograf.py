@@ -8,8 +8,8 @@ from statistics import fmean
 import pytest
 
 from lab.senders.formats import Format, encode
-from tests import chronograf
-from tests.integration.chain import Chain
+from tests.support import chronograf
+from tests.support.chain import Chain
 
 pytestmark = pytest.mark.integration
 

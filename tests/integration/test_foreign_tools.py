@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.chain import Chain, record
+from tests.support.chain import Chain, record
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.topology import Topology, Wanted
-from tests.faults.pool import Pool
-from tests.integration.nuc import KOREA, STORED_S, Bare, Nuc
+from tests.support.nuc import KOREA, STORED_S, Bare, Nuc
+from tests.support.pool import Pool
 
 #: Every codec of Kafka's protocol, as kcat and Kafka name them.
 CODECS = ["gzip", "lz4", "none", "snappy", "zstd"]

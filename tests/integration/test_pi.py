@@ -17,9 +17,9 @@ from bench.load.record import Clock, Shape
 from lab.errors import LabError
 from lab.senders.formats import Format, encode
 from lab.senders.sample import Snmp, shell_line
-from tests.faults.pool import ROOT
-from tests.integration.agent import Agent
-from tests.integration.chain import Chain
+from tests.support.chain import Chain
+from tests.support.pool import ROOT
+from tests.support.snmp_agent import Agent
 
 pytestmark = pytest.mark.integration
 

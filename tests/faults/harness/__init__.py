@@ -1,0 +1,1 @@
+"""How a fault is done, watched and judged."""

@@ -1,0 +1,261 @@
+"""The operator's commands against real Kafka and InfluxDB."""
+
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition, admin
+
+from lab.lab import Lab
+from tests.support.chain import Chain, record
+from tests.support.shell import Operator, feeding
+
+pytestmark = pytest.mark.integration
+
+#: A stopped worker holds its place for its session, 15 s unless set; this is the shortest brokers allow.
+SHORT = {"TOWER_KAFKA_SESSION_TIMEOUT_MS": "6000"}
+
+
+def test_a_pool_that_is_well_passes_check_and_status(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    operator = Operator(made)
+    made.pool.start()
+    made.produce(record(seq) for seq in range(300))
+    made.produce([b"{"], partition=1)
+    made.drain()
+    with feeding(made, lambda: record(1)):
+        check = operator("check")
+    made.drain()
+    made.pool.until(lambda: operator("status").returncode == 0, 20, "status to be well")
+    status = operator.json("status")
+
+    assert check.returncode == 0, check.stdout
+    assert "FAIL" not in check.stdout.replace("0 FAIL", "")
+    assert "3 members" in check.stdout
+    assert "dashboard query       user tower may ask" in check.stdout
+    assert status["healthy"] is True
+    assert status["lag"] == 0
+    assert [row["owner"] for row in status["partitions"]] == ["worker 0", "worker 1", "worker 2"]
+    assert sum(row["dead_lettered"] for row in status["partitions"]) == 1
+    for row in status["partitions"]:
+        assert row["consumed"] == row["written"] + row["dead_lettered"] + row["uncommitted"]
+        assert row["committed"] == row["end"]
+
+
+def test_status_tells_what_is_not_well(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    operator = Operator(made)
+    never = operator("status")
+    made.pool.start()
+    made.pool.control("stop", "worker:1")
+    one = operator.json("status")
+    away = operator("status", TOWER_KAFKA_BOOTSTRAP_SERVERS="localhost:1")
+
+    assert never.returncode == 1
+    assert "supervisord -c supervisor.conf" in never.stdout
+    assert one["healthy"] is False
+    assert "worker 1 is stopped" in one["troubles"]
+    assert away.returncode == 1
+    assert "no broker is reached" in away.stdout
+    assert "worker 0" in away.stdout
+
+
+def test_provision_makes_all_that_a_pool_needs_and_is_harmless_again(lab: Lab, short_folder: Path) -> None:
+    name = f"made-{uuid.uuid4().hex[:8]}"
+    token_file, password_file = short_folder / "s" / "token", short_folder / "s" / "password"
+    made = Chain(lab, short_folder)
+    operator = Operator(made)
+    names = {
+        "TOWER_TOPIC": name,
+        "TOWER_DEAD_LETTER_TOPIC": f"{name}.dlq",
+        "TOWER_INFLUXDB_BUCKET": name,
+        "TOWER_INFLUXDB_DATABASE": name,
+        "TOWER_INFLUXDB_USER": f"user-{name}",
+        "TOWER_INFLUXDB_TOKEN_FILE": str(token_file),
+        "TOWER_INFLUXDB_PASSWORD_FILE": str(password_file),
+    }
+    for gone in ("TOWER_INFLUXDB_TOKEN", "TOWER_INFLUXDB_PASSWORD_FILE"):
+        operator.environment.pop(gone, None)
+    admin_file = ("--admin-token-file", str(lab.secrets.admin_token))
+    first = operator.json("provision", *admin_file, **names)["steps"]
+    second = operator.json("provision", *admin_file, **names)["steps"]
+    found = operator.findings(**names)
+    lab.topics.configure(name, {"max.message.bytes": "30000000"})
+    small = operator.findings(**names)
+    third = operator.json("provision", *admin_file, **names)["steps"]
+
+    assert {each["what"].split()[0]: each["done"] for each in first} == {
+        "topic": "made",
+        "organisation": "there",
+        "bucket": "made",
+        "mapping": "made",
+        "v1": "made",
+        "token": "made",
+    }
+    assert {each["done"] for each in second} == {"there"}
+    assert [file.stat().st_mode & 0o777 for file in (token_file, password_file)] == [0o600, 0o600]
+    assert {check for check, (level, _) in found.items() if level == "FAIL"} == set()
+    assert found["dashboard query"][0] == "ok"
+    # A topic that takes larger records: a bad one of them has to fit too.
+    assert small[f"topic {name}.dlq"][0] == "warn"
+    assert [each["what"] for each in third if each["done"] == "changed"] == [f"topic {name}.dlq"]
+    assert operator.findings(**names)[f"topic {name}.dlq"][0] == "ok"
+    assert operator.findings(**(names | {"TOWER_INFLUXDB_BUCKET": "Labs"}))["write"][0] == "FAIL"
+
+
+def test_provision_refuses_to_turn_a_mapping_or_to_overwrite_a_token(lab: Lab, short_folder: Path) -> None:
+    made = Chain(lab, short_folder)
+    operator = Operator(made)
+    token_file = short_folder / "token"
+    token_file.write_text("of-another-server")
+    del operator.environment["TOWER_INFLUXDB_TOKEN"]
+    words = ("provision", "--admin-token-file", str(lab.secrets.admin_token))
+    turned = operator(*words, TOWER_INFLUXDB_DATABASE="Labs")
+    kept = operator(*words, "--worker-token-file", str(token_file))
+    no_admin = operator("provision", "--admin-token-file", str(token_file))
+
+    assert (turned.returncode, kept.returncode, no_admin.returncode) == (1, 1, 1)
+    assert "leads to another bucket" in turned.stderr
+    assert "move it away" in kept.stderr
+    assert token_file.read_text() == "of-another-server"
+    assert "401" in no_admin.stderr
+    assert "of-another-server" not in no_admin.stderr + kept.stderr
+
+
+def test_dead_letters_are_listed_and_sent_back_once(chain: Callable[..., Chain]) -> None:
+    """The cause: a limit that was too low. It is raised, and every record becomes a point of its own."""
+    made = chain(environment=SHORT | {"TOWER_MAX_FIELDS": "6"})
+    operator = Operator(made)
+    then = int(time.time() * 1000) - 60_000
+    made.produce((record(seq, timed=False) for seq in range(200)), timestamp=then)
+    made.produce([b'{"half'], partition=2, timestamp=then)
+    made.pool.start()
+    made.drain()
+    listed = operator.json("dlq", "list", "--limit", "0")
+    newest = operator("dlq", "list", "--limit", "3")
+    shown = operator("dlq", "list", "--reason", "json", "--payload")
+    made.pool.stop()
+    made.environment["TOWER_MAX_FIELDS"] = made.pool.environment["TOWER_MAX_FIELDS"] = "256"
+    dry = operator.json("dlq", "replay", "--dry-run")
+    by_reason = operator.json("dlq", "replay", "--reason", "too_many_fields")
+    again = operator.json("dlq", "replay", "--reason", "too_many_fields")
+    rest = operator.json("dlq", "replay")
+    ends = made.lab.topics.log_ends(made.name)
+    made.pool.start()
+    made.drain()
+
+    assert listed["held"] == 201
+    assert {each["reason"] for each in listed["letters"]} == {"too_many_fields", "json"}
+    assert not any("payload" in each for each in listed["letters"])
+    assert "free_ram" not in newest.stdout
+    assert len(newest.stdout.splitlines()) == 4
+    assert '{"half' in shown.stdout
+    assert dry["sent"] == 201
+    assert by_reason["reasons"] == {"too_many_fields": 200}
+    assert again["sent"] == 0
+    assert rest["reasons"] == {"json": 1}
+    assert ends == {0: 66 * 2, 1: 67 * 2, 2: 68 * 2}
+    assert sorted(made.sequences()) == list(range(200))
+    assert {int(row["time"]) // 10**6 for row in made.rows()} == {then}
+    assert all(each["replayed"] for each in operator.json("dlq", "list", "--limit", "0")["letters"][:201])
+    assert operator.json("dlq", "replay")["sent"] == 1  # '{"half' has failed again: a new letter
+
+
+def test_replay_moves_no_group_that_is_alive(chain: Callable[..., Chain]) -> None:
+    made = chain(environment=SHORT)
+    operator = Operator(made)
+    made.pool.start()
+    made.produce(record(seq) for seq in range(300))
+    made.drain()
+    here = operator("replay", "--from", "earliest")
+    # As from another machine: no state files, so it waits for the sessions to end, and they do not.
+    elsewhere = operator("replay", "--from", "earliest", TOWER_RUN_DIR=str(made.pool.folder / "none"))
+    dry = operator("replay", "--from", "earliest", "--dry-run")
+
+    assert (here.returncode, elsewhere.returncode, dry.returncode) == (1, 1, 0)
+    assert "workers 0, 1, 2 are running" in here.stderr
+    assert "still has 3 members after 6 s" in elsewhere.stderr
+    assert "waiting for members" in elsewhere.stderr
+    assert sum(offset or 0 for offset in made.lab.topics.committed(made.name, made.name).values()) == 300
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_what_is_replayed_overwrites_its_own_points(chain: Callable[..., Chain], protocol: str) -> None:
+    # KIP-848 takes no session timeout of the client's.
+    made = chain(environment={"TOWER_KAFKA_GROUP_PROTOCOL": protocol} if protocol == "consumer" else SHORT)
+    operator = Operator(made)
+    made.produce(record(seq) for seq in range(3_000))
+    made.pool.start()
+    made.drain()
+    before = {(row["time"], row["seq"]) for row in made.rows()}
+    made.pool.stop()
+    moved = operator("replay", "--from", "earliest")
+    made.pool.start()
+    made.pool.until(lambda: made.pool.counter("lines") == 3_000, 30, "all to be read again")
+    made.drain()
+
+    assert moved.returncode == 0, moved.stderr
+    assert "3000 offsets are read again" in moved.stdout
+    assert {(row["time"], row["seq"]) for row in made.rows()} == before
+    assert len(before) == 3_000
+
+
+def test_replay_by_time_offset_and_partition(chain: Callable[..., Chain]) -> None:
+    made = chain()
+    operator = Operator(made)
+    now = int(time.time() * 1000)
+    for hours in (5, 3, 1):
+        made.produce((record(seq) for seq in range(30)), timestamp=now - hours * 3_600_000)
+
+    def moved(*words: str) -> list[int]:
+        done = operator("replay", *words, "--yes", "--json")
+        assert done.returncode == 0, done.stderr
+        committed = made.lab.topics.committed(made.name, made.name)
+        return [committed[number] or 0 for number in range(3)]
+
+    assert moved("--from", "latest") == [30, 30, 30]
+    assert moved("--since", "4h") == [10, 10, 10]
+    assert moved("--since", "10m") == [30, 30, 30]
+    assert moved("--since", "30d", "--partition", "1") == [30, 0, 30]
+    assert moved("--from", "7", "--partition", "2") == [30, 0, 7]
+    skipping = operator("replay", "--from", "latest")
+    beyond = operator("replay", "--from", "31")
+    missing = operator("replay", "--from", "earliest", "--partition", "3")
+
+    assert (skipping.returncode, beyond.returncode, missing.returncode) == (1, 1, 1)
+    assert "53 records that were never read are skipped" in skipping.stderr
+    assert "0 to 30" in beyond.stderr
+    assert "no partition 3" in missing.stderr
+
+
+def test_the_way_on_from_an_offset_that_no_longer_exists(chain: Callable[..., Chain]) -> None:
+    """Retention overtook the pool: it stops loudly, status and check say so, replay goes on."""
+    made = chain(environment=SHORT)
+    operator = Operator(made)
+    made.produce((record(seq) for seq in range(10)), partition=1)
+    made.pool.start()
+    made.drain()
+    made.pool.stop()
+    made.produce((record(seq) for seq in range(10, 40)), partition=1)
+    kafka: Any = admin
+    client = kafka.AdminClient({"bootstrap.servers": made.lab.bootstrap_servers})
+    for future in client.delete_records([TopicPartition(made.name, 1, 25)]).values():
+        future.result(20)
+    check = operator.findings()["consumer group"]
+    made.pool.start()
+    made.pool.until(lambda: any(each["stopped"] for each in made.pool.states()), 60, "a stopped partition")
+    status = operator.json("status")
+    made.pool.stop()
+    moved = operator("replay", "--from", "earliest", "--partition", "1")
+    made.pool.start()
+    made.drain()
+
+    assert check[0] == "FAIL"
+    assert "--from earliest --partition 1" in check[1]
+    assert any(each.startswith("partition 1 is not read") for each in status["troubles"])
+    assert moved.returncode == 0, moved.stderr
+    assert "Kafka no longer has 15 of partition 1" in moved.stdout
+    assert sorted(made.sequences()) == [*range(10), *range(25, 40)]

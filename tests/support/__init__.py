@@ -1,0 +1,1 @@
+"""What several suites use: fakes, brokers, servers, processes, the pool under test."""

@@ -1,0 +1,36 @@
+"""Records as check sees them, made by hand."""
+
+from typing import Any
+
+from tests.support import fakes
+from workers.commands.check.converted_record import Record
+from workers.commands.check.newest_records import Sample
+from workers.commands.check.result import Finding
+
+NOW = 1_700_000_000.0
+HOUR = 3_600.0
+SETTINGS = fakes.settings()
+WANTED = SETTINGS.number_fields
+ALL = dict.fromkeys(WANTED, "float")
+
+
+def made(own: float | None = 0.0, kafka: float | None = 0.0, *, fresh: bool = False, **more: Any) -> Record:
+    """A record of the lab; times are in seconds from now. Without an own time its point has Kafka's."""
+    own_s, kafka_s = (None if each is None else NOW + each for each in (own, kafka))
+    believed = own_s is not None and (kafka_s is None or abs(own_s - kafka_s) <= SETTINGS.time_window_s)
+    point_s = own_s if believed else kafka_s
+    return Record(
+        **{"place": "resource[0]@7", "kafka_s": kafka_s, "fresh": fresh, "types": ALL, "own_s": own_s}
+        | {"point_s": point_s}
+        | more
+    )
+
+
+def sampled(*records: Record) -> Sample:
+    return Sample(tuple(sorted(records, key=lambda record: record.newness, reverse=True)))
+
+
+def named(findings: list[Finding], check: str) -> Finding:
+    """The one finding of a check."""
+    (found,) = [finding for finding in findings if finding.check == check]
+    return found

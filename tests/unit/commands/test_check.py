@@ -1,0 +1,217 @@
+"""What the checks make of what they find."""
+
+import socket
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from workers.commands.check import command, points, pool, topics
+from workers.commands.check import influxdb as check_influxdb
+from workers.commands.check.result import Finding, Level, as_object, fail, ok, summary, warn
+from workers.commands.clients import influxdb_api
+from workers.commands.clients.influxdb_api import Answer, series
+from workers.commands.clients.kafka_admin import Part
+from workers.commands.provision.kafka import in_sync, mend
+from workers.config.settings import Settings, load
+from workers.errors import CommandError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def settings(**more: str) -> Settings:
+    return load({"TOWER_INFLUXDB_TOKEN": "x", **more})
+
+
+def levels(found: list[Finding]) -> list[Level]:
+    return [each.level for each in found]
+
+
+@pytest.mark.parametrize(
+    ("parts", "config", "expected"),
+    [
+        pytest.param({0: Part(3, 3, 3)}, {"min.insync.replicas": "2"}, [Level.OK], id="the lab's"),
+        pytest.param({0: Part(3, 1, 1)}, {}, [Level.OK], id="one broker"),
+        pytest.param({0: Part(3, 3, 3)}, {}, [Level.WARN], id="one sure copy of three"),
+        pytest.param({0: Part(3, 3, 2)}, {"min.insync.replicas": "2"}, [Level.WARN], id="a copy lags"),
+        pytest.param({0: Part(3, 3, 1)}, {"min.insync.replicas": "2"}, [Level.FAIL], id="too few in sync"),
+        pytest.param({0: Part(-1, 1, 1)}, {}, [Level.FAIL], id="no leader"),
+    ],
+)
+def test_copies_and_leaders_are_judged(
+    parts: dict[int, Part], config: dict[str, str], expected: list[Level]
+) -> None:
+    assert levels(list(topics.availability("resource", parts, config))) == expected
+
+
+@pytest.mark.parametrize(
+    ("partitions", "workers", "room", "expected"),
+    [
+        (3, 3, "16", [Level.OK, Level.OK]),
+        (3, 4, "16", [Level.WARN, Level.OK]),
+        (6, 3, "16", [Level.WARN, Level.OK]),
+        (17, 17, "16", [Level.OK, Level.FAIL]),
+        (16, 16, "16", [Level.OK, Level.OK]),
+    ],
+)
+def test_workers_and_identity_are_held_against_the_partitions(
+    partitions: int, workers: int, room: str, expected: list[Level]
+) -> None:
+    found = topics.numbers(settings(TOWER_IDENTITY_PARTITIONS=room), list(range(partitions)), workers)
+
+    assert levels(list(found)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "word"),
+    [
+        (204, Level.OK, ""),
+        (401, Level.FAIL, "TOWER_INFLUXDB_TOKEN"),
+        (403, Level.FAIL, "permission"),
+        (404, Level.FAIL, "provision"),
+        (500, Level.FAIL, "log"),
+    ],
+)
+def test_each_answer_to_a_write_of_nothing_says_what_to_do(status: int, level: Level, word: str) -> None:
+    answer = Answer(status, {}, {"message": "said\x1b[31m so\nand so"})
+
+    found = check_influxdb.judge(answer, "the token", "bucket Labs", v1=False)
+
+    assert found.level is level
+    assert word in found.next
+    assert found.text.isprintable()
+
+
+def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
+    found = check_influxdb.judge(Answer(401, {}, ""), "user tower", "Labs/autogen", v1=True)
+
+    assert "TOWER_INFLUXDB_USER" in found.next
+
+
+def test_rows_of_an_answer_are_dicts() -> None:
+    one = {"name": "labs", "columns": ["fieldKey", "fieldType"], "values": [["a", "float"]]}
+
+    assert series(Answer(200, {}, {"results": [{"series": [one]}]})) == [
+        {"fieldKey": "a", "fieldType": "float"}
+    ]
+    assert series(Answer(200, {}, "no JSON")) == []
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", [Level.OK]),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", [Level.WARN]),
+        ("Tue, 14 Nov 2023 22:12:20 GMT", [Level.WARN]),
+        ("nonsense", []),
+        ("", []),
+    ],
+)
+def test_the_clock_of_influxdb_is_compared(date: str, expected: list[Level]) -> None:
+    assert levels(list(check_influxdb.clock(date, 1_700_000_000.0))) == expected
+
+
+def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A question may be dear: a server that takes connections has not stopped."""
+    monkeypatch.setattr(influxdb_api, "REQUEST_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        there = influxdb_api.Influxdb(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        ask = partial(there.influxql, "Labs", "autogen", authorization="")
+        found = list(command._seen("newest point", points.points(ask, settings(), None, 0.0)))
+
+    assert [(each.check, each.level) for each in found] == [("newest point", Level.WARN)]
+    assert "could not be looked at" in found[0].text
+    assert "no answer in 0.2 s" in found[0].text
+    assert "start it" not in found[0].next
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Answer(503, {}, {"error": "busy"}), id="refused"),
+        pytest.param(Answer(200, {}, '{"results": [cut'), id="cut"),
+    ],
+)
+def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: Answer) -> None:
+    with pytest.raises(CommandError, match=str(answer.status)):
+        points.asked(lambda _: answer, "SELECT 1")
+
+
+def test_the_error_of_any_statement_is_the_answers() -> None:
+    class Scripted(influxdb_api.Influxdb):
+        def ask(self, *_: object, **__: object) -> Answer:
+            return Answer(200, {}, {"results": [{"series": []}, {"error": "timeout"}]})
+
+    answer = Scripted("http://localhost").influxql("Labs", "autogen", "SELECT 1; SELECT 2", "")
+
+    assert answer.message == "timeout"
+    assert answer.status != 200
+
+
+def test_the_projects_own_supervisor_conf_leaves_time_to_drain() -> None:
+    assert pool.drain(settings(), ROOT / "supervisor.conf").level is Level.OK
+
+
+def test_a_drain_longer_than_stopwaitsecs_fails(tmp_path: Path) -> None:
+    conf = tmp_path / "supervisor.conf"
+    conf.write_text("[program:worker]\ncommand=x %(process_num)d ; note\nstopwaitsecs=15 ; seconds\n")
+
+    assert pool.stop_wait_s(conf) == 15
+    assert pool.drain(settings(TOWER_DRAIN_S="10"), conf).level is Level.FAIL
+    assert pool.drain(settings(TOWER_DRAIN_S="5"), conf).level is Level.OK
+
+
+def test_a_supervisor_conf_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    assert pool.drain(settings(), tmp_path / "no.conf").level is Level.WARN
+    (tmp_path / "odd.conf").write_text("stopwaitsecs=1")
+    with pytest.raises(CommandError):
+        pool.stop_wait_s(tmp_path / "odd.conf")
+
+
+@pytest.mark.parametrize(("allowed", "level"), [("300000", Level.OK), ("40000", Level.FAIL)])
+def test_a_write_must_be_over_before_the_group_takes_the_worker_for_dead(
+    allowed: str, level: Level
+) -> None:
+    made = settings(TOWER_KAFKA_MAX_POLL_INTERVAL_MS=allowed)
+
+    assert pool.polling(made).level is level
+
+
+def test_provision_mends_what_loses_records_and_leaves_what_a_person_chose() -> None:
+    wanted = {
+        "min.insync.replicas": "2",
+        "cleanup.policy": "delete",
+        "max.message.bytes": "100",
+        "retention.ms": "7",
+    }
+
+    assert mend(
+        {"min.insync.replicas": "1", "cleanup.policy": "compact", "max.message.bytes": "99"}, wanted
+    ) == {
+        "min.insync.replicas": "2",
+        "cleanup.policy": "delete",
+        "max.message.bytes": "100",
+    }
+    assert not mend(
+        {
+            "min.insync.replicas": "3",
+            "cleanup.policy": "delete",
+            "max.message.bytes": "101",
+            "retention.ms": "1",
+        },
+        wanted,
+    )
+    assert [in_sync(copies) for copies in (1, 2, 3, 5)] == ["1", "1", "2", "2"]
+
+
+def test_findings_are_lines_and_an_object() -> None:
+    made = [ok("a", "fine"), warn("b", "so so", "look"), fail("c", "bad", "mend")]
+
+    assert summary(made) == "1 ok, 1 warn, 1 FAIL"
+    assert str(made[0]) == "ok    a                     fine"
+    assert str(made[2]).splitlines()[1].strip() == "-> mend"
+    assert as_object(made)["ok"] is False
+    assert as_object(made[:2])["ok"] is True
+    assert as_object(made)["checks"][2] == {"check": "c", "level": "FAIL", "text": "bad", "next": "mend"}

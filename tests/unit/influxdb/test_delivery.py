@@ -1,0 +1,505 @@
+"""Every line of a batch ends with its own 204 or as a dead letter, whatever InfluxDB answers."""
+
+import logging
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support import fakes
+from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
+from workers.batch import Batch
+from workers.errors import DrainExpired, Misconfigured, Refused, TooLarge, Unavailable
+from workers.influxdb.delivery import Delivery
+from workers.log import Repeats
+from workers.types import Reason
+
+TIMEOUT_S = 30.0
+
+
+def batch_of(lines: int, partitions: int = 1) -> Batch:
+    """A batch of as many lines, which take turns by partition."""
+    batch = Batch(born=0.0)
+    for offset in range(lines):
+        number = offset % partitions
+        line = f"labs seq={offset:05d} {offset}".encode()
+        batch.lines.append(line)
+        batch.origins.append(fakes.origin(number, offset))
+        batch.ends[partition(number)] = offset + 1
+        batch.records[partition(number)] += 1
+        batch.size += len(line) + 1
+    return batch
+
+
+class Bench:
+    """A delivery with fakes all around it."""
+
+    def __init__(
+        self, sink: FakeSink, *, reread: Callable[[], bool] = lambda: False, **options: object
+    ) -> None:
+        self.sink = sink
+        self.wait = FakeWait()
+        self.clock = FakeClock()
+        repeats = Repeats(logging.getLogger("tower.loop"), self.clock)
+        self.reports = 0
+        made = fakes.settings(**options)
+        self.delivery = Delivery(made, sink, self.wait, reread, repeats, report=self._count)
+
+    def _count(self) -> None:
+        self.reports += 1
+
+    def deliver(self, batch: Batch) -> None:
+        self.delivery.deliver(batch, TIMEOUT_S)
+
+
+def sequence(line: bytes) -> int:
+    """The number in a line."""
+    return int(line.split(b"=")[1].split()[0])
+
+
+def is_in(*numbers: int) -> Callable[[bytes], bool]:
+    return lambda line: sequence(line) in numbers
+
+
+def dead(batch: Batch) -> list[int]:
+    """The numbers of the dead letters, in order."""
+    return sorted(letter.origin.message.offset() for letter in batch.dead_letters)
+
+
+def test_a_204_is_one_request_in_the_order_of_the_batch() -> None:
+    batch = batch_of(100)
+    bench = Bench(FakeSink())
+
+    bench.deliver(batch)
+
+    assert bench.sink.writes == [batch.lines]
+    assert bench.sink.timeouts == [TIMEOUT_S]
+    assert (bench.delivery.writes, bench.delivery.lines, bench.delivery.retries) == (1, 100, 0)
+    assert bench.wait.asked == []
+
+
+def test_an_empty_batch_is_no_request() -> None:
+    bench = Bench(FakeSink())
+
+    bench.deliver(Batch())
+
+    assert bench.sink.writes == []
+
+
+class TestUnavailable:
+    """Network, 408, 429, 5xx: the same lines again, for ever."""
+
+    def test_the_same_lines_are_sent_until_they_are_stored(self) -> None:
+        batch = batch_of(10)
+        bench = Bench(FakeSink(fakes.answers(*[Unavailable(503, "busy")] * 50)))
+
+        bench.deliver(batch)
+
+        assert bench.sink.writes == [batch.lines] * 51
+        assert bench.delivery.retries == 50
+        assert len(bench.wait.asked) == 50
+        assert all(0 <= seconds <= 1.5 for seconds, _ in bench.wait.asked)
+
+    @pytest.mark.parametrize(
+        ("asked", "longest", "waited"),
+        [
+            pytest.param(7.0, 60, 7.0, id="obeyed"),
+            pytest.param(3_600.0, 60, 60.0, id="capped"),
+            pytest.param(3_600.0, 0, 0.0, id="switched off"),
+        ],
+    )
+    def test_retry_after_is_obeyed_with_a_cap(self, asked: float, longest: float, waited: float) -> None:
+        bench = Bench(
+            FakeSink(fakes.answers(Unavailable(429, "", asked))), retry_max_s=0.1, retry_after_max_s=longest
+        )
+
+        bench.deliver(batch_of(1))
+
+        assert waited <= bench.wait.asked[0][0] <= max(waited, 0.1)
+
+    def test_an_own_pause_that_is_longer_than_retry_after_stands(self) -> None:
+        bench = Bench(FakeSink(fakes.answers(*[Unavailable(503, "", 0.0)] * 40)))
+
+        bench.deliver(batch_of(1))
+
+        assert max(bench.wait.pauses) > 0
+
+    def test_the_pause_starts_small_again_after_a_success(self) -> None:
+        bench = Bench(FakeSink(fakes.answers(*[Unavailable(503, "")] * 20, None, Unavailable(503, ""))))
+
+        bench.deliver(batch_of(1))
+        bench.deliver(batch_of(1))
+
+        assert bench.wait.asked[-1][0] <= 0.1
+
+    def test_the_servers_text_is_one_printable_line_in_the_log(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench = Bench(FakeSink(fakes.answers(Unavailable(503, "a\nb\x1b[31m" + "x" * 9_000))))
+
+        bench.deliver(batch_of(1))
+
+        (record,) = caplog.records
+        assert record.getMessage().isprintable()
+        assert len(record.getMessage()) < 500
+
+    def test_an_outage_of_hours_is_a_few_lines_of_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        bench = Bench(FakeSink(fakes.answers(*[Unavailable(503, "busy")] * 3_600)))
+
+        def pass_a_second() -> None:
+            bench.clock.now += 1
+
+        bench.wait.then = pass_a_second
+        bench.deliver(batch_of(1))
+
+        assert len(caplog.records) == 3_600 / 30
+
+
+class TestMisconfigured:
+    """401, 403, 404: a person has to act, and nothing is lost meanwhile."""
+
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_the_data_is_kept_and_probed_slowly(
+        self, status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        batch = batch_of(10)
+        bench = Bench(FakeSink(fakes.answers(*[Misconfigured(status, "no")] * 5)), probe_s=5)
+
+        bench.deliver(batch)
+
+        assert bench.sink.stored == batch.lines
+        assert [seconds for seconds, _ in bench.wait.asked] == [5.0] * 5
+        assert len(caplog.records) == 1
+        assert str(status) in caplog.text
+        assert batch.dead_letters == []
+
+    def test_a_token_that_changed_is_tried_at_once(self) -> None:
+        rereads: list[int] = []
+
+        def reread() -> bool:
+            rereads.append(len(bench.sink.writes))
+            return len(rereads) == 3
+
+        bench = Bench(FakeSink(fakes.answers(*[Misconfigured(401, "no")] * 3)), reread=reread, probe_s=5)
+
+        bench.deliver(batch_of(1))
+
+        assert rereads == [1, 2, 3]
+        assert [seconds for seconds, _ in bench.wait.asked] == [5.0, 5.0, 0.0]
+        assert len(bench.sink.writes) == 4
+
+
+class TestRefused:
+    """400 and 422: the lines to blame are found, the others are stored."""
+
+    def test_a_400_that_lists_its_lines_costs_one_more_request(self) -> None:
+        batch = batch_of(5_000)
+        bench = Bench(FakeSink(fakes.listing(is_in(0, 17, 4_999))))
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [0, 17, 4_999]
+        assert len(bench.sink.writes) == 2
+        assert len(bench.sink.stored) == 4_997
+
+    def test_a_400_that_lists_every_line_costs_none(self) -> None:
+        batch = batch_of(50)
+        bench = Bench(FakeSink(fakes.listing(lambda _: True)))
+
+        bench.deliver(batch)
+
+        assert dead(batch) == list(range(50))
+        assert len(bench.sink.writes) == 1
+
+    def test_a_400_that_lists_nothing_is_halved(self) -> None:
+        batch = batch_of(64)
+        bench = Bench(FakeSink(fakes.unlisted(is_in(40), 400)))
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [40]
+        assert len(bench.sink.stored) == 63
+
+    def test_a_400_that_names_lines_that_were_not_sent_is_halved(self) -> None:
+        def judge(lines: list[bytes]) -> Refused | None:
+            bad = any(map(is_in(3), lines))
+            return Refused(400, "unable to parse 'labs seq=1 1': you wish") if bad else None
+
+        batch = batch_of(8)
+        bench = Bench(FakeSink(judge))
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [3]
+
+    @pytest.mark.parametrize("place", [0, 1, 311, 2_499, 2_500, 4_998, 4_999])
+    def test_one_bad_line_in_5000_costs_a_422_at_most_twice_the_halvings(self, place: int) -> None:
+        batch = batch_of(5_000)
+        bench = Bench(FakeSink(fakes.unlisted(is_in(place))))
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [place]
+        assert len(bench.sink.stored) == 4_999
+        assert len(bench.sink.writes) - 1 <= 2 * math.ceil(math.log2(5_000))
+
+    def test_after_a_422_every_line_has_a_204_of_its_own(self) -> None:
+        batch = batch_of(100)
+        lines = list(batch.lines)
+        bench = Bench(FakeSink(fakes.unlisted(is_in(7, 8, 60))))
+
+        bench.deliver(batch)
+
+        assert sorted(bench.sink.stored) == sorted(set(lines) - {lines[7], lines[8], lines[60]})
+
+    def test_a_poisoned_batch_ends_with_its_records_in_the_dead_letters(self) -> None:
+        bad = set(range(0, 5_000, 100))
+        batch = batch_of(5_000, partitions=3)
+        bench = Bench(FakeSink(fakes.unlisted(lambda line: sequence(line) in bad)))
+
+        bench.deliver(batch)
+
+        assert set(dead(batch)) == bad
+        assert len(bench.sink.stored) == 5_000 - len(bad)
+
+    @pytest.mark.parametrize("judge", [fakes.listing(lambda _: True), fakes.unlisted(lambda _: True)])
+    def test_a_batch_of_nothing_but_poison_ends(
+        self, judge: Callable[[list[bytes]], Refused | None]
+    ) -> None:
+        batch = batch_of(300)
+
+        Bench(FakeSink(judge)).deliver(batch)
+
+        assert dead(batch) == list(range(300))
+
+    def test_a_dead_letter_says_what_influxdb_said(self) -> None:
+        first, second = batch_of(3), batch_of(3)
+        Bench(FakeSink(fakes.listing(is_in(1)))).deliver(first)
+        Bench(FakeSink(fakes.unlisted(is_in(1)))).deliver(second)
+
+        details = [(each.reason, each.detail) for each in first.dead_letters + second.dead_letters]
+
+        assert details == [
+            (Reason.REFUSED, "400: invalid number"),
+            (Reason.REFUSED, "422: partial write: field type conflict"),
+        ]
+
+    def test_a_refused_line_is_no_longer_in_the_batch(self) -> None:
+        batch = batch_of(10)
+        bench = Bench(FakeSink(fakes.listing(is_in(4))))
+
+        bench.deliver(batch)
+        bench.deliver(batch)
+
+        assert len(batch.lines) == 9
+        assert dead(batch) == [4]
+        assert len(bench.sink.writes) == 3
+
+    def test_a_long_search_keeps_the_membership(self) -> None:
+        bench = Bench(FakeSink(fakes.unlisted(lambda _: True)))
+
+        bench.deliver(batch_of(64))
+
+        assert len(bench.wait.asked) == bench.delivery.refusals == 127
+        assert bench.wait.pauses == []
+
+
+class TestTooLarge:
+    """413 or no answer in time: less at once."""
+
+    def test_a_413_is_halved_until_it_fits(self) -> None:
+        batch = batch_of(64)
+        bench = Bench(FakeSink(fakes.limited(batch.size // 5)))
+
+        bench.deliver(batch)
+
+        assert bench.sink.stored == batch.lines
+        assert batch.dead_letters == []
+
+    def test_one_line_that_is_too_large_alone_is_a_dead_letter(self) -> None:
+        batch = batch_of(8)
+        batch.lines[3] += b" " * 1_000
+        bench = Bench(FakeSink(fakes.limited(500)))
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [3]
+        assert [letter.detail[:4] for letter in batch.dead_letters] == ["413:"]
+        assert len(bench.sink.stored) == 7
+
+    def test_the_next_batch_is_cut_to_what_went_through(self) -> None:
+        batch = batch_of(64)
+        bench = Bench(FakeSink(fakes.limited(batch.size // 3)), batch_lines=64)
+        bench.deliver(batch)
+        before = len(bench.sink.writes)
+
+        bench.deliver(batch_of(64))
+
+        assert len(bench.sink.writes[before]) < 64
+
+    def test_a_server_that_recovers_gets_whole_batches_again(self) -> None:
+        bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "slow")] * 4)), batch_lines=64)
+        for _ in range(6):
+            bench.deliver(batch_of(64))
+
+        assert len(bench.sink.writes[-1]) == 64
+
+    def test_a_timeout_loses_no_line_and_blames_none(self) -> None:
+        batch = batch_of(4)
+        bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "no answer within 30 s")] * 12)))
+
+        bench.deliver(batch)
+
+        assert sorted(bench.sink.stored) == sorted(batch.lines)
+        assert batch.dead_letters == []
+
+    def test_the_group_hears_of_a_worker_between_two_timeouts(self) -> None:
+        bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "no answer within 30 s")] * 12)))
+
+        bench.deliver(batch_of(5_000))
+
+        assert len(bench.wait.asked) == 12
+
+    def test_a_batch_in_many_pieces_tells_of_itself_after_each(self) -> None:
+        bench = Bench(FakeSink(fakes.limited(500)))
+
+        bench.deliver(batch_of(64))
+
+        assert bench.reports == bench.delivery.writes > 1
+
+    def test_a_413_needs_no_wait(self) -> None:
+        bench = Bench(FakeSink(fakes.limited(500)))
+
+        bench.deliver(batch_of(64))
+
+        assert bench.wait.asked == []
+
+
+class TestDrain:
+    """The time to finish in is over."""
+
+    @pytest.mark.parametrize(
+        "error", [Unavailable(503, ""), Misconfigured(401, ""), TooLarge(0, ""), Refused(422, "")], ids=repr
+    )
+    def test_it_ends_the_delivery_at_the_next_wait(self, error: Unavailable) -> None:
+        batch = batch_of(64)
+        bench = Bench(FakeSink(lambda _: error))
+
+        def expire() -> None:
+            raise DrainExpired("over")
+
+        bench.wait.then = expire
+        with pytest.raises(DrainExpired):
+            bench.deliver(batch)
+
+        assert len(bench.sink.writes) == 1
+        assert len(batch.lines) == 64
+
+    def test_lines_refused_before_it_are_not_refused_again(self) -> None:
+        batch = batch_of(10)
+        bench = Bench(
+            FakeSink(
+                fakes.answers(Refused(400, "unable to parse 'labs seq=00004 4': no"), Unavailable(503, ""))
+            )
+        )
+        waits: list[None] = []
+
+        def expire_at_the_second() -> None:
+            waits.append(None)
+            if len(waits) == 2:
+                raise DrainExpired("over")
+
+        bench.wait.then = expire_at_the_second
+        with pytest.raises(DrainExpired):
+            bench.deliver(batch)
+        bench.deliver(batch)
+
+        assert dead(batch) == [4]
+        assert len(bench.sink.stored) == 9
+
+
+class TestRebalance:
+    """Partitions go while the delivery waits."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [Unavailable(503, ""), Misconfigured(401, ""), TooLarge(0, ""), Refused(422, "")],
+        ids=["unavailable", "misconfigured", "timeout", "refused"],
+    )
+    def test_lines_of_a_lost_partition_are_no_longer_sent(self, error: Unavailable) -> None:
+        batch = batch_of(8, partitions=2)
+        bench = Bench(FakeSink(fakes.answers(error)))
+        bench.wait.then = lambda: batch.drop({partition(0)})
+
+        bench.deliver(batch)
+
+        assert [sequence(line) for line in bench.sink.stored] == [1, 3, 5, 7]
+        assert batch.ends.keys() == {partition(1)}
+
+    def test_without_any_partition_left_nothing_is_sent(self) -> None:
+        batch = batch_of(8)
+        bench = Bench(FakeSink(lambda _: Unavailable(503, "")))
+        bench.wait.then = lambda: batch.drop({partition(0)})
+
+        bench.deliver(batch)
+
+        assert len(bench.sink.writes) == 1
+        assert not batch
+
+    def test_dead_letters_of_a_lost_partition_are_forgotten(self) -> None:
+        batch = batch_of(8, partitions=2)
+        bench = Bench(FakeSink(fakes.listing(is_in(2, 3))))
+        bench.wait.then = lambda: batch.drop({partition(0)})
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [3]
+        assert [sequence(line) for line in batch.lines] == [1, 5, 7]
+
+
+ANSWERS = st.sampled_from(
+    [
+        None,
+        None,
+        Unavailable(503, ""),
+        Misconfigured(401, ""),
+        TooLarge(413, ""),
+        TooLarge(0, ""),
+        Refused(422, ""),
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 40),
+    st.sets(st.integers(0, 39)),
+    st.lists(ANSWERS, max_size=30),
+    st.sampled_from([fakes.listing, fakes.unlisted]),
+)
+def test_whatever_it_answers_every_line_is_stored_or_dead(
+    lines: int,
+    bad: set[int],
+    first: list[Unavailable | None],
+    kind: Callable[[Callable[[bytes], bool]], Callable[[list[bytes]], Refused | None]],
+) -> None:
+    """After any answers, as long as it judges by the lines at last."""
+    judge, left = kind(lambda line: sequence(line) in bad), list(first)
+    batch = batch_of(lines, partitions=3)
+    everything = set(range(lines))
+    sink = FakeSink()
+
+    def answer(sent: list[bytes]) -> Unavailable | Refused | TooLarge | Misconfigured | None:
+        scripted = left.pop(0) if left else None
+        return scripted or judge(sent)
+
+    sink.judge = answer
+    Bench(sink).deliver(batch)
+
+    stored = {sequence(line) for line in sink.stored}
+    assert stored | set(dead(batch)) == everything
+    assert stored & bad == set()
+    assert len(dead(batch)) == len(set(dead(batch)))
+    assert {sequence(line) for line in batch.lines} == stored - set(dead(batch))

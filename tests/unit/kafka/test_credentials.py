@@ -1,0 +1,74 @@
+"""Credentials of Kafka in files: when a client that was refused is to be replaced."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import fakes
+from workers.kafka.credentials import LOOK_S, REFUSED_S, Credentials
+
+
+class Files:
+    """A password and an authority in files, and a client's credentials from them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = fakes.FakeClock()
+        self.password = folder / "password"
+        self.authority = folder / "ca.pem"
+        self.password.write_text("old\n")
+        self.authority.write_text("old")
+        environ = {
+            "TOWER_KAFKA_SASL_PASSWORD_FILE": str(self.password),
+            "TOWER_KAFKA_SSL_CA_LOCATION": str(self.authority),
+        }
+        self.settings = fakes.settings(environ)
+        self.credentials = Credentials(self.settings, self.clock)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["password", "authority"])
+def test_credentials_are_outdated_once_they_were_refused_and_are_others(files: Files, name: str) -> None:
+    """Neither alone is a reason to disturb a client."""
+    file: Path = getattr(files, name)
+    file.write_text("new")
+    assert not files.credentials.are_outdated()
+
+    files.credentials.refuse()
+    assert files.credentials.are_outdated()
+
+    fresh = Credentials(files.settings, files.clock)
+    fresh.refuse()
+    assert not fresh.are_outdated()
+
+
+def test_an_old_refusal_is_forgotten(files: Files) -> None:
+    """A broker that was wrong once is no reason to take up a password that Kafka does not know yet."""
+    files.credentials.refuse()
+    files.clock.now += REFUSED_S + 1
+    files.password.write_text("new")
+
+    assert not files.credentials.are_outdated()
+
+
+def test_a_refused_client_looks_at_its_files_now_and_then(files: Files) -> None:
+    """Once a second, not at each of the many calls in between."""
+    files.credentials.refuse()
+    assert not files.credentials.are_outdated()
+    files.password.write_text("new")
+    assert not files.credentials.are_outdated()
+
+    files.clock.now += LOOK_S
+
+    assert files.credentials.are_outdated()
+
+
+def test_a_password_file_that_is_empty_for_a_moment_is_no_other_password(files: Files) -> None:
+    """It is being written."""
+    files.credentials.refuse()
+    files.password.write_text("")
+
+    assert not files.credentials.are_outdated()

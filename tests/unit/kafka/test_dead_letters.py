@@ -1,0 +1,273 @@
+"""Dead letters are kept when Kafka has confirmed them, and not before."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from tests.support import brokers, fakes
+from tests.support.brokers import Brokers
+from tests.support.fakes import FakeClock, FakeMessage, FakeWait
+from workers.errors import DrainExpired, SettingsError
+from workers.kafka import dead_letters
+from workers.kafka.dead_letters import DeadLetters, headers
+from workers.types import DeadLetter, Origin, Reason
+
+
+def letter(value: bytes | None = b"poison", offset: int = 0, detail: str = "why") -> DeadLetter:
+    return DeadLetter(fakes.origin(2, offset, value, element=3), Reason.JSON, detail)
+
+
+class FakeProducer:
+    """Kafka's end of a dead letter.
+
+    Attributes:
+        sent: Values in the order they were produced.
+        verdicts: For each letter to come: None to confirm it, an error to report, or one to raise at once.
+        password: The one Kafka takes; while the producer has another, letters wait. None: any.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[bytes | None] = []
+        self.verdicts: list[KafkaError | Exception | None] = []
+        self.made = 0
+        self.password: str | None = None
+        self.pending: list[Callable[[], None]] = []
+        self.reports: list[Callable[[Any, Any], None]] = []
+
+    def make(self, properties: dict[str, Any]) -> "FakeProducer":
+        self.made += 1
+        self.properties = properties
+        return self
+
+    def produce(
+        self, topic: str, value: bytes | None, headers: object, on_delivery: Callable[[Any, Any], None]
+    ) -> None:
+        verdict = self.verdicts.pop(0) if self.verdicts else None
+        if isinstance(verdict, Exception):
+            raise verdict
+        assert (topic, bool(headers)) == ("resource.dlq", True)
+        self.sent.append(value)
+        self.reports.append(on_delivery)
+        self.pending.append(lambda: on_delivery(verdict, None))
+
+    def poll(self, timeout_s: float) -> int:
+        assert timeout_s
+        if self.password not in {None, self.properties.get("sasl.password")}:
+            self.properties["error_cb"](failed(KafkaError._AUTHENTICATION))
+        elif self.pending:
+            self.pending.pop(0)()
+        return 1
+
+    def purge(self, in_flight: bool) -> None:
+        """What waits fails at once."""
+        assert not in_flight
+        for report in self.reports:
+            report(failed(KafkaError._PURGE_QUEUE), None)
+        self.pending.clear()
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
+    """The producer every dead letter goes through."""
+    fake = FakeProducer()
+    monkeypatch.setattr(dead_letters, "Producer", fake.make)
+    return fake
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Brokers]:
+    """Mock brokers."""
+    with brokers.running() as running:
+        yield running
+
+
+def failed(code: int = KafkaError._MSG_TIMED_OUT, fatal: bool = False) -> KafkaError:
+    return KafkaError(code, "no", fatal)
+
+
+def test_without_a_letter_there_is_no_producer(kafka: FakeProducer) -> None:
+    DeadLetters(fakes.settings(), FakeWait()).keep([])
+
+    assert kafka.made == 0
+
+
+def test_every_letter_is_confirmed_before_it_returns(kafka: FakeProducer) -> None:
+    kept = DeadLetters(fakes.settings(), FakeWait())
+
+    kept.keep([letter(b"a"), letter(None), letter(b"c")])
+
+    assert kafka.sent == [b"a", None, b"c"]
+    assert kafka.pending == []
+    assert kept.reasons == {"json": 3}
+
+
+def test_what_is_not_confirmed_is_sent_again_and_only_that(
+    kafka: FakeProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.verdicts = [None, failed(), None, BufferError("full"), KafkaException(failed()), failed()]
+    wait = FakeWait()
+    kept = DeadLetters(fakes.settings(), wait)
+
+    kept.keep([letter(b"a"), letter(b"b"), letter(b"c"), letter(b"d"), letter(b"e")])
+
+    assert kafka.sent == [b"a", b"b", b"c", b"d", b"e", b"b", b"d"]
+    assert kept.reasons == {"json": 5}
+    assert len(wait.pauses) == 2
+    assert "resource.dlq" in caplog.text
+    assert len(caplog.records) == 2  # one for each cause
+
+
+def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -> None:
+    wait = FakeWait()
+
+    DeadLetters(fakes.settings(), wait).keep([letter(), letter()])
+
+    assert [seconds for seconds, _ in wait.asked] == [0, 0]
+    assert kafka.made == 1
+
+
+def test_the_reason_is_told_while_the_next_try_is_under_way(
+    kafka: FakeProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large")
+    kafka.verdicts = [failed(), large, large]
+    wait = FakeWait()
+
+    DeadLetters(fakes.settings(), wait).keep([letter(b"x" * 70)])
+
+    first, *later = [why for _, why in wait.asked]
+    assert first == "dead letters are not confirmed yet by resource.dlq"
+    assert all(why.startswith("dead letters cannot be kept in resource.dlq: ") for why in later)
+    # Each cause once, however soon it follows another, and what to do about it.
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert "takes messages of 70 bytes" in caplog.text
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_person_is_told_before_kafkas_client_gives_up(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+
+    def pass_by() -> None:
+        clock.now += dead_letters.SLOW_S + 1
+
+    DeadLetters(fakes.settings(), FakeWait(then=pass_by), clock).keep([letter()])
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "not confirmed yet by resource.dlq" in caplog.text
+
+
+def test_a_record_of_any_size_is_handed_to_the_topic_which_decides(cluster: Brokers) -> None:
+    cluster.make_topic("large.dlq")
+    named = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap, "TOWER_DEAD_LETTER_TOPIC": "large.dlq"}
+    kept = DeadLetters(fakes.settings(named), FakeWait())
+
+    kept.keep([letter(bytes(48_000_000))])
+
+    assert kept.reasons == {"json": 1}
+
+
+def test_a_drain_that_expires_ends_it_unconfirmed(kafka: FakeProducer) -> None:
+    kafka.verdicts = [failed()] * 10
+
+    def expire() -> None:
+        raise DrainExpired("over")
+
+    kept = DeadLetters(fakes.settings(), FakeWait(then=expire))
+
+    with pytest.raises(DrainExpired):
+        kept.keep([letter()])
+    assert kept.reasons == {}
+
+
+@pytest.mark.parametrize(
+    "verdict", [failed(fatal=True), failed(KafkaError._FATAL), KafkaException(failed(KafkaError._FATAL))]
+)
+def test_a_producer_that_is_done_for_is_made_anew(
+    kafka: FakeProducer, verdict: KafkaError | KafkaException
+) -> None:
+    kafka.verdicts = [verdict]
+
+    DeadLetters(fakes.settings(), FakeWait()).keep([letter()])
+
+    assert kafka.made == 2
+
+
+def test_letters_that_wait_with_an_old_password_go_with_the_new_one(
+    kafka: FakeProducer, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("old")
+    kafka.password = "new"
+    kept = DeadLetters(
+        fakes.settings({"TOWER_KAFKA_SASL_PASSWORD_FILE": str(file)}), lambda *_: rotate(file, "new")
+    )
+
+    kept.keep([letter()])
+
+    assert (kafka.made, kept.reasons.total()) == (2, 1)
+
+
+def rotate(file: Path, password: str) -> None:
+    file.write_text(password)
+
+
+def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
+    kept = DeadLetters(fakes.settings(), FakeWait())
+
+    kept.keep([letter()])
+    kept.keep([letter()])
+
+    assert kafka.made == 1
+
+
+def test_a_property_the_producer_refuses_is_a_wrong_setting() -> None:
+    kept = DeadLetters(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
+
+    with pytest.raises(SettingsError) as caught:
+        kept.keep([letter()])
+
+    assert caught.value.option == "TOWER_KAFKA_CLIENT_DNS_LOOKUP"
+
+
+class TestHeaders:
+    """What a dead letter tells about itself."""
+
+    def test_they_say_why_and_where_it_stood(self) -> None:
+        assert headers(letter(offset=17)) == {
+            "tower.reason": "json",
+            "tower.error": "why",
+            "tower.topic": "resource",
+            "tower.partition": "2",
+            "tower.offset": "17",
+            "tower.index": "3",
+            "tower.timestamp": str(fakes.KAFKA_MS),
+        }
+
+    def test_a_message_without_a_time_has_an_empty_one(self) -> None:
+        message = FakeMessage(milliseconds=None)
+
+        assert headers(DeadLetter(Origin(message, 0, None), Reason.EMPTY, ""))["tower.timestamp"] == ""
+
+    @pytest.mark.parametrize("detail", ["a\nb\0c\x1b[31m", "\ud800", "x" * 100_000, "\u2028"])
+    def test_what_a_sender_wrote_is_one_short_printable_line(self, detail: str) -> None:
+        error = str(headers(letter(detail=detail))["tower.error"])
+
+        assert error.isprintable()
+        assert len(error.encode()) <= 1_200
+
+
+def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> None:
+    cluster.make_topic("resource.dlq")
+    letters = [letter(b"\xff\0 poison", 5), letter(None, 6), letter(b"", 7), letter(b"x" * 1_000_000, 8)]
+    made = fakes.settings({"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap})
+
+    DeadLetters(made, FakeWait()).keep(letters)
+
+    found = {
+        dict(message.headers())["tower.offset"]: message.value()
+        for message in cluster.read("resource.dlq", len(letters))
+    }
+    assert found == {b"5": b"\xff\0 poison", b"6": None, b"7": b"", b"8": b"x" * 1_000_000}

@@ -1,0 +1,190 @@
+"""Kafka's client as Tower configures it."""
+
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from tests.support import fakes
+from workers.config.settings import FIXED_KAFKA
+from workers.kafka.properties import (
+    CLASSIC,
+    COMMON,
+    CONSUMER,
+    PRODUCER,
+    client_properties,
+    consumer_properties,
+    is_incremental,
+    producer_properties,
+    reader_properties,
+    settings_error,
+)
+
+BROKERS = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+#: KIP-848 leaves these to the broker, and librdkafka refuses them at construction.
+BROKERS_OWN = {
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "partition.assignment.strategy",
+    "group.protocol.type",
+}
+
+NEW = {"TOWER_KAFKA_GROUP_PROTOCOL": "consumer"}
+
+
+def consumer(environ: dict[str, str] | None = None, **options: object) -> dict[str, Any]:
+    return consumer_properties(fakes.settings(environ, **options))
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_librdkafka_takes_what_tower_sets(protocol: str) -> None:
+    made = consumer({**BROKERS, "TOWER_KAFKA_GROUP_PROTOCOL": protocol}, worker=1)
+
+    Consumer({**made, "log_level": 0}).close()
+
+
+def test_librdkafka_takes_what_tower_sets_for_dead_letters_and_readers() -> None:
+    made = fakes.settings(BROKERS)
+
+    Producer({**producer_properties(made), "log_level": 0})
+    Consumer({**reader_properties(made), "group.id": "reader", "log_level": 0}).close()
+
+
+@pytest.mark.parametrize("environ", [{}, NEW])
+@pytest.mark.parametrize(("key", "value"), FIXED_KAFKA.items())
+def test_what_the_promise_rests_on_is_set_whatever_else_is(
+    environ: dict[str, str], key: str, value: str
+) -> None:
+    assert consumer(environ)[key] == value
+
+
+def test_a_users_property_comes_before_towers_default() -> None:
+    assert consumer({"TOWER_KAFKA_SESSION_TIMEOUT_MS": "30000"})["session.timeout.ms"] == "30000"
+    assert consumer({"TOWER_KAFKA_CLIENT_ID": "nuc"})["client.id"] == "nuc"
+
+
+class TestMembership:
+    """A worker that comes back finds its partition waiting."""
+
+    def test_a_numbered_worker_has_a_place_of_its_own(self) -> None:
+        places = {consumer(worker=number)["group.instance.id"] for number in range(3)}
+
+        assert len(places) == 3
+        assert consumer(worker=1)["group.instance.id"] == consumer(worker=1)["group.instance.id"]
+
+    def test_two_groups_on_one_machine_share_no_place(self) -> None:
+        other = consumer({"TOWER_KAFKA_GROUP_ID": "other"}, worker=1)
+
+        assert other["group.instance.id"] != consumer(worker=1)["group.instance.id"]
+
+    def test_a_worker_without_a_number_has_none(self) -> None:
+        assert "group.instance.id" not in consumer()
+
+    def test_a_place_that_is_given_is_kept(self) -> None:
+        made = consumer({"TOWER_KAFKA_GROUP_INSTANCE_ID": "mine"}, worker=1)
+
+        assert made["group.instance.id"] == "mine"
+
+    def test_kip_848_gets_no_place_and_nothing_that_is_the_brokers_own(self) -> None:
+        made = consumer(NEW, worker=1)
+
+        assert not made.keys() & (BROKERS_OWN | {"group.instance.id"})
+
+    def test_the_classic_protocol_is_the_default(self) -> None:
+        assert consumer()["session.timeout.ms"] == CLASSIC["session.timeout.ms"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "incremental"),
+    [
+        ({}, False),
+        ({"TOWER_KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "range"}, False),
+        ({"TOWER_KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "cooperative-sticky"}, True),
+        (NEW, True),
+        ({"TOWER_KAFKA_GROUP_PROTOCOL": "CONSUMER"}, True),
+    ],
+)
+def test_it_is_known_whether_partitions_come_one_by_one(environ: dict[str, str], incremental: bool) -> None:
+    assert is_incremental(consumer(environ)) is incremental
+
+
+SECURE = {
+    "TOWER_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "TOWER_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+    "TOWER_KAFKA_SASL_USERNAME": "tower",
+    "TOWER_KAFKA_SASL_PASSWORD": "hunter2",
+    "TOWER_KAFKA_SSL_CA_LOCATION": "/ca.pem",
+    "TOWER_KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION": "true",
+    "TOWER_KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM": "https",
+}
+
+
+class TestOtherClients:
+    """The same brokers by the same way."""
+
+    @pytest.mark.parametrize("properties", [client_properties, producer_properties, reader_properties])
+    def test_all_that_concerns_the_way_is_shared(self, properties: Any) -> None:
+        made = properties(fakes.settings(SECURE))
+
+        assert made["sasl.password"] == "hunter2"
+        assert {key: made[key] for key in made if key.startswith(("ss", "sa", "se", "en"))}.items() >= {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": "tower",
+            "ssl.ca.location": "/ca.pem",
+            "enable.ssl.certificate.verification": "true",
+            "ssl.endpoint.identification.algorithm": "https",
+        }.items()
+
+    @pytest.mark.parametrize("properties", [client_properties, producer_properties])
+    def test_what_concerns_the_member_is_not(self, properties: Any) -> None:
+        made = properties(fakes.settings({"TOWER_KAFKA_MAX_POLL_INTERVAL_MS": "90000"}, worker=1))
+
+        assert not made.keys() & {
+            "group.id",
+            "group.instance.id",
+            "max.poll.interval.ms",
+            *FIXED_KAFKA,
+            *CONSUMER,
+        }
+
+    def test_dead_letters_stand_once_and_are_tried_again(self) -> None:
+        made = producer_properties(fakes.settings())
+
+        assert made.items() >= {**COMMON, **PRODUCER}.items()
+        assert made["enable.idempotence"] == "true"
+
+
+def test_tower_itself_never_turns_verification_off() -> None:
+    for made in (consumer(), producer_properties(fakes.settings()), reader_properties(fakes.settings())):
+        assert "ssl.endpoint.identification.algorithm" not in made
+        assert "enable.ssl.certificate.verification" not in made
+
+
+@pytest.mark.parametrize(
+    ("environ", "option"),
+    [
+        ({"TOWER_KAFKA_NO_SUCH_THING": "1"}, "TOWER_KAFKA_NO_SUCH_THING"),
+        ({"TOWER_KAFKA_SESSION_TIMEOUT_MS": "soon"}, "TOWER_KAFKA_SESSION_TIMEOUT_MS"),
+        ({"TOWER_KAFKA_SESSION_TIMEOUT_MS": "999999999"}, "TOWER_KAFKA_SESSION_TIMEOUT_MS"),
+        ({"TOWER_KAFKA_SECURITY_PROTOCOL": "a.b.c"}, "TOWER_KAFKA_SECURITY_PROTOCOL"),
+        ({"TOWER_KAFKA_MAX_POLL_INTERVAL_MS": "1000"}, "TOWER_KAFKA_MAX_POLL_INTERVAL_MS"),
+        ({**NEW, "TOWER_KAFKA_SESSION_TIMEOUT_MS": "9000"}, "TOWER_KAFKA_SESSION_TIMEOUT_MS"),
+        ({**NEW, "TOWER_KAFKA_HEARTBEAT_INTERVAL_MS": "900"}, "TOWER_KAFKA_HEARTBEAT_INTERVAL_MS"),
+        (
+            {"TOWER_KAFKA_SECURITY_PROTOCOL": "SSL", "TOWER_KAFKA_SSL_CA_LOCATION": "/no/such/file"},
+            "TOWER_KAFKA_SSL_CA_LOCATION",
+        ),
+    ],
+)
+def test_a_property_that_librdkafka_refuses_is_named_as_its_option(
+    environ: dict[str, str], option: str
+) -> None:
+    with pytest.raises(KafkaException) as caught:
+        Consumer({**consumer({**BROKERS, **environ}), "log_level": 0})
+
+    error = settings_error(caught.value)
+
+    assert error.option == option
+    assert str(error).isprintable()

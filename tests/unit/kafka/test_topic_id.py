@@ -1,0 +1,94 @@
+"""Asking for the topic's id where Kafka does not tell it; `tests/integration` asks where it does."""
+
+import logging
+import time
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition, Uuid
+
+from tests.support import brokers, fakes
+from workers.kafka import topic_id
+from workers.kafka.topic_id import DEBUG, ClientLog, TopicId
+
+
+def test_a_question_that_is_not_answered_is_bounded_and_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(topic_id, "ASK_S", 0.6)
+    monkeypatch.setattr(topic_id, "TRY_S", 0.2)
+    began = time.monotonic()
+    answer = TopicId(fakes.settings(kafka_bootstrap_servers="127.0.0.1:1")).ask()
+    took = time.monotonic() - began
+
+    assert answer is None
+    assert 0.5 < took < 2.0
+    (record,) = [each for each in caplog.records if each.name == "tower.consumer"]
+    assert "topic's id is not told yet" in record.getMessage()
+
+
+def test_a_broker_without_ids_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asking = TopicId(fakes.settings())
+    monkeypatch.setattr(asking, "_describe", lambda _: Uuid(0, 0))
+    with caplog.at_level(logging.WARNING):
+        answers = [asking.ask(), asking.ask()]
+
+    assert answers == ["", ""]
+    (record,) = caplog.records
+    assert "no ids" in record.getMessage()
+
+
+ID, OTHER = "KNvFYHWqRKe22mGcwFYmiw", "g8GY0ZerTMitQea0ctNcNA"
+
+#: Kafka's id of no topic.
+NONE = "A" * 22
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reports"), [(ID, OTHER, [OTHER]), (NONE, ID, []), (ID, NONE, [])]
+)
+def test_a_change_from_one_id_to_another_is_reported(before: str, after: str, reports: list[str]) -> None:
+    changes: list[str] = []
+    log = ClientLog(logging.getLogger("tower.kafka"), changes.append)
+    line = f"[thrd:main]: Topic resource changed id from {before} to {after}"
+    log.log(logging.DEBUG, "%s [%s] %s", "METADATA", "tower#consumer-1", line)
+
+    assert changes == reports
+
+
+def test_what_the_client_logs_is_passed_on(caplog: pytest.LogCaptureFixture) -> None:
+    log = ClientLog(logging.getLogger("tower.kafka"), lambda _: None)
+    log.log(logging.ERROR, "%s [%s] %s", "FAIL", "tower#consumer-1", "[thrd:x]: connection refused")
+
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "FAIL [tower#consumer-1] [thrd:x]: connection refused"
+
+
+def test_the_client_words_a_change_of_the_id_as_it_is_read_here(caplog: pytest.LogCaptureFixture) -> None:
+    """A real client, and the change every one has: from no id to the first that it learns."""
+    caplog.set_level(logging.DEBUG, "words")
+
+    def lines() -> list[str]:
+        texts = [record.getMessage() for record in caplog.records if record.name == "words"]
+        return [text for text in texts if f" changed id from {NONE} to " in text]
+
+    with brokers.running() as cluster:
+        cluster.make_topic("worded")
+        words = logging.getLogger("words")
+        client = Consumer(
+            {"bootstrap.servers": cluster.bootstrap, "group.id": "g", "debug": DEBUG, "logger": words}
+        )
+        client.assign([TopicPartition("worded", 0, 0)])
+        deadline = time.monotonic() + 20
+        while not lines():
+            assert time.monotonic() < deadline, f"not among {caplog.text}"
+            client.consume(1, 0.05)
+        client.close()
+    changes: list[str] = []
+    log = ClientLog(logging.getLogger("tower.kafka"), changes.append)
+    for line in (lines()[0], lines()[0].replace(NONE, OTHER)):
+        log.log(logging.DEBUG, "%s", line)
+
+    assert len(changes) == 1

@@ -1,0 +1,1 @@
+"""Tests of `workers/records` and of the kernel."""

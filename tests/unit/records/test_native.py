@@ -1,0 +1,525 @@
+"""The native path makes of every message what the Python path makes of it."""
+
+import json
+import shutil
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import msgpack
+import pytest
+from confluent_kafka import Message as KafkaMessage
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+
+from tests import corpus
+from tests.support import fakes, line_protocol, variants
+from tests.support.fakes import FakeMessage, partition
+from tests.support.variants import NOW, SETTINGS, Path
+from workers.batch import Batch
+from workers.records import native as kernel
+from workers.records.converter import Translator
+from workers.records.encoder import Encoder
+from workers.types import Message, Partition
+
+if TYPE_CHECKING:
+    from workers._kernel import Kernel
+
+needs_kernel = pytest.mark.skipif(not kernel.BUILT, reason="installed without a C compiler")
+
+#: What the lab's Fluentd sends, in each form it comes in. Unformatted, here and below: one field a line
+#: would fill a page with a dozen numbers.
+LAB = {
+    "memory": 5_123_456, "tx": 123_456, "rx": 99, "CPU_Usage": 12.5, "tx_dropped": 0, "rx_dropped": 0,
+    "rxError": 0, "txError": 1, "disk": 70_123, "timestamp": NOW, "ip": "192.168.0.7",
+}  # fmt: skip
+#: What the lab's Pi sends, what an older sender of the lab did, and what the Flume years did. Each fills
+#: the same fields. If snmpget knows no MIB, the load is text.
+PI = {
+    "tx_bytes": 11, "rx_bytes": 22, "tx_drops": 0, "rx_drops": 1, "tx_errors": 0, "rx_errors": 0,
+    "cpu_load": "3.80", "free_ram": 16_479_928, "disk_util": 7, "time": "2026-11-26T07:50:00+0900",
+}  # fmt: skip
+PI_OLDER = {
+    "memory": 16_479_928, "cpu": 3.8, "tx": 11, "rx": 22, "txDropped": 0, "rxDropped": 1, "txError": 0,
+    "rxError": 0, "disk": 7, "ip": "192.168.0.7", "deviceId": "pi-1",
+}  # fmt: skip
+PI_FLUME = {
+    "memory": 16_479_928, "tx": 11, "rx": 22, "CPU_Usage": 3.8, "tx_dropped": 0, "rx_dropped": 1,
+    "rxError": 0, "txError": 0, "disk": 7,
+}  # fmt: skip
+#: Milliseconds of Kafka's timestamp of a record that the Pi sent at 07:50:00 in Korea.
+PI_MS = 1_795_647_000_123
+AS_TEXT = {name: str(value) for name, value in LAB.items()}
+COMMON = [
+    pytest.param(json.dumps(LAB).encode(), id="json"),
+    pytest.param(json.dumps(LAB, separators=(",", ":")).encode(), id="json without spaces"),
+    pytest.param(json.dumps(LAB, indent=1).encode() + b"\n", id="json on lines"),
+    pytest.param(json.dumps(AS_TEXT).encode(), id="json, numbers as text"),
+    pytest.param(
+        json.dumps({**LAB, "timestamp": "2023-11-14T22:13:20.123Z"}).encode(), id="json, ISO 8601"
+    ),
+    pytest.param(json.dumps({**LAB, "timestamp": NOW + 0.125}).encode(), id="json, fraction of a second"),
+    pytest.param(json.dumps({**LAB, "timestamp": NOW * 1000 + 1}).encode(), id="json, milliseconds"),
+    pytest.param(json.dumps({**LAB, "timestamp": NOW + 10**6}).encode(), id="json, time not believed"),
+    pytest.param(json.dumps({**LAB, "disk": "No Such Instance"}).encode(), id="json, no such instance"),
+    pytest.param(json.dumps({**LAB, "disk": None, "up": True}).encode(), id="json, null and true"),
+    pytest.param(json.dumps({**LAB, "note": "부엌"}, ensure_ascii=False).encode(), id="json, Korean text"),
+    pytest.param(json.dumps({**LAB, "CPU_Usage": 100 / 7, "load": 1e-7}).encode(), id="json, many digits"),
+    pytest.param(msgpack.packb(LAB), id="msgpack"),
+    pytest.param(msgpack.packb(AS_TEXT), id="msgpack, numbers as text"),
+    pytest.param(msgpack.packb(LAB, use_single_float=True), id="msgpack, single floats"),
+    pytest.param(
+        msgpack.packb({**LAB, "timestamp": msgpack.ExtType(0, struct.pack(">II", NOW, 123_456_789))}),
+        id="msgpack, EventTime",
+    ),
+    pytest.param(
+        msgpack.packb({**LAB, "deviceId": 7, "disk": -5, "CPU_Usage": 0.0}), id="msgpack, integers"
+    ),
+    pytest.param(json.dumps(PI).encode(), id="json of the Pi"),
+    pytest.param(msgpack.packb(PI), id="msgpack of the Pi"),
+    pytest.param(json.dumps(PI_OLDER).encode(), id="json of the older sender"),
+]
+
+#: Made once: that also shows that nothing of one record stays behind for the next.
+NATIVE, PYTHON = Path(fakes.settings(), native=True), Path(fakes.settings(), native=False)
+
+
+def message(value: bytes | None, place: int = 0, number: int = 0) -> Message:
+    """A message as the Kafka client makes them, of the common kind."""
+    stamp = (1, NOW * 1000 + 123)
+    made = KafkaMessage(topic="resource", partition=number, offset=place, value=value, timestamp=stamp)
+    return cast("Message", made)
+
+
+def assert_same(values: list[bytes | None]) -> None:
+    """Both paths make the same of messages with these values."""
+    messages = [message(value, place) for place, value in enumerate(values)]
+
+    assert NATIVE.outcome(messages) == PYTHON.outcome(messages)
+
+
+def test_the_kernel_is_built_where_there_is_a_compiler() -> None:
+    assert kernel.BUILT or shutil.which("cc") is None
+
+
+@needs_kernel
+@pytest.mark.parametrize("value", COMMON)
+def test_the_kernel_takes_what_is_common(value: bytes) -> None:
+    queue = [message(value, place) for place in range(3)]
+    batch = Batch()
+    native = NATIVE.translator._kernel
+    assert native is not None
+
+    place, size, _, _ = native.take(queue, 0, batch.lines, batch.origins, batch.ends, batch.records)
+
+    assert place == 3
+    assert size == sum(len(line) + 1 for line in batch.lines)
+    assert all(kept is given for kept, given in zip(batch.origins, queue, strict=True))
+    assert batch.lines == PYTHON.outcome(queue)["lines"]
+    assert (batch.ends, batch.records) == ({partition(0): 3}, {partition(0): 3})
+
+
+def taken(native: "Kernel | None", values: Sequence[bytes], kafka_ms: int = PI_MS) -> list[bytes]:
+    """The lines of messages with these values, all of which the kernel takes."""
+    assert native is not None
+    queue: list[Message] = [
+        FakeMessage(value, place=place, milliseconds=kafka_ms) for place, value in enumerate(values)
+    ]
+    lines: list[bytes] = []
+    assert native.take(queue, 0, lines, [], {}, {})[0] == len(queue)
+    return lines
+
+
+@needs_kernel
+@pytest.mark.parametrize("load", [pytest.param("3.80", id="quoted"), pytest.param(3.8, id="bare")])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda record: json.dumps(record, separators=(",", ":")).encode(), id="json"),
+        pytest.param(lambda record: json.dumps(record).encode(), id="json with spaces"),
+        pytest.param(msgpack.packb, id="msgpack"),
+    ],
+)
+def test_the_kernel_takes_the_record_of_the_labs_pi(
+    form: Callable[[dict[str, Any]], bytes], load: object
+) -> None:
+    value = form({**PI, "cpu_load": load})
+
+    assert taken(NATIVE.translator._kernel, [value] * 3) == [
+        b"labs,host=Labs,region=GIST tx=11,rx=22,tx_dropped=0,rx_dropped=1,txError=0,rxError=0,"
+        b"CPU_Usage=3.8,memory=16479928,disk=7 %d" % (1_795_647_000_000_000_000 + place * 64)
+        for place in range(3)
+    ]
+
+
+@needs_kernel
+@pytest.mark.parametrize("form", [lambda record: json.dumps(record).encode(), msgpack.packb])
+@pytest.mark.parametrize("record", [PI_OLDER, PI_FLUME])
+def test_the_kernel_takes_the_records_of_older_senders(
+    form: Callable[[dict[str, Any]], bytes], record: dict[str, Any]
+) -> None:
+    (line,) = taken(NATIVE.translator._kernel, [form(record)])
+
+    assert line_protocol.parse(line.decode()).fields == PI_FLUME
+
+
+@needs_kernel
+def test_a_renamed_field_may_be_a_tag_or_the_time() -> None:
+    options = {"rename": "dev:deviceId,@timestamp:time,up:uptime"}
+    native = Path(fakes.settings(**options), native=True).translator._kernel
+
+    (line,) = taken(native, [b'{"dev":"pi","up":5,"@timestamp":"2026-11-26T07:50:00+0900"}'])
+
+    assert line == b"labs,deviceId=pi,host=Labs,region=GIST uptime=5 1795647000000000000"
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"memory": 1, "free_ram": 2}, id="new name first"),
+        pytest.param({"free_ram": 2, "tx": 3, "memory": 1}, id="new name last"),
+        pytest.param({"cpu": 1, "cpu_load": 2}, id="two that become one"),
+        pytest.param({"cpu": 1, "cpu_load": 2, "CPU_Usage": 3}, id="three of one group"),
+    ],
+)
+def test_the_kernel_leaves_a_record_in_which_two_fields_would_share_a_name(record: dict[str, Any]) -> None:
+    native = NATIVE.translator._kernel
+    assert native is not None
+    one_each = json.dumps({"free_ram": 1, "cpu": 2}).encode()
+
+    for value in (json.dumps(record).encode(), msgpack.packb(record)):
+        queue: list[Message] = [FakeMessage(one_each), FakeMessage(value), FakeMessage(one_each)]
+        assert native.take(queue, 0, [], [], {}, {})[0] == 1
+        assert NATIVE.outcome(queue) == PYTHON.outcome(queue)
+
+
+#: Maps under which a few names meet in every way: alone, in a chain, swapped, as tags and times.
+RENAMES = ["", "a:b", "a:b,b:c", "a:b,b:a", "a:c,b:c", "a:ip,b:time,c:memory", "ip:a,time:b,memory:c"]
+MET = st.dictionaries(
+    st.sampled_from(["a", "b", "c", "ip", "time", "memory"]),
+    st.sampled_from([1, "2", "x", NOW, None, True]),
+    min_size=1,
+)
+
+
+@pytest.mark.parametrize("rename", RENAMES)
+@budget(max_examples=50, deadline=None)
+@given(st.lists(MET, min_size=1, max_size=5))
+def test_both_paths_rename_alike(rename: str, records: list[dict[str, Any]]) -> None:
+    options = {"rename": rename, "tag_fields": "ip", "number_fields": "", "time_fields": "time"}
+    if "ip:a" in rename:
+        options = {"rename": rename, "tag_fields": "a", "number_fields": "c", "time_fields": "b"}
+    native, python = (Path(fakes.settings(**options), native=native) for native in (True, False))
+    messages = [message(form(each)) for each in records for form in (msgpack.packb, _json)]
+
+    assert native.outcome(messages) == python.outcome(messages)
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode()
+
+
+@needs_kernel
+def test_the_kernel_takes_a_record_whose_own_time_is_the_only_one() -> None:
+    message_ = FakeMessage(json.dumps(LAB).encode(), milliseconds=None)
+    native = NATIVE.translator._kernel
+    assert native is not None
+
+    assert native.take([message_], 0, [], [], {}, {})[0] == 1
+
+
+@pytest.mark.parametrize("value", COMMON)
+@pytest.mark.parametrize("options", SETTINGS)
+def test_both_paths_agree_on_what_is_common(value: bytes, options: dict[str, object]) -> None:
+    made = fakes.settings(**options)
+    messages = [message(value, place) for place in range(3)]
+
+    assert Path(made, native=True).outcome(messages) == Path(made, native=False).outcome(messages)
+
+
+@pytest.mark.parametrize("case", [pytest.param(each, id=each.name) for each in corpus.load()])
+def test_both_paths_agree_on_the_corpus(case: corpus.Case) -> None:
+    neighbour = json.dumps(LAB).encode()
+
+    assert_same([neighbour, case.value, neighbour])
+
+
+@pytest.mark.parametrize("value", [COMMON[0], COMMON[3], COMMON[12], COMMON[13]])
+def test_both_paths_agree_on_a_record_cut_off_anywhere(value: bytes) -> None:
+    assert_same([value[:end] for end in range(len(value))])
+
+
+@pytest.mark.parametrize("value", [COMMON[1], COMMON[3], COMMON[12], COMMON[15]])
+def test_both_paths_agree_on_a_record_with_any_byte_changed(value: bytes) -> None:
+    others = b'\x00\x1f "\\,.-09:ek{}\x7f\x80\xa5\xc0\xc3\xca\xcf\xd3\xd9\xdb\xde\xff'
+
+    assert_same(
+        [
+            value[:place] + bytes([other]) + value[place + 1 :]
+            for place in range(len(value))
+            for other in others
+        ]
+    )
+
+
+def test_both_paths_agree_on_records_of_any_kind_and_bytes_near_them() -> None:
+    """The short form of `python -m tests.support.variants`."""
+    made = variants.Variants(seed=5)
+    for native, python in variants.pairs():
+        for _ in range(25):
+            messages = made.messages(50)
+            assert native.outcome(messages) == python.outcome(messages)
+
+
+TEXTS = st.one_of(
+    st.text(max_size=12),
+    st.from_regex(r"[+-]?[0-9]{0,19}(\.[0-9]{0,18})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.sampled_from(variants.ODD_NUMBERS + variants.ODD_TEXTS),
+    st.datetimes().map(lambda each: f"{each.isoformat()}Z"),
+)
+VALUES = st.one_of(
+    TEXTS,
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.integers(10**8, 10**10),
+    st.floats(),
+    st.floats(width=32),
+    st.decimals(0, 10**6, allow_nan=False, places=3).map(float),
+)
+NAMES = st.one_of(st.sampled_from([*LAB, *PI, "time", "deviceId", "host", "_field"]), st.text(max_size=8))
+RECORDS = st.dictionaries(NAMES, VALUES, min_size=1, max_size=6)
+
+
+@budget(max_examples=100, deadline=None)
+@given(RECORDS, st.booleans())
+def test_both_paths_agree_on_json(record: dict[str, Any], ascii_only: bool) -> None:
+    text = json.dumps(record, ensure_ascii=ascii_only)
+
+    assert_same([text.encode("utf-8", "surrogatepass")])
+
+
+@budget(max_examples=100, deadline=None)
+@given(RECORDS)
+def test_both_paths_agree_on_msgpack(record: dict[str, Any]) -> None:
+    assert_same([msgpack.packb(record)])
+
+
+@budget(max_examples=100, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_both_paths_spell_a_number_alike(value: float) -> None:
+    text = repr(value)
+    near = [
+        f"{value:.{digits}{form}}" for digits in (0, 2, 6, 14, 17) for form in "feg" if abs(value) < 1e20
+    ]
+    values = [f'{{"load":{each}}}'.encode() for each in (text, *near)]
+    values += [f'{{"memory":"{each}"}}'.encode() for each in (text, *near)]
+    values.append(msgpack.packb({"memory": value}))
+
+    assert_same(list(values))
+
+
+@budget(max_examples=100, deadline=None)
+@given(
+    st.binary(max_size=80),
+    st.sampled_from([b"", b"{", b'{"tx":1,', b"\x82\xa2tx\x01", b"\xde\x00\x02\xa2tx"]),
+)
+def test_both_paths_agree_on_any_bytes(value: bytes, start: bytes) -> None:
+    assert_same([start + value])
+
+
+@pytest.mark.parametrize("time", [*variants.ODD_TIMES, NOW, NOW + 0.9999996, NOW * 1000 + 1, -(10**30)])
+@pytest.mark.parametrize("kafka_ms", [NOW * 1000, 0, 1, None, 2**62])
+def test_both_paths_read_a_time_alike(time: object, kafka_ms: int | None) -> None:
+    values = [json.dumps({"timestamp": time, "tx": 1}).encode()]
+    if not isinstance(time, int) or abs(time) < 2**63:
+        values.append(msgpack.packb({"timestamp": time, "tx": 1}))
+    messages = [FakeMessage(value, milliseconds=kafka_ms) for value in values]
+
+    assert NATIVE.outcome(messages) == PYTHON.outcome(messages)
+
+
+@pytest.mark.parametrize("year", [1972, 1999, 2000, 2023, 2024, 2099, 2100])
+def test_both_paths_read_every_day_of_a_year_alike(year: int) -> None:
+    days = [date(year, 1, 1) + timedelta(days=each) for each in range(366)]
+    texts = [f"{day}T12:34:56+09:00" for day in days] + [
+        f"{year}-{month:02}-31 00:00:00" for month in range(14)
+    ]
+    values = [json.dumps({"timestamp": text, "tx": 1}).encode() for text in texts]
+    messages = [FakeMessage(value, place=place, milliseconds=None) for place, value in enumerate(values)]
+
+    assert NATIVE.outcome(messages) == PYTHON.outcome(messages)
+
+
+@pytest.mark.parametrize(
+    "milliseconds", [-86_400_001, -86_400_000, -86_399_999, 86_399_999, 86_400_000, 86_400_001]
+)
+def test_both_paths_believe_the_same_times(milliseconds: int) -> None:
+    value = json.dumps({"timestamp": NOW * 1000 + milliseconds, "tx": 1}).encode()
+    messages = [FakeMessage(value, milliseconds=NOW * 1000)]
+
+    assert NATIVE.outcome(messages) == PYTHON.outcome(messages)
+
+
+def test_names_with_the_same_hash_stay_apart() -> None:
+    """Found for FNV-1a of 32 bits, which the kernel's table of names uses."""
+    one, other = b"declinate", b"macallums"
+
+    assert_same([b'{"%s":1}' % one, b'{"%s":2}' % other, b'{"%s":3,"%s":4}' % (other, one)] * 2)
+
+
+def test_partitions_and_topics_have_their_own_accounts() -> None:
+    value = json.dumps(LAB).encode()
+    messages: list[Message] = [
+        FakeMessage(
+            value, number=place % 5 + 10 * (place % 7 == 0), place=place, name=f"resource{place % 2}"
+        )
+        for place in range(40)
+    ]
+    messages[13] = FakeMessage(b"[1]", place=13)
+
+    assert NATIVE.outcome(messages) == PYTHON.outcome(messages)
+
+
+def test_ever_new_names_and_devices_are_forgotten_again() -> None:
+    """More than either path keeps, and the lab's own records in between."""
+    values: list[bytes | None] = []
+    for each in range(12_000):
+        record = {f"field{each}": 1, "ip": f"10.{each}", "timestamp": NOW} if each % 4 else LAB
+        values.append(json.dumps(record).encode())
+
+    assert_same(values)
+
+
+@pytest.mark.parametrize("count", [63, 64, 65, 256, 257])
+def test_both_paths_agree_on_records_of_many_fields(count: int) -> None:
+    record = {f"f{each}": each for each in range(count)}
+
+    assert_same([json.dumps(record).encode(), msgpack.packb(record), json.dumps(record).encode()])
+
+
+@pytest.mark.parametrize("size", [65_000, 65_500, 65_536, 65_537, 70_000])
+def test_both_paths_agree_on_lines_too_long_for_the_kernel(size: int) -> None:
+    assert_same([json.dumps({"note": "n" * size, "tx": 1}).encode(), msgpack.packb({"note": "n" * size})])
+
+
+class Broken(FakeMessage):
+    """A message that cannot say its offset."""
+
+    def offset(self) -> int:
+        raise OSError("gone")
+
+
+@needs_kernel
+def test_what_was_taken_before_an_error_is_accounted_for() -> None:
+    made = fakes.settings()
+    batch = Batch()
+    good, broken = FakeMessage(place=4), Broken(place=5)
+
+    with pytest.raises(OSError, match="gone"):
+        Translator(made, Encoder(made)).translate([good, broken], batch)
+
+    assert len(batch.lines) == len(batch.origins) == 1
+    assert (batch.ends, batch.records) == ({partition(0): 5}, {partition(0): 1})
+
+
+def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) -> "Kernel":
+    """A kernel made by hand."""
+    from workers._kernel import Kernel  # noqa: PLC0415 - it may not be there
+
+    given: dict[str, Any] = {
+        "json": True, "msgpack": True, "largest": 1000, "max_fields": 10, "max_tag": 10, "max_text": 10,
+        "window": 10, "partitions": 2, "partition_type": Partition, "tag_count": 1,
+        "fields": [(b"ip", kernel.TAG, 0, 0, b"")], "head_of": lambda _: b"m",
+        "name_of": name_of or (lambda name: f"{name}=".encode()),
+    }  # fmt: skip
+    return Kernel(**(given | options))
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"partitions": 0},
+        {"partitions": 4097},
+        {"window": -1},
+        {"tag_count": -1},
+        {"tag_count": 0},
+        {"max_fields": -1},
+        {"fields": [(b"tx", 9, 0, 0, b"")]},
+        {"fields": [(b"ip", 2, 7, 0, b"")]},
+        {"fields": [(b"tx", 1, 0, 1, b"")]},
+        {"fields": [(b"tx", 1, 0, -1, b"")]},
+        {"fields": [(b"tx", 1, 0, 0, b""), (b"tx", 1, 0, 1, b"")]},
+        {"fields": [(b"x" * 257, 1, 0, 0, b"")]},
+        {"fields": [(f"f{each}".encode(), 1, 0, each, b"") for each in range(1100)]},
+    ],
+    ids=str,
+)
+def test_a_kernel_refuses_what_it_has_no_room_for(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        built(**wrong)
+
+
+@needs_kernel
+def test_a_kernel_refuses_wrong_arguments() -> None:
+    made = built()
+    lists: list[Any] = [[], 0, [], [], {}, {}]
+    wrong = [[*lists[:place], None, *lists[place + 1 :]] for place in range(len(lists))]
+    for each in [*wrong, lists[:-1]]:
+        with pytest.raises(TypeError):
+            made.take(*each)
+    with pytest.raises(ValueError, match="negative"):
+        made.take([], -1, [], [], {}, {})
+    with pytest.raises(RuntimeError):
+        type(made).__new__(type(made)).take([], 0, [], [], {}, {})
+
+
+@needs_kernel
+def test_a_kernel_takes_one_list_at_a_time() -> None:
+    def again(_: str) -> bytes:
+        made.take([message(b'{"rx":1}')], 0, [], [], {}, {})
+        return b"tx="
+
+    made = built(again)
+
+    with pytest.raises(RuntimeError, match="one list at a time"):
+        made.take([message(b'{"tx":1}')], 0, [], [], {}, {})
+
+
+@needs_kernel
+def test_a_list_that_shrinks_meanwhile_ends_early() -> None:
+    queue: list[Message] = []
+
+    class Shrinking(FakeMessage):
+        def value(self) -> bytes | None:
+            queue.clear()
+            return super().value()
+
+    queue += [Shrinking(), Shrinking()]
+    lines: list[bytes] = []
+
+    assert built().take(queue, 0, lines, [], {}, {})[0] == 1
+    assert len(lines) == 1
+
+
+@needs_kernel
+def test_no_reference_is_lost_or_kept() -> None:
+    """What a record touches has as many references afterwards as before."""
+    value, broken = json.dumps(LAB).encode(), b'{"tx":1,"rx":"'
+    taken, left = message(value), message(broken)
+    topic = taken.topic()
+
+    def counts() -> list[int]:
+        return [sys.getrefcount(each) for each in (value, broken, taken, left, topic)]
+
+    NATIVE.translator.translate([taken, left], Batch())  # from here on it knows topic and partition
+    before = counts()
+    for _ in range(1000):
+        NATIVE.translator.translate([taken, left], Batch())
+
+    assert counts() == before

@@ -1,0 +1,1 @@
+"""Tests of `workers/` itself: the loop and what is around it."""

@@ -1,0 +1,59 @@
+"""A wrong setting is one line and an exit code of its own; nothing else ends a worker but a signal."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import processes
+from workers.exit_codes import MISCONFIGURED, OK
+
+
+@pytest.mark.parametrize(
+    ("environ", "option"),
+    [
+        pytest.param({"TOWER_TOPPIC": "resource"}, "TOWER_TOPPIC", id="unknown option"),
+        pytest.param({"TOWER_INFLUXDB_URL": "localhost:8086"}, "TOWER_INFLUXDB_URL", id="bad URL"),
+        pytest.param({"TOWER_INFLUXDB_TOKEN": ""}, "TOWER_INFLUXDB_TOKEN", id="missing token"),
+        pytest.param(
+            {"TOWER_KAFKA_ENABLE_AUTO_COMMIT": "true"}, "TOWER_KAFKA_ENABLE_AUTO_COMMIT", id="auto-commit"
+        ),
+        pytest.param(
+            {"TOWER_KAFKA_NO_SUCH_THING": "1"}, "TOWER_KAFKA_NO_SUCH_THING", id="unknown property"
+        ),
+        pytest.param(
+            {"TOWER_KAFKA_SESSION_TIMEOUT_MS": "999999999"},
+            "TOWER_KAFKA_SESSION_TIMEOUT_MS",
+            id="property out of range",
+        ),
+        pytest.param({"TOWER_RUN_DIR": "/dev/null/var"}, "TOWER_RUN_DIR", id="folder that cannot be made"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(
+    tmp_path: Path, environ: dict[str, str], option: str
+) -> None:
+    done = processes.run(tmp_path, environ)
+
+    assert (done.returncode, done.stdout) == (MISCONFIGURED, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"tower: {option}: ")
+
+
+def test_a_worker_without_kafka_and_influxdb_waits_and_stops_as_asked(tmp_path: Path) -> None:
+    file = tmp_path / "worker-2.json"
+    with processes.running(tmp_path, {"TOWER_WORKER": "2"}) as worker:
+        deadline = time.monotonic() + processes.START_S
+        while not file.exists():
+            assert worker.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(processes.START_S) == OK
+
+    output = (tmp_path / processes.OUTPUT).read_text()
+    assert "shutdown report: " in output
+    told = json.loads(file.read_text())
+    assert (told["worker"], told["pid"], told["state"]) == (2, worker.pid, "stopped")
+    assert "Traceback" not in output

@@ -1,0 +1,82 @@
+"""Log lines a person can act on: no payload, no flood."""
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fakes import FakeClock
+from workers.log import FOREIGN_CHARACTERS, REPEAT_S, OnceInAWhile, Repeats, printable
+
+
+@given(st.text())
+def test_any_foreign_text_is_one_short_printable_line(text: str) -> None:
+    shown = printable(text)
+
+    assert shown.isprintable()
+    assert len(shown) == min(len(text), FOREIGN_CHARACTERS)
+
+
+def test_a_printable_text_is_left_as_it_is() -> None:
+    assert printable("field type conflict: ü 😀") == "field type conflict: ü 😀"
+
+
+class TestRepeats:
+    """The same trouble is told once in a while."""
+
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def repeats(self, clock: FakeClock) -> Repeats:
+        return Repeats(logging.getLogger("tower.test"), clock)
+
+    def test_the_first_is_told_at_once(self, repeats: Repeats, caplog: pytest.LogCaptureFixture) -> None:
+        repeats.warning("kind", "trouble %s of %d", "a", 1)
+
+        assert caplog.messages == ["trouble a of 1"]
+
+    def test_the_next_only_after_a_while_with_what_came_between(
+        self, repeats: Repeats, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for second in range(int(REPEAT_S) + 1):
+            clock.now = 1_000 + second
+            repeats.error("kind", "trouble %d", second)
+
+        assert caplog.messages == ["trouble 0", "trouble 30 (and 29 times in between)"]
+
+    def test_another_kind_is_told_at_once(self, repeats: Repeats, caplog: pytest.LogCaptureFixture) -> None:
+        repeats.error("one", "first")
+        repeats.warning("other", "second")
+
+        assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+    def test_a_text_with_percent_signs_is_no_format(
+        self, repeats: Repeats, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        repeats.warning("kind", "%s", "100 %s %d")
+
+        assert caplog.messages == ["100 %s %d"]
+
+
+class TestLibrdkafkasOwnLines:
+    """Each kind once in a while."""
+
+    @staticmethod
+    def passes(watch: OnceInAWhile, text: str) -> bool:
+        return watch.filter(logging.LogRecord("tower.kafka", logging.ERROR, "", 0, text, (), None))
+
+    def test_a_kind_passes_once(self) -> None:
+        clock = FakeClock()
+        watch = OnceInAWhile(clock)
+
+        passed = [self.passes(watch, f"FAIL [tower#consumer-1]: broker {number}") for number in range(5)]
+        other = self.passes(watch, "REQTMOUT [tower#consumer-1]: slow")
+        clock.now += REPEAT_S
+        later = self.passes(watch, "FAIL [tower#consumer-1]: broker 5")
+
+        assert passed == [True, False, False, False, False]
+        assert other
+        assert later

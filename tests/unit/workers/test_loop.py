@@ -1,0 +1,394 @@
+"""The path of one record in order: written, then committed; whatever comes between."""
+
+import logging
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.support import fakes
+from tests.support.fakes import FakeClock, FakeMessage, FakeSink, partition
+from workers import drain, loop
+from workers.errors import Misconfigured, Unavailable, WriteError
+from workers.loop import Loop
+from workers.state import State
+from workers.types import DeadLetter, Message, Partition
+
+#: What a scripted `consume` does: hands out messages, after doing something else first.
+Step = Callable[[], list[Message]]
+
+
+class FakeConsumer:
+    """The group's member, by script.
+
+    Attributes:
+        steps: What each `consume` does; when they are used up, the worker is asked to stop.
+        asked: All calls but `consume`, in order.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.owned = {partition(number) for number in range(3)}
+        self.stopped: dict[Partition, str] = {}
+        self.committed: dict[Partition, int] = {}
+        self.rebalances = self.renewals = self.commit_failures = 0
+        self.steps: list[Step] = []
+        self.asked: list[tuple[str, object]] = []
+        self.at_wait: list[Callable[[], None]] = []
+        self.gathered: list[bool] = []
+        self.stop: Callable[[], None] = lambda: None
+        self.revoked: Callable[[set[Partition], bool], None] = lambda _, __: None
+        self._clock = clock
+
+    def make(self, _: object, revoked: Callable[[set[Partition], bool], None]) -> "FakeConsumer":
+        self.revoked = revoked
+        return self
+
+    def consume(self, most: int, timeout_s: float, *, gather: bool) -> list[Message]:
+        assert most >= 1
+        self.gathered.append(gather)
+        if self.steps:
+            return self.steps.pop(0)()
+        self._clock.now += timeout_s
+        self.stop()
+        return []
+
+    def give_up(self, numbers: set[int], lost: bool = False) -> None:
+        """A rebalance takes partitions away."""
+        gone = {partition(number) for number in numbers}
+        self.revoked(gone, lost)
+        self.owned -= gone
+
+    def wait(self, timeout_s: float) -> None:
+        self._clock.now += timeout_s
+        self.asked.append(("wait", timeout_s))
+        if self.at_wait:
+            self.at_wait.pop(0)()
+
+    def resume(self) -> None:
+        self.asked.append(("resume", None))
+
+    def commit(self, ends: Mapping[Partition, int], blocking: bool = False) -> None:
+        # As the real one: what is not owned is not committed.
+        owned = {each.number: end for each, end in ends.items() if each in self.owned}
+        if owned:
+            self.asked.append(("commit and wait" if blocking else "commit", owned))
+            self.committed |= {partition(number): end for number, end in owned.items()}
+
+    def position(self, each: Partition) -> int | None:
+        return self.committed.get(each)
+
+    def lag(self, _: Partition) -> int | None:
+        return None
+
+    def close(self) -> None:
+        self.asked.append(("close", None))
+
+    @property
+    def commits(self) -> list[object]:
+        return [what for name, what in self.asked if name.startswith("commit")]
+
+
+class FakeWriter(FakeSink):
+    """A sink with what the loop asks of its writer besides."""
+
+    sent_bytes = 0
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class FakeDeadLetters:
+    """Keeps dead letters at once."""
+
+    def __init__(self) -> None:
+        self.kept: list[DeadLetter] = []
+        self.reasons: dict[str, int] = {}
+
+    def keep(self, letters: list[DeadLetter]) -> None:
+        self.kept += letters
+
+
+class Worker:
+    """A loop with fakes all around it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **options: object) -> None:
+        self.clock = FakeClock()
+        self.consumer = FakeConsumer(self.clock)
+        self.sink = FakeWriter()
+        self.dead_letters = FakeDeadLetters()
+        self.state = State(None, 0)
+        monkeypatch.setattr(loop, "GroupConsumer", self.consumer.make)
+        monkeypatch.setattr(loop, "Writer", lambda _: self.sink)
+        monkeypatch.setattr(loop, "DeadLetters", lambda *_: self.dead_letters)
+        monkeypatch.setattr("workers.loop.time.sleep", self.pass_time)
+        self.loop = Loop(fakes.settings(**options), self.state, self.clock)
+        self.consumer.stop = lambda: self.loop.stop(signal.SIGTERM, None)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def run(self, *steps: Step) -> None:
+        self.consumer.steps = list(steps)
+        self.loop.run()
+
+    def account(self) -> dict[int, tuple[int, int, int, int]]:
+        """By partition: consumed, written, dead-lettered, uncommitted."""
+        content: dict[str, Any] = self.loop._content()["partitions"]
+        return {
+            int(number): (each["consumed"], each["written"], each["dead_lettered"], each["uncommitted"])
+            for number, each in content.items()
+            if each["consumed"]
+        }
+
+
+@pytest.fixture(autouse=True)
+def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test's own process keeps its handlers, and is not left by the last resort."""
+    monkeypatch.setattr(drain, "_leave", lambda: None)
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker whose batches are due as soon as anything is in them."""
+    return Worker(monkeypatch, batch_lines=1, retry_max_s=0.1)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker that keeps a batch in hand."""
+    return Worker(monkeypatch, batch_lines=100, batch_age_ms=60_000, drain_s=10, retry_max_s=1)
+
+
+def messages(number: int, *offsets: int, value: bytes = b'{"memory":1}') -> list[Message]:
+    return [FakeMessage(value, number, offset) for offset in offsets]
+
+
+def step(*parts: list[Message]) -> Step:
+    return lambda: [message for part in parts for message in part]
+
+
+def test_each_batch_is_written_and_then_committed(worker: Worker) -> None:
+    order: list[object] = []
+
+    def written(lines: list[bytes]) -> None:
+        order.append(len(lines))
+
+    worker.sink.judge = written
+    commit = worker.consumer.commit
+
+    def noted(ends: Mapping[Partition, int], blocking: bool = False) -> None:
+        order.append({each.number: end for each, end in ends.items()})
+        commit(ends, blocking)
+
+    worker.consumer.commit = noted  # type: ignore[method-assign]
+    worker.run(step(messages(0, 5, 6), messages(1, 9)), step(messages(0, 7)))
+
+    assert order[:4] == [3, {0: 7, 1: 10}, 1, {0: 8}]
+    assert worker.account() == {0: (3, 3, 0, 0), 1: (1, 1, 0, 0)}
+
+
+def test_the_age_of_a_batch_begins_with_its_first_message(slow: Worker) -> None:
+    """Were more gathered before that, the first would wait for a slice of time and for the age as well."""
+    slow.run(step(), step(messages(0, 5)), step(messages(0, 6)), step())
+
+    assert slow.consumer.gathered[:4] == [False, False, True, True]
+
+
+def test_nothing_is_committed_while_influxdb_refuses(worker: Worker) -> None:
+    seen: list[object] = []
+
+    refusals: dict[int, WriteError] = {
+        1: Unavailable(503, ""),
+        2: Misconfigured(401, ""),
+        3: Unavailable(0, ""),
+    }
+
+    def judge(_: list[bytes]) -> WriteError | None:
+        seen.append(list(worker.consumer.commits))
+        return refusals.get(len(seen))
+
+    worker.sink.judge = judge
+    worker.run(step(messages(0, 5)))
+
+    assert seen == [[]] * 4
+    assert worker.consumer.commits[0] == {0: 6}
+
+
+def test_dead_letters_are_kept_before_the_commit(worker: Worker) -> None:
+    kept: list[object] = []
+    worker.dead_letters.keep = lambda letters: kept.append((len(letters), list(worker.consumer.commits)))  # type: ignore[method-assign]
+
+    worker.run(step(messages(0, 1), messages(0, 2, value=b"{}"), messages(0, 3)))
+
+    assert kept[0] == (1, [])
+    assert worker.consumer.commits[0] == {0: 4}
+    assert worker.account() == {0: (3, 2, 1, 0)}
+
+
+def test_a_batch_in_hand_is_finished_on_a_stop(slow: Worker) -> None:
+    slow.run(step(messages(0, 1, 2)))
+
+    assert len(slow.sink.stored) == 2
+    assert slow.consumer.commits == [{0: 3}]
+    assert slow.consumer.asked[-1] == ("close", None)
+    assert slow.state.name == "stopped"
+
+
+def test_the_last_commit_repeats_all_that_were_not_waited_for(worker: Worker) -> None:
+    worker.run(step(messages(0, 1)), step(messages(1, 1)))
+
+    assert worker.consumer.asked[-2] == ("commit and wait", {0: 2, 1: 2})
+
+
+def test_a_stop_that_takes_too_long_drops_what_is_not_written(worker: Worker) -> None:
+    def judge(_: list[bytes]) -> Unavailable:
+        worker.loop.stop(signal.SIGTERM, None)
+        return Unavailable(503, "")
+
+    worker.sink.judge = judge
+    worker.run(step(messages(0, 1)))
+
+    assert worker.consumer.commits == []
+    assert worker.account() == {0: (1, 0, 0, 1)}
+    assert worker.consumer.asked[-1] == ("close", None)
+
+
+class TestRebalance:
+    """Partitions that go, in order or not."""
+
+    @staticmethod
+    def losing(worker: Worker, numbers: set[int], lost: bool) -> Step:
+        def act() -> list[Message]:
+            worker.consumer.give_up(numbers, lost)
+            return []
+
+        return act
+
+    def test_a_partition_that_is_asked_back_is_finished_and_committed_first(self, slow: Worker) -> None:
+        slow.run(step(messages(0, 1), messages(1, 1)), self.losing(slow, {0}, lost=False))
+
+        assert len(slow.sink.stored) == 2
+        assert slow.consumer.commits[0] == {0: 2, 1: 2}
+        assert slow.account() == {0: (1, 1, 0, 0), 1: (1, 1, 0, 0)}
+
+    def test_one_that_is_not_in_hand_costs_no_write(self, slow: Worker) -> None:
+        writes: list[int] = []
+
+        def count() -> list[Message]:
+            slow.consumer.give_up({2})
+            writes.append(len(slow.sink.writes))
+            return []
+
+        slow.run(step(messages(0, 1)), count)
+
+        assert writes == [0]
+
+    def test_of_one_that_is_lost_nothing_is_written_or_committed(self, slow: Worker) -> None:
+        slow.run(step(messages(0, 1), messages(1, 1)), self.losing(slow, {0}, lost=True))
+
+        assert len(slow.sink.stored) == 1
+        assert slow.consumer.commits == [{1: 2}]
+        assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
+
+    def test_a_finish_that_takes_too_long_is_given_up(
+        self, slow: Worker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        began: list[float] = []
+
+        def lose() -> list[Message]:
+            slow.sink.judge = lambda _: Unavailable(503, "busy")
+            began.append(slow.clock.now)
+            slow.consumer.give_up({0})
+            began.append(slow.clock.now)
+            slow.sink.judge = lambda _: None
+            return []
+
+        slow.run(step(messages(0, 1), messages(1, 1)), lose)
+
+        assert 10 <= began[1] - began[0] <= 11
+        assert "not finished in 10 s" in caplog.text
+        assert slow.consumer.commits == [{1: 2}]
+        assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
+        assert ("wait", 0.25) not in slow.consumer.asked
+
+    def test_one_that_goes_during_an_outage_is_dropped_and_the_rest_goes_on(self, slow: Worker) -> None:
+        failing = [Unavailable(503, "busy")] * 40
+        slow.sink.judge = lambda _: failing.pop() if failing else None
+        slow.consumer.at_wait = [lambda: slow.consumer.give_up({0})]
+
+        def due() -> list[Message]:
+            slow.clock.now += 60
+            return []
+
+        slow.run(step(messages(0, 1), messages(1, 1)), due)
+
+        assert len(slow.sink.stored) == 1
+        assert slow.consumer.commits[0] == {1: 2}
+        assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
+
+
+class TestOutage:
+    """InfluxDB is away: a pause."""
+
+    def test_the_worker_waits_as_a_member_says_so_and_goes_on(
+        self, worker: Worker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        names: set[str] = set()
+        failing = [Unavailable(503, "busy", 2.0)] * 5
+        worker.sink.judge = lambda _: failing.pop() if failing else None
+        worker.consumer.at_wait = [lambda: names.add(worker.state.name)] * 10
+        worker.run(step(messages(0, 1)))
+
+        waits = [what for name, what in worker.consumer.asked if name == "wait"]
+        assert sum(float(str(each)) for each in waits) > 7
+        assert names == {"waiting"}
+        assert ("resume", None) in worker.consumer.asked
+        assert "going on after: InfluxDB: 503: busy" in caplog.text
+
+    def test_a_short_trouble_pauses_nothing(self, worker: Worker) -> None:
+        failing = [Unavailable(503, "busy")] * 3
+        worker.sink.judge = lambda _: failing.pop() if failing else None
+
+        worker.run(step(messages(0, 1)))
+
+        assert [name for name, _ in worker.consumer.asked if name == "wait"] == []
+
+
+class TestIdle:
+    """Commits stay fresh without records."""
+
+    @staticmethod
+    def later(worker: Worker, seconds: float) -> Step:
+        def act() -> list[Message]:
+            worker.clock.now += seconds
+            return []
+
+        return act
+
+    def test_they_are_repeated_now_and_then(self, worker: Worker) -> None:
+        worker.run(step(messages(0, 1)), *[self.later(worker, 10)] * 8)
+
+        assert worker.consumer.commits == [{0: 2}] * 4
+
+    def test_one_that_failed_is_repeated_soon(self, worker: Worker) -> None:
+        def fail() -> list[Message]:
+            worker.consumer.commit_failures += 1
+            return []
+
+        worker.run(step(messages(0, 1)), fail, *[self.later(worker, 1.1)] * 4)
+
+        assert worker.consumer.commits == [{0: 2}] * 3
+
+
+def test_the_report_adds_up_and_is_logged(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    worker.run(step(messages(0, 1, 2), messages(0, 3, value=b"[]"), messages(2, 1)))
+
+    (line,) = [each for each in caplog.messages if each.startswith("shutdown report: ")]
+    assert '"consumed": 3, "written": 2, "dead_lettered": 1, "uncommitted": 0' in line

@@ -1,0 +1,134 @@
+"""A worker's account adds up, and a program can read it at any moment."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fakes import partition
+from workers.errors import SettingsError
+from workers.state import WRITE_S, State
+
+
+def content() -> dict[str, Any]:
+    return {"partitions": {}}
+
+
+def read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def test_the_file_tells_who_and_how(tmp_path: Path) -> None:
+    state = State(tmp_path / "var" / "worker-3.json", 3)
+    state.enter("waiting", "InfluxDB: 503")
+
+    state.write(content, now=0.0)
+
+    told = read(tmp_path / "var" / "worker-3.json")
+    assert (told["worker"], told["state"], told["why"]) == (3, "waiting", "InfluxDB: 503")
+    assert told["started"] <= told["heartbeat"]
+    assert told["partitions"] == {}
+
+
+def test_it_is_rewritten_once_a_second_and_when_forced(tmp_path: Path) -> None:
+    file = tmp_path / "worker.json"
+    state = State(file, 0)
+    written: list[float] = []
+
+    def at(now: float) -> dict[str, Any]:
+        written.append(now)
+        return {}
+
+    for now in (10.0, 10.5, 10.0 + WRITE_S, 11.1):
+        state.write(partial(at, now), now)
+    state.write(partial(at, 11.2), 11.2, force=True)
+
+    assert written == [10.0, 11.0, 11.2]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "worker.json"
+    state = State(file, 0)
+    state.write(content, 0.0)
+
+    def broken() -> dict[str, Any]:
+        raise KeyError("in the middle")
+
+    with pytest.raises(KeyError):
+        state.write(broken, 5.0)
+
+    assert read(file)["partitions"] == {}
+
+
+def test_a_full_disk_does_not_stop_the_records(tmp_path: Path) -> None:
+    file = tmp_path / "var" / "worker.json"
+    state = State(file, 0)
+    file.parent.rmdir()
+
+    state.write(content, 0.0)
+
+    assert "state file" in state.why
+
+    file.parent.mkdir()
+    state.write(content, 1.0)
+    state.write(content, 2.0)
+
+    assert read(file)["why"] == ""
+
+
+def test_no_file_is_kept_where_none_is_wanted() -> None:
+    State(None, 0).write(lambda: pytest.fail("asked for nothing"), 0.0, force=True)
+
+
+def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file")
+
+    with pytest.raises(SettingsError) as caught:
+        State(tmp_path / "var" / "worker.json", 0)
+
+    assert caught.value.option == "TOWER_RUN_DIR"
+
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["consume", "write", "kill", "abandon"]), st.integers(0, 2)), max_size=60
+)
+
+
+@given(EVENTS)
+def test_consumed_is_written_and_dead_lettered_and_uncommitted(events: list[tuple[str, int]]) -> None:
+    state = State(None, 0)
+    hand = {partition(number): 0 for number in range(3)}
+    for event, number in events:
+        each = partition(number)
+        if event == "consume":
+            state.consumed[each] += 1
+            hand[each] += 1
+        elif hand[each]:
+            {"write": state.written, "kill": state.dead_lettered, "abandon": state.abandoned}[event][
+                each
+            ] += 1
+            hand[each] -= 1
+
+    for account in state.account(hand, {}, {}, {}).values():
+        assert account["consumed"] == account["written"] + account["dead_lettered"] + account["uncommitted"]
+
+
+def test_a_partition_that_is_owned_and_empty_is_told_too() -> None:
+    account = State(None, 0).account({}, {partition(1): 5}, {partition(1): 5}, {partition(1): 0})
+
+    assert account == {
+        "1": {
+            "consumed": 0,
+            "written": 0,
+            "dead_lettered": 0,
+            "uncommitted": 0,
+            "committed": 5,
+            "position": 5,
+            "lag": 0,
+        }
+    }

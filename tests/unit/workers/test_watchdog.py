@@ -1,0 +1,65 @@
+"""A worker that is stuck ends itself and says where."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.processes import START_S
+from workers.exit_codes import CRASHED
+from workers.watchdog import FEED_S
+
+#: Feeds the dog so many times, the clock going on by so much each time, then does something for ever.
+PROGRAM = """
+import ctypes, sys, threading, time
+from workers.watchdog import Watchdog
+
+now = 0.0
+dog = Watchdog(0.5, clock=lambda: now)
+for _ in range(int(sys.argv[1])):
+    dog.feed()
+    time.sleep(0.1)
+    now += float(sys.argv[2])
+
+lock = threading.Lock()
+lock.acquire()
+
+def stuck():
+    {stuck}
+
+{end}
+"""
+
+#: Both keep the thread for longer than a test lasts; the second keeps the interpreter's lock with it.
+HANGS = {"waiting": "lock.acquire(timeout=300)", "holding the lock": "ctypes.PyDLL(None).sleep(300)"}
+
+
+def run(stuck: str, end: str, feedings: int, step_s: float) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(stuck=stuck, end=end), str(feedings), str(step_s)],
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("stuck", HANGS.values(), ids=HANGS.keys())
+def test_one_that_is_stuck_ends_and_tells_the_place(stuck: str) -> None:
+    done = run(stuck, "stuck()", 1, FEED_S)
+
+    assert done.returncode == CRASHED
+    assert "in stuck" in done.stderr
+
+
+def test_one_that_goes_round_lives_as_long_as_it_likes() -> None:
+    done = run("pass", "print('at the end')", 12, FEED_S)
+
+    assert (done.returncode, done.stdout) == (0, "at the end\n")
+
+
+def test_feedings_in_quick_succession_are_one() -> None:
+    """Each costs a thread."""
+    done = run("pass", "time.sleep(300)", 12, 0.0)
+
+    assert done.returncode == CRASHED
