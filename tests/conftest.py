@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lab.lab import Lab
 from lab.topology import Wanted
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("tower", deadline=None)
+settings.load_profile("tower")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tests.support import fakes
 from workers.records import timestamps
 
 ROOT = Path(__file__).resolve().parents[3]
-CONFIG = (ROOT / "lab" / "fluent.conf").read_text()
+CONFIG = (ROOT / "lab" / "senders" / "fluent.conf").read_text()
 PAGE = (ROOT / "docs" / "pi.md").read_text()
 
 #: The objects by the names of their MIBs.
