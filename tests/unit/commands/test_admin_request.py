@@ -37,7 +37,7 @@ def test_a_coordinator_that_is_not_ready_is_asked_again() -> None:
 def test_a_coordinator_that_stays_away_is_named_and_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admin_request, "REQUEST_S", 0.1)
+    monkeypatch.setattr(admin_request, "COORDINATOR_S", 0.1)
     ask, _ = answers(KafkaError.NOT_COORDINATOR)
 
     with pytest.raises(CommandError) as raised:

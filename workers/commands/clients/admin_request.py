@@ -11,11 +11,14 @@ from workers.errors import CommandError
 #: Seconds that one request may take.
 REQUEST_S = 10.0
 
+#: Seconds until a group's coordinator must be found and ready. A new cluster makes the topic of committed
+#: offsets first: three brokers on a busy machine were seen to take 12.
+COORDINATOR_S = 20.0
+
 #: Seconds between two requests to a coordinator that is not ready.
 SETTLE_S = 0.2
 
-#: The group's coordinator is being chosen or is still loading. The first request for a group in a new
-#: cluster gets one of these, because it makes Kafka create the topic of committed offsets.
+#: The group's coordinator is being chosen or is still loading.
 UNSETTLED = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -41,9 +44,9 @@ def settled(ask: Callable[[], Any], doing: str) -> Any:
         doing: What the request is for, for the error.
 
     Raises:
-        CommandError: Kafka refuses it, or the coordinator is not ready within REQUEST_S.
+        CommandError: Kafka refuses it, or the coordinator is not ready within COORDINATOR_S.
     """
-    wait = Wait("the group's coordinator", REQUEST_S)
+    wait = Wait("the group's coordinator", COORDINATOR_S)
     while True:
         answer = finish(ask(), doing, () if wait.is_over else UNSETTLED)
         if not isinstance(answer, int):

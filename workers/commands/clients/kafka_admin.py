@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 
 from workers.commands.clients.admin_request import REQUEST_S, failure, finish, settled
+from workers.commands.clients.coordinator import find_coordinator
 from workers.commands.clients.tcp_probe import Address, addresses, reach
 from workers.commands.console import seen
 from workers.config.settings import Settings
@@ -75,6 +76,9 @@ class Cluster:
         # What the client logs by itself is told by the errors of its requests, once.
         quiet.setLevel(logging.CRITICAL)
         self._why = ""
+        self._settings = settings
+        #: Groups whose coordinator was found.
+        self._coordinated: set[str] = set()
         made = client_properties(settings) | {"error_cb": self._on_error}
         try:
             self._admin = kafka.AdminClient(made, logger=quiet)
@@ -140,6 +144,7 @@ class Cluster:
 
     def group(self, group: str) -> Group:
         """The group's state and members."""
+        self._find_coordinator(group)
         found = settled(
             lambda: self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group],
             f"looking at group {group}",
@@ -158,6 +163,7 @@ class Cluster:
         """Offsets the group has committed, by partition; one without is left out."""
         wanted = [TopicPartition(topic, number) for number in self.numbers(topic)]
         request = ConsumerGroupTopicPartitions(group, wanted)
+        self._find_coordinator(group)
         answer = settled(
             lambda: self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group],
             f"reading the committed offsets of group {group}",
@@ -172,6 +178,7 @@ class Cluster:
         """
         wanted = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
         request = ConsumerGroupTopicPartitions(group, wanted)
+        self._find_coordinator(group)
         future = self._admin.alter_consumer_group_offsets([request], request_timeout=REQUEST_S)[group]
         answer = finish(future, f"moving group {group}")
         for each in answer.topic_partitions:
@@ -203,6 +210,12 @@ class Cluster:
         (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_S).values()
         found = finish(future, f"reading the settings of {name}")
         return {key: entry.value for key, entry in found.items() if entry.value is not None}
+
+    def _find_coordinator(self, group: str) -> None:
+        """Have the group's coordinator found, once."""
+        if group not in self._coordinated:
+            find_coordinator(self._settings, group)
+            self._coordinated.add(group)
 
     def _metadata(self) -> Any:
         try:
