@@ -1,7 +1,5 @@
 """`python -m bench`: how fast Tower is, at what cost, and what limits it."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import replace

@@ -1,15 +1,15 @@
 """What the bench's commands share: options, exit codes, how a result is written."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 import click
 from rich.console import Console
@@ -17,17 +17,12 @@ from rich.table import Table
 
 from bench.harness.rig import Rig
 from bench.load.record import Clock, Shape, Unit
+from bench.measure.suite import Book
 from bench.report import page
 from bench.report.goals import figures
 from lab.errors import LabError
 from lab.senders.formats import Format
 from lab.system.progress import Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-
-    from bench.measure.suite import Book
 
 #: A figure could not be taken; the message says why.
 RET_FAILED = 1

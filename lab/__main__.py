@@ -1,32 +1,28 @@
 """`python -m lab`: the lab from the command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 import click
 
-from lab import status as report
 from lab.demo import Demo
 from lab.errors import LabError
 from lab.influxdb import binary
-from lab.kafka import jars
+from lab.kafka import runtime
 from lab.lab import PARTITIONS, TOPIC, Lab
 from lab.senders.feed import Feed, Sender
 from lab.senders.formats import Format
 from lab.senders.sample import COMMUNITY, INTERFACE, Snmp, psutil_sample
+from lab.status import read, show
 from lab.system.progress import Progress
 from lab.topology import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
 
 #: The lab did not do what was asked; the message says why.
 RET_FAILED = 1
@@ -79,7 +75,7 @@ def main() -> None:
 def prepare() -> None:
     """Fetch or build, once, what the lab needs; `up` and the tests then start at once."""
     progress = Progress()
-    click.echo(f"Java and Kafka: {jars.java(progress).executable}")
+    click.echo(f"Java and Kafka: {runtime.java(progress).executable}")
     click.echo(f"InfluxDB: {binary.influxd(progress)}")
 
 
@@ -101,7 +97,7 @@ def up(data: Path, topology: str | None, **wanted: Any) -> None:
     Ports are remembered in the data folder, so running it again is harmless.
     """
     lab = Lab(data, Wanted(Topology(topology) if topology else None, **wanted)).up()
-    report.show(lab.status())
+    show(read(lab))
 
 
 @main.command()
@@ -117,11 +113,11 @@ def down(data: Path, *, purge: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(data: Path, *, as_json: bool) -> None:
     """Show the servers and whether they serve; exit code 3 if one does not."""
-    found = Lab(data).status()
+    found = read(Lab(data))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
-        report.show(found)
+        show(found)
     if not all(server["serving"] for server in [*found["nodes"], found["influxdb"]]):
         sys.exit(RET_NOT_SERVING)
 

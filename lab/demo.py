@@ -1,17 +1,15 @@
 """`make demo`: the whole chain on real parts, counted record by record."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -24,15 +22,11 @@ from lab.senders.feed import Feed, Sender
 from lab.senders.formats import Format
 from lab.senders.sample import psutil_sample
 from lab.senders.synthetic import BAD_EVERY, records
+from lab.system.progress import Progress
 from lab.system.reaper import Guardian
 from lab.system.server_process import uninterrupted
 from lab.tables import account_table, answer_table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from lab.system.progress import Progress
-    from lab.topology import Wanted
+from lab.topology import Wanted
 
 GROUP = "tower"
 DEVICES = 5
@@ -55,13 +49,13 @@ class Demo:
     """One run of the demo.
 
     Args:
-        wanted: ports of the lab.
-        count: synthetic records.
-        seconds: how long they are fed, with one live sample a second: as the lab's Pi sends it, and once
+        wanted: Ports of the lab.
+        count: Synthetic records.
+        seconds: How long they are fed, with one live sample a second: as the lab's Pi sends it, and once
             more in each of the other formats.
-        workers: size of the pool.
-        keep: folder of a lab that stays up with the pool, None for one that passes.
-        progress: where waits are shown.
+        workers: Size of the pool.
+        keep: Folder of a lab that stays up with the pool, None for one that passes.
+        progress: Where waits are shown.
     """
 
     wanted: Wanted
@@ -78,7 +72,7 @@ class Demo:
             Whether every record was found where it belongs.
 
         Raises:
-            LabError: a step failed; nothing this run started is left running.
+            LabError: A step failed; nothing this run started is left running.
         """
         with ExitStack() as stack:
             # Before anything is started: what is found here is not ours to stop.

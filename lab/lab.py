@@ -1,30 +1,24 @@
 """The lab: Kafka and InfluxDB in one data folder, brought up, looked at and taken down."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
 
 from lab import startup
-from lab import status as report
 from lab.errors import LabError
 from lab.influxdb import binary
 from lab.influxdb.server import Influxdb
-from lab.kafka import jars
+from lab.kafka import runtime
+from lab.kafka.jars import Java
 from lab.kafka.node import Node, Role
 from lab.kafka.topics import Topics
 from lab.provision import BUCKET, ORG, V1_USER, Provisioner, Secrets
 from lab.system.files import locked, read_secret
 from lab.system.progress import Progress
 from lab.system.reaper import Guardian
-from lab.system.server_process import uninterrupted
+from lab.system.server_process import Server, uninterrupted
 from lab.topology import Plan, Topology, Wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from lab.system.server_process import Server
 
 TOPIC = "resource"
 DEAD_LETTER_TOPIC = "resource.dlq"
@@ -48,9 +42,9 @@ class Lab:
     program has no chance to.
 
     Args:
-        data: folder of everything the lab keeps.
-        wanted: topology, host and ports; what is None there is as it was, or the lab's default.
-        progress: where waits are shown.
+        data: Folder of everything the lab keeps.
+        wanted: Topology, host and ports; what is None there is as it was, or the lab's default.
+        progress: Where waits are shown.
     """
 
     def __init__(self, data: Path, wanted: Wanted | None = None, progress: Progress | None = None) -> None:
@@ -61,7 +55,7 @@ class Lab:
         self._nodes: list[Node] = []
         self._influxdb: Influxdb | None = None
         self._topics: Topics | None = None
-        self._runtime: jars.Java | None = None
+        self._runtime: Java | None = None
         self._program: Path | None = None
         self._guardian: Guardian | None = None
 
@@ -76,13 +70,13 @@ class Lab:
             if self._guardian is not None:
                 self._guardian.leave()
 
-    # --- up, down, status -------------------------------------------------------------------
+    # --- up, down ---------------------------------------------------------------------------
 
     def up(self) -> Self:
         """Start what does not run yet and wait until all of it serves and is provisioned.
 
         Raises:
-            LabError: it did not come up; what this call had started is stopped again.
+            LabError: It did not come up; what this call had started is stopped again.
         """
         with locked(self.data / "lock", LOCK_S, self._progress):
             fresh = not (self.data / "lab.json").exists()
@@ -116,7 +110,7 @@ class Lab:
         """Stop everything; the data stays, and the next `up` goes on with it.
 
         Args:
-            purge: remove the data folder too, and do not ask politely first.
+            purge: Remove the data folder too, and do not ask politely first.
         """
         if not (self.data / "lab.json").exists():
             return
@@ -126,14 +120,6 @@ class Lab:
             if purge:
                 shutil.rmtree(self.data)
                 self._forget()
-
-    def status(self) -> dict[str, Any]:
-        """What `python -m lab status --json` prints.
-
-        Raises:
-            LabError: there is no lab in this folder.
-        """
-        return report.status(self)
 
     def provision(self) -> None:
         """Make what the workers need in Kafka and InfluxDB; what is there stays as it is."""
@@ -226,19 +212,19 @@ class Lab:
         """Argv and environment of one of Kafka's own tools.
 
         Args:
-            main: its class, such as `org.apache.kafka.tools.ConsoleProducer`.
-            args: its arguments.
+            main: Its class, such as `org.apache.kafka.tools.ConsoleProducer`.
+            args: Its arguments.
         """
         java = self._java()
         return java.command(main, *args, options=("-Xmx128m",)), java.environment()
 
     # --- steps of up ------------------------------------------------------------------------
 
-    def _java(self) -> jars.Java:
+    def _java(self) -> Java:
         if self._runtime is None:
             plan = self._plan or Plan.load(self.data) or self._wanted
             quick = plan.topology is Topology.CLUSTER
-            self._runtime = jars.java(self._progress, quick=quick)
+            self._runtime = runtime.java(self._progress, quick=quick)
         return self._runtime
 
     def _influxd(self) -> Path:

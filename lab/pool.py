@@ -1,17 +1,12 @@
 """The pool of workers, under supervisord as on the NUC."""
 
-from __future__ import annotations
-
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.errors import BusyError, MissingError
 from lab.system.server_process import Server, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The checkout: supervisor.conf names its own folder.
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,8 +21,8 @@ class Pool(Server):
     """supervisord with its workers, in the foreground of a session of its own.
 
     Args:
-        folder: where its record is; socket, logs and states are where supervisor.conf has them.
-        settings: the workers' environment.
+        folder: Where its record is; socket, logs and states are where supervisor.conf has them.
+        settings: The workers' environment.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
@@ -38,8 +33,8 @@ class Pool(Server):
         """See whether it could start.
 
         Raises:
-            MissingError: this is no checkout of Tower.
-            BusyError: the checkout's supervisord runs already.
+            MissingError: This is no checkout of Tower.
+            BusyError: The checkout's supervisord runs already.
         """
         if not CONFIG.exists() or not PROGRAM.exists():
             raise MissingError(f"{CONFIG} or {PROGRAM} is missing; run `make install` in a checkout")

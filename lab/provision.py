@@ -3,22 +3,17 @@
 Every step looks first and does only what is missing, so it can run again at any time.
 """
 
-from __future__ import annotations
-
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from lab.errors import LabError
+from lab.influxdb.server import Influxdb
 from lab.system.files import read_secret, write_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from lab.influxdb.server import Influxdb
 
 ORG = "GIST"
 BUCKET = "Labs"
@@ -52,8 +47,8 @@ class Provisioner:
     """Brings one InfluxDB to the state that the lab's text makes by hand.
 
     Args:
-        server: the running InfluxDB.
-        kept: where the secrets are.
+        server: The running InfluxDB.
+        kept: Where the secrets are.
     """
 
     def __init__(self, server: Influxdb, kept: Secrets) -> None:
@@ -74,8 +69,8 @@ class Provisioner:
         """A bucket with its DBRP mapping of the same name and a token that may only write to it.
 
         Args:
-            name: of bucket and database.
-            retention_s: seconds that points are kept; 0 for ever.
+            name: Of bucket and database.
+            retention_s: Seconds that points are kept; 0 for ever.
 
         Returns:
             The worker token, which is kept in a file too.

@@ -1,22 +1,14 @@
 """Formatting, starting and stopping the lab's servers, all of them at once."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from lab.errors import BusyError, LabError, SlowError
-from lab.kafka.node import Role
+from lab.influxdb.server import Influxdb
+from lab.kafka.node import Node, Role
 from lab.system import ports
-from lab.system.server_process import uninterrupted
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lab.influxdb.server import Influxdb
-    from lab.kafka.node import Node
-    from lab.system.progress import Progress, Step
-    from lab.system.server_process import Server
+from lab.system.progress import Progress, Step
+from lab.system.server_process import Server, uninterrupted
 
 #: Seconds for all servers to serve. Six JVMs on two busy cores need 30.
 SERVE_S = 120.0
@@ -28,7 +20,7 @@ def format_nodes(nodes: Sequence[Node], progress: Progress) -> None:
     """Make the data folders of the nodes that have none.
 
     Raises:
-        LabError: one could not be made.
+        LabError: One could not be made.
     """
     raw = [node for node in nodes if not node.formatted]
     if not raw:
@@ -50,14 +42,14 @@ def start(servers: Sequence[Server], host: str, begun: list[Server], progress: P
     """Start those that do not run and wait until all serve.
 
     Args:
-        servers: all of the lab's.
-        host: what they listen on.
-        begun: gets those that this call starts, for whoever has to stop them again.
-        progress: where the wait is shown.
+        servers: All of the lab's.
+        host: What they listen on.
+        begun: Gets those that this call starts, for whoever has to stop them again.
+        progress: Where the wait is shown.
 
     Raises:
-        BusyError: a port is taken.
-        LabError: a server ended, or did not serve in time.
+        BusyError: A port is taken.
+        LabError: A server ended, or did not serve in time.
     """
     still = [server for server in servers if server.process() is None]
     for server in still:
@@ -95,11 +87,11 @@ def stop(influxdb: Influxdb, nodes: Sequence[Node], progress: Progress, *, at_on
     """Stop them all.
 
     Args:
-        influxdb: stopped with the brokers.
-        nodes: brokers hand their leaderships over on the way out, for which they need the
+        influxdb: Stopped with the brokers.
+        nodes: Brokers hand their leaderships over on the way out, for which they need the
             controllers, so these come last.
-        progress: where the wait is shown.
-        at_once: do not ask politely first: their data is to go anyway.
+        progress: Where the wait is shown.
+        at_once: Do not ask politely first: their data is to go anyway.
     """
     brokers = [node for node in nodes if node.spec.role is not Role.CONTROLLER]
     controllers = [node for node in nodes if node.spec.role is Role.CONTROLLER]

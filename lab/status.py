@@ -1,20 +1,20 @@
 """What the lab says about itself, for programs and for people."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from lab.lab import Lab
 from lab.provision import BUCKET, ORG, V1_USER
 
-if TYPE_CHECKING:
-    from lab.lab import Lab
 
+def read(lab: Lab) -> dict[str, Any]:
+    """What `python -m lab status --json` prints.
 
-def status(lab: Lab) -> dict[str, Any]:
-    """What `python -m lab status --json` prints."""
+    Raises:
+        LabError: There is no lab in this folder.
+    """
     influxdb = lab.influxdb
     health = influxdb.health() or {}
     return {

@@ -1,18 +1,13 @@
 """The tables that the demo prints."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from rich.table import Table
 
 from lab.lab import TOPIC
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lab.senders.ledger import Row
+from lab.senders.ledger import Row
 
 #: What becomes of records, as the ledger's rows call it.
 COLUMNS = ("produced", "stored", "dead_lettered")

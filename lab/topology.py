@@ -1,21 +1,17 @@
 """What a lab consists of: its nodes and their ports, remembered in its data folder."""
 
-from __future__ import annotations
-
 import base64
 import json
 import uuid
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 from lab.errors import LabError
 from lab.kafka.node import Role, Spec
 from lab.system import ports
 from lab.system.files import write_atomically
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KAFKA_PORT = 9090
 CONTROLLER_PORT = 19090
@@ -38,11 +34,11 @@ class Wanted:
     """What the caller asks for. None: as it was, or the lab's default. Port 0: a free one.
 
     Args:
-        topology: single or cluster.
-        host: name or address that the servers listen on and are reached by.
-        kafka_port: of the first broker; the others follow it.
-        controller_port: of the first controller; the others follow it.
-        influxdb_port: of InfluxDB.
+        topology: Single or cluster.
+        host: Name or address that the servers listen on and are reached by.
+        kafka_port: Of the first broker; the others follow it.
+        controller_port: Of the first controller; the others follow it.
+        influxdb_port: Of InfluxDB.
     """
 
     topology: Topology | None = None
@@ -78,7 +74,7 @@ class Plan:
         """Decide on ids and ports.
 
         Raises:
-            BusyError: no free ports.
+            BusyError: No free ports.
         """
         topology = wanted.topology or Topology.SINGLE
         host = wanted.host or "localhost"
@@ -102,7 +98,7 @@ class Plan:
         """The plan in a data folder; None if there is none.
 
         Raises:
-            LabError: it is not readable.
+            LabError: It is not readable.
         """
         path = data / "lab.json"
         try:
@@ -125,7 +121,7 @@ class Plan:
         """Refuse what this lab is not.
 
         Raises:
-            LabError: naming what differs.
+            LabError: Naming what differs.
         """
         first = {role: node for node in reversed(self.nodes) for role in [node.role]}
         broker = first.get(Role.COMBINED) or first[Role.BROKER]

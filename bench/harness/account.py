@@ -1,12 +1,7 @@
 """What was produced against what is stored, by sequence number."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 #: More than so many points of one record are counted as this many.
 MOST = 255
@@ -17,13 +12,13 @@ class Account:
     """The account of one bucket.
 
     Attributes:
-        produced: records that should be stored.
-        points: points found.
-        stored: different records among them.
-        lost: records without a point.
-        duplicated: points beyond the first of a record.
-        unknown: points of no record that was produced.
-        partitions: stored records by partition.
+        produced: Records that should be stored.
+        points: Points found.
+        stored: Different records among them.
+        lost: Records without a point.
+        duplicated: Points beyond the first of a record.
+        unknown: Points of no record that was produced.
+        partitions: Stored records by partition.
     """
 
     produced: int
@@ -47,9 +42,9 @@ def settle(
 
     Args:
         sequences: `seq` of every point that was found.
-        produced: records were numbered from 0 up to this.
-        partitions: record n went to partition n modulo this.
-        is_bad: tells the records that cannot become points.
+        produced: Records were numbered from 0 up to this.
+        partitions: Record n went to partition n modulo this.
+        is_bad: Tells the records that cannot become points.
     """
     times = bytearray(produced)
     points = unknown = duplicated = 0

@@ -1,20 +1,15 @@
 """One run's own bucket: what is written to it, when, and what it holds in the end."""
 
-from __future__ import annotations
-
 import http.client
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from lab.errors import LabError, SlowError
+from lab.lab import Lab
 from lab.provision import ORG
 from lab.system.files import read_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lab.lab import Lab
 
 #: Seconds for an answer; a query over millions of points takes a while.
 QUERY_S = 300.0
@@ -25,14 +20,14 @@ class Bucket:
     """A fresh bucket, mapped to a database of the same name.
 
     Args:
-        lab: whose InfluxDB.
-        name: of the bucket.
+        lab: Whose InfluxDB.
+        name: Of the bucket.
 
     Attributes:
-        token: may only write to it.
-        first: epoch seconds of the first write, None while there was none.
-        last: epoch seconds of the last write seen.
-        written: bytes of the write-ahead log over time: how far whatever writes has come.
+        token: May only write to it.
+        first: Epoch seconds of the first write, None while there was none.
+        last: Epoch seconds of the last write seen.
+        written: Bytes of the write-ahead log over time: how far whatever writes has come.
     """
 
     def __init__(self, lab: Lab, name: str) -> None:
@@ -55,7 +50,7 @@ class Bucket:
         first file is made in it, a file with each write.
 
         Args:
-            now: epoch seconds; where given, the bytes written so far are noted for this moment.
+            now: Epoch seconds; where given, the bytes written so far are noted for this moment.
         """
         try:
             shards = [shard for policy in self._log.iterdir() for shard in policy.iterdir()]
@@ -76,7 +71,7 @@ class Bucket:
         """Wait for the first write after a moment, to 5 ms; when it was.
 
         Raises:
-            SlowError: there was none in time.
+            SlowError: There was none in time.
         """
         while (self.last or 0.0) <= since:
             if time.time() - since > timeout_s:

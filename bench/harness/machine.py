@@ -1,21 +1,17 @@
 """Where figures were measured: the machine and the versions of everything involved."""
 
-from __future__ import annotations
-
 import os
 import platform
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import confluent_kafka
 import psutil
 
 from lab.kafka.jars import KAFKA
-
-if TYPE_CHECKING:
-    from lab.lab import Lab
+from lab.lab import Lab
 
 PACKAGES = ("tower", "confluent-kafka", "isal", "msgpack", "msgspec", "supervisor")
 

@@ -1,20 +1,16 @@
 """CPU time and memory of processes over time, sampled from outside."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time
 from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import psutil
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 #: Seconds between two samples.
 INTERVAL_S = 0.1
@@ -29,10 +25,10 @@ class Series:
     """What was sampled of one group of processes.
 
     Attributes:
-        times: epoch seconds.
-        cpu: seconds of CPU of the whole group since it was first seen.
-        rss: resident megabytes of the largest process, at each time.
-        peak: most resident megabytes that any one process ever had, since its start.
+        times: Epoch seconds.
+        cpu: Seconds of CPU of the whole group since it was first seen.
+        rss: Resident megabytes of the largest process, at each time.
+        peak: Most resident megabytes that any one process ever had, since its start.
     """
 
     times: list[float] = field(default_factory=list)
@@ -72,8 +68,8 @@ class Meter:
     """Samples groups of processes in a thread while the block runs.
 
     Args:
-        groups: for each name what gives its processes.
-        also: called with each sample's time, from the same thread.
+        groups: For each name what gives its processes.
+        also: Called with each sample's time, from the same thread.
     """
 
     def __init__(

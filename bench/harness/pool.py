@@ -1,22 +1,18 @@
 """A pool of workers in a folder of its own, under supervisord with the project's own supervisor.conf."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
 from lab.errors import LabError, SlowError
 from lab.system.server_process import Server, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds for all workers to drain and leave, above the 20 s that supervisor.conf gives each.
@@ -30,10 +26,10 @@ class Pool(Server):
     own.
 
     Args:
-        folder: where all of it lives. A socket's path has to fit 107 characters, so a short one.
-        settings: the workers' environment.
-        workers: how many.
-        prefix: words before the command line: `ip netns exec …` puts the pool on another host.
+        folder: Where all of it lives. A socket's path has to fit 107 characters, so a short one.
+        settings: The workers' environment.
+        workers: How many.
+        prefix: Words before the command line: `ip netns exec …` puts the pool on another host.
     """
 
     def __init__(
@@ -110,8 +106,8 @@ class Pool(Server):
         """Wait for something; the seconds it took.
 
         Raises:
-            LabError: the pool ended.
-            SlowError: it did not come in time; has the end of each log.
+            LabError: The pool ended.
+            SlowError: It did not come in time; has the end of each log.
         """
         began = time.monotonic()
         while not done():

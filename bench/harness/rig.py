@@ -1,31 +1,25 @@
 """What every measurement stands on: the lab, and topics, buckets and pools of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import psutil
 
 from bench.harness.bucket import Bucket
 from bench.harness.pool import Pool
-from bench.load.produce import Target
+from bench.load.produce import Load, Target
+from bench.load.record import Shape
 from lab.lab import Lab
+from lab.system.progress import Progress
 from lab.topology import Wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bench.load.produce import Load
-    from bench.load.record import Shape
-    from lab.system.progress import Progress
 
 #: Seconds for a pool's workers to start and share out the partitions.
 JOIN_S = 90.0
@@ -35,9 +29,9 @@ class Rig:
     """A lab and what is made in it.
 
     Args:
-        progress: where waits are shown.
-        data: folder of a lab that is there, or is made and stays; None for one that passes.
-        host: address that a passing lab listens on, so that other hosts can reach it.
+        progress: Where waits are shown.
+        data: Folder of a lab that is there, or is made and stays; None for one that passes.
+        host: Address that a passing lab listens on, so that other hosts can reach it.
     """
 
     def __init__(self, progress: Progress, data: Path | None = None, host: str | None = None) -> None:
@@ -92,10 +86,10 @@ class Rig:
         """A pool that is not started yet; it is stopped at the end.
 
         Args:
-            target: topic to read; also the name of the group.
-            bucket: bucket to write.
-            workers: how many.
-            settings: what else the workers are told.
+            target: Topic to read; also the name of the group.
+            bucket: Bucket to write.
+            workers: How many.
+            settings: What else the workers are told.
         """
         with self.pools(target, bucket, [(workers, ())], settings) as pools:
             yield pools[0]
@@ -111,10 +105,10 @@ class Rig:
         """Several pools of one group.
 
         Args:
-            target: topic to read; also the name of the group.
-            bucket: bucket to write.
-            sizes: for each pool its number of workers and the words that put it on a host.
-            settings: what else the workers are told.
+            target: Topic to read; also the name of the group.
+            bucket: Bucket to write.
+            sizes: For each pool its number of workers and the words that put it on a host.
+            settings: What else the workers are told.
         """
         made = [
             Pool(

@@ -4,21 +4,16 @@
 MS milliseconds after it came, in either direction. A request and its answer so take twice that longer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lab.errors import LabError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Bytes taken at once.
 PIECE = 1 << 18
@@ -29,7 +24,7 @@ def delayed(url: str, round_trip_ms: float) -> Iterator[str]:
     """The address behind which `url` is `round_trip_ms` further away, while the block runs.
 
     Raises:
-        LabError: the proxy does not start.
+        LabError: The proxy does not start.
     """
     parts = urlsplit(url)
     argv = [

@@ -9,8 +9,6 @@ Without, for so long: `--headless --users 50 --spawn-rate 10 --run-time 1m`. The
 delivered.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from functools import cache

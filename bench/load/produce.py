@@ -1,21 +1,16 @@
 """Fills a topic with synthetic records, as fast as Kafka takes them or at a rate."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
+from bench.load.record import Shape
 from lab.errors import LabError, SlowError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from bench.load.record import Shape
 
 #: Records that are generated and handed over at once.
 CHUNK = 30_000
@@ -30,10 +25,10 @@ class Target:
     """Where records go.
 
     Args:
-        bootstrap: the brokers.
-        topic: an existing topic.
-        partitions: its partitions, which take turns: record n goes to partition n modulo this.
-        keyed: let Kafka's hash of the device's name choose the partition instead, as with a message key.
+        bootstrap: The brokers.
+        topic: An existing topic.
+        partitions: Its partitions, which take turns: record n goes to partition n modulo this.
+        keyed: Let Kafka's hash of the device's name choose the partition instead, as with a message key.
     """
 
     bootstrap: str
@@ -46,9 +41,9 @@ class Load:
     """A producer of one shape of records.
 
     Args:
-        target: where to.
-        shape: what.
-        linger_ms: milliseconds that librdkafka waits for more records to send along.
+        target: Where to.
+        shape: What.
+        linger_ms: Milliseconds that librdkafka waits for more records to send along.
     """
 
     def __init__(self, target: Target, shape: Shape, linger_ms: float = 20) -> None:
@@ -96,9 +91,9 @@ class Load:
         """Produce records as fast as Kafka takes them.
 
         Args:
-            first: number of the first.
-            count: how many.
-            tell: gets a few words on how far it is.
+            first: Number of the first.
+            count: How many.
+            tell: Gets a few words on how far it is.
 
         Returns:
             Seconds it took.
@@ -125,11 +120,11 @@ class Load:
         """Produce at a rate, each record at its moment: a late one is sent at once, none is left out.
 
         Args:
-            first: number of the first.
-            rate: records a second.
-            count: how many.
+            first: Number of the first.
+            rate: Records a second.
+            count: How many.
             began: `time.monotonic()` at which the first is due; now, where it is not given.
-            until: ends it earlier when it says so.
+            until: Ends it earlier when it says so.
 
         Returns:
             Number of records produced.
@@ -162,7 +157,7 @@ class Load:
         """Wait until Kafka has every record.
 
         Raises:
-            LabError: it has not.
+            LabError: It has not.
         """
         deadline, left = time.monotonic() + STUCK_S, len(self._producer)
         while left:

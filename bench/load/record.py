@@ -11,21 +11,17 @@ time. A tool that stores one point per series and time would merge them. So wher
 `compare --unit s` shows what the lab's time costs the peers.
 """
 
-from __future__ import annotations
-
 import random
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from lab.senders.formats import Format, encode, stamp
 from lab.senders.synthetic import POISON
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: Different sets of values; they repeat at a distance that no compressor's window spans.
 VARIANTS = 1024
@@ -60,13 +56,13 @@ class Shape:
     """What records look like.
 
     Args:
-        clock: their times.
+        clock: Their times.
         form: JSON, msgpack or text.
-        devices: how many send them, in turns.
-        size: bytes that each is filled up to with a text field; 0 leaves them as they are.
-        bad: share of records, from 0 to 1, that cannot become points.
-        seed: other seeds give other values and other bad records.
-        unit: precision of `time` in JSON and msgpack; text has whole seconds.
+        devices: How many send them, in turns.
+        size: Bytes that each is filled up to with a text field; 0 leaves them as they are.
+        bad: Share of records, from 0 to 1, that cannot become points.
+        seed: Other seeds give other values and other bad records.
+        unit: Precision of `time` in JSON and msgpack; text has whole seconds.
     """
 
     clock: Clock

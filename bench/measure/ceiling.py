@@ -1,17 +1,19 @@
 """What influxd alone can take on this machine: bodies encoded and compressed beforehand, sent at once."""
 
-from __future__ import annotations
-
 import http.client
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from isal import isal_zlib
 
+from bench.harness.bucket import Bucket
 from bench.harness.meter import Meter
+from bench.harness.rig import Rig
+from bench.load.record import Shape
 from lab.errors import LabError
 from lab.provision import ORG
 from workers.batch import Batch
@@ -19,13 +21,6 @@ from workers.config.settings import load
 from workers.influxdb.writer import COMPRESSION, GZIP
 from workers.records.converter import Translator
 from workers.records.encoder import Encoder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bench.harness.bucket import Bucket
-    from bench.harness.rig import Rig
-    from bench.load.record import Shape
 
 #: Lines of a body and connections that are tried; the best pair counts.
 SIZES = (5_000, 10_000, 20_000)
@@ -86,10 +81,10 @@ def bodies(shape: Shape, count: int, partitions: int, size: int) -> Iterator[tup
     """Gzip bodies with the same lines that workers make of the same records, and their lines' number.
 
     Args:
-        shape: the records.
-        count: how many.
-        partitions: over which they are spread; a body has lines of one, as a worker's has.
-        size: lines of a body.
+        shape: The records.
+        count: How many.
+        partitions: Over which they are spread; a body has lines of one, as a worker's has.
+        size: Lines of a body.
     """
     settings = load({"TOWER_INFLUXDB_TOKEN": "-", "TOWER_IDENTITY_PARTITIONS": str(max(16, partitions))})
     translator = Translator(settings, Encoder(settings))
@@ -179,7 +174,7 @@ class Sender:
         """Write one.
 
         Raises:
-            LabError: the answer is not 204.
+            LabError: The answer is not 204.
         """
         self._connection.request("POST", self._path, body, self._headers)
         answer = self._connection.getresponse()

@@ -1,31 +1,23 @@
 """Tower beside its peers: the same topic, the same InfluxDB, one after the other, counted alike."""
 
-from __future__ import annotations
-
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.harness.account import settle
+from bench.harness.bucket import Bucket
 from bench.harness.machine import machine, versions
-from bench.harness.meter import MACHINE, Meter
-from bench.load.produce import Load
+from bench.harness.meter import MACHINE, Meter, Series
+from bench.harness.pool import Pool
+from bench.harness.rig import Rig
+from bench.load.produce import Load, Target
+from bench.load.record import Shape
 from bench.measure.throughput import describe
-from bench.peers.peer import PEERS, Job, Runner
+from bench.peers.peer import PEERS, Job, Peer, Runner
 from lab.errors import LabError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from bench.harness.bucket import Bucket
-    from bench.harness.meter import Series
-    from bench.harness.pool import Pool
-    from bench.harness.rig import Rig
-    from bench.load.produce import Target
-    from bench.load.record import Shape
-    from bench.peers.peer import Peer
-    from lab.system.progress import Step
+from lab.system.progress import Step
 
 TOWER = "Tower"
 #: Seconds without a write after which nothing more is expected: longer than Telegraf's default flush.
@@ -50,11 +42,11 @@ def run(
     """One comparison.
 
     Args:
-        rig: where.
-        shape: the records, JSON.
-        count: how many.
-        cap_s: seconds after which a slow peer is stopped; its rate is that of what it stored.
-        peers: which, by their names in `PEERS`.
+        rig: Where.
+        shape: The records, JSON.
+        count: How many.
+        cap_s: Seconds after which a slow peer is stopped; its rate is that of what it stored.
+        peers: Which, by their names in `PEERS`.
         workers: Tower's workers, and partitions of the topic.
     """
     rows: list[dict[str, Any]] = []
@@ -91,11 +83,11 @@ class Course:
     """What all of them have to run over.
 
     Args:
-        rig: where.
-        target: a topic with all the records.
-        shape: the records.
-        count: how many.
-        cap_s: seconds after which a slow one is stopped.
+        rig: Where.
+        target: A topic with all the records.
+        shape: The records.
+        count: How many.
+        cap_s: Seconds after which a slow one is stopped.
     """
 
     rig: Rig
@@ -196,8 +188,8 @@ def steady(curve: Sequence[tuple[float, float]], stored: float) -> float:
     """Records a second between a tenth and nine tenths of a run.
 
     Args:
-        curve: seconds and records stored by then.
-        stored: records stored in the end.
+        curve: Seconds and records stored by then.
+        stored: Records stored in the end.
     """
     begin, end = (_reached(curve, share * stored) for share in (FROM, TO))
     return stored * (TO - FROM) / (end - begin) if end > begin else 0.0

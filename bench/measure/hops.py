@@ -5,24 +5,20 @@ SIGTERM, the figures are printed as one line of JSON. They begin with the first 
 with the last commit.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import sys
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from workers import gc_tuning, log
 from workers.config.settings import load
 from workers.influxdb import writer
 from workers.loop import Loop
 from workers.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Timers:
@@ -104,11 +100,11 @@ def prepare(loop: Any, timers: Timers) -> None:
     """Put a timer around each hop of a worker.
 
     Args:
-        loop: the worker's loop, not yet run.
-        timers: what counts.
+        loop: The worker's loop, not yet run.
+        timers: What counts.
 
     Raises:
-        AttributeError: a hop has another name by now.
+        AttributeError: A hop has another name by now.
     """
     group = loop._consumer  # noqa: SLF001 - the one place that looks inside, from outside
     client = Consumer(group._consumer)  # noqa: SLF001

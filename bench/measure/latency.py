@@ -7,29 +7,24 @@ the next one did became queryable after the first was asked and before the secon
 its bounds, and the figure is the middle between them. Half their distance is the resolution.
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from bench.harness.account import settle
 from bench.harness.bucket import MEASUREMENT
 from bench.harness.machine import machine, versions
+from bench.harness.rig import Rig
 from bench.load.produce import Load
 from bench.load.record import Clock, Shape
 from bench.report.percentile import histogram, summary
 from lab.errors import LabError, SlowError
 from lab.system.files import read_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bench.harness.rig import Rig
 
 #: Seconds between two questions.
 ASK_S = 0.010
@@ -55,9 +50,9 @@ class Watch:
 
     Args:
         url: InfluxDB.
-        token: one that may read.
-        bucket: the bucket.
-        since_ms: epoch milliseconds of the first record.
+        token: One that may read.
+        bucket: The bucket.
+        since_ms: Epoch milliseconds of the first record.
     """
 
     url: str
@@ -76,7 +71,7 @@ class Watch:
         """End it.
 
         Raises:
-            LabError: it could not ask.
+            LabError: It could not ask.
         """
         self._stop.set()
         self._thread.join()
@@ -131,11 +126,11 @@ def run(
     """One measurement.
 
     Args:
-        rig: where.
-        rate: records a second, over all partitions.
-        seconds: how long records are measured, after a warm-up.
-        workers: workers and partitions.
-        settings: what else the workers are told.
+        rig: Where.
+        rate: Records a second, over all partitions.
+        seconds: How long records are measured, after a warm-up.
+        workers: Workers and partitions.
+        settings: What else the workers are told.
     """
     count, warm = int(rate * (seconds + WARM_S)), int(rate * WARM_S)
     with (
@@ -184,12 +179,12 @@ def latencies(
     """Bounds of each record's latency in milliseconds: (not before, not after).
 
     Args:
-        looks: questions in the order they were asked.
-        moments: when each record was to be produced, by `seq`.
-        partitions: record n is in partition n modulo this.
+        looks: Questions in the order they were asked.
+        moments: When each record was to be produced, by `seq`.
+        partitions: Record n is in partition n modulo this.
 
     Raises:
-        LabError: a record was never seen.
+        LabError: A record was never seen.
     """
     found = []
     places = dict.fromkeys(range(partitions), 0)

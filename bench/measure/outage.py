@@ -1,28 +1,22 @@
 """InfluxDB away for a while under load: lag, memory, membership, and how fast the backlog goes."""
 
-from __future__ import annotations
-
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.harness.machine import machine, versions
 from bench.harness.meter import Meter
-from bench.load.produce import Load
+from bench.harness.pool import Pool
+from bench.harness.rig import Rig
+from bench.load.produce import Load, Target
+from bench.load.record import Shape
 from bench.measure import ceiling, throughput
 from bench.measure.throughput import SLOWEST, START_S, describe, look_up
+from lab.system.progress import Step
 from lab.system.server_process import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from bench.harness.pool import Pool
-    from bench.harness.rig import Rig
-    from bench.load.produce import Target
-    from bench.load.record import Shape
-    from lab.system.progress import Step
 
 #: Seconds of load before the outage, so that it meets workers at their usual work.
 BEFORE_S = 5.0
@@ -46,10 +40,10 @@ class Diary:
     """What was seen, with seconds since the outage began.
 
     Args:
-        rig: where.
-        pool: what is watched.
-        target: what it reads.
-        step: where the lag is shown.
+        rig: Where.
+        pool: What is watched.
+        target: What it reads.
+        step: Where the lag is shown.
     """
 
     rig: Rig
@@ -92,15 +86,15 @@ def run(
     """One measurement.
 
     Args:
-        rig: where.
-        shape: the records.
-        rate: records a second, up to the end of the outage.
-        seconds: length of the outage.
-        how: frozen or killed.
-        workers: workers and partitions.
-        settings: what else the workers are told.
-        best: the ceiling, where this run has measured it already.
-        drained: records a second that the same pool drains with InfluxDB there all the time, where this run
+        rig: Where.
+        shape: The records.
+        rate: Records a second, up to the end of the outage.
+        seconds: Length of the outage.
+        how: Frozen or killed.
+        workers: Workers and partitions.
+        settings: What else the workers are told.
+        best: The ceiling, where this run has measured it already.
+        drained: Records a second that the same pool drains with InfluxDB there all the time, where this run
             has measured it already: the best that catching up can be.
     """
     count = int(rate * (BEFORE_S + seconds))

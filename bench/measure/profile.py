@@ -1,24 +1,19 @@
 """Where a record's microseconds go: one worker, a timer around each hop."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from bench.harness.machine import machine, versions
+from bench.harness.rig import Rig
 from bench.load.produce import Load
+from bench.load.record import Shape
 from bench.measure.throughput import SLOWEST, START_S, describe
 from lab.errors import LabError, SlowError
 from lab.system.server_process import environment
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bench.harness.rig import Rig
-    from bench.load.record import Shape
 
 #: Seconds for the worker to leave.
 LEAVE_S = 30.0
@@ -30,13 +25,13 @@ def run(rig: Rig, shape: Shape, count: int, settings: Mapping[str, str] | None =
     """One measurement.
 
     Args:
-        rig: where.
-        shape: the records.
-        count: how many.
-        settings: what else the worker is told.
+        rig: Where.
+        shape: The records.
+        count: How many.
+        settings: What else the worker is told.
 
     Raises:
-        LabError: the worker ended or did not get on.
+        LabError: The worker ended or did not get on.
     """
     with rig.topic(1) as target, rig.bucket() as bucket:
         rig.fill(Load(target, shape), shape, 0, count)

@@ -1,21 +1,16 @@
 """What a record costs with more workers, on two hosts, and with InfluxDB further away."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
 from bench.load.delay_proxy import delayed
+from bench.load.record import Shape
 from bench.measure import throughput
+from bench.measure.throughput import Drain
 from lab.system.network import missing, network
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bench.load.record import Shape
-    from bench.measure.throughput import Drain
-    from lab.system.progress import Progress
+from lab.system.progress import Progress
 
 #: Partitions and workers: the lab's three, and what a larger user may have.
 COUNTS = (1, 3, 6, 12, 48)
@@ -81,12 +76,12 @@ def run(
     """All of it.
 
     Args:
-        rig: where.
-        shape: the records.
-        count: how many in each run, more with many workers (see `over_workers`).
-        counts: numbers of workers.
-        delays: milliseconds added to a round trip.
-        two_hosts: also on two hosts.
+        rig: Where.
+        shape: The records.
+        count: How many in each run, more with many workers (see `over_workers`).
+        counts: Numbers of workers.
+        delays: Milliseconds added to a round trip.
+        two_hosts: Also on two hosts.
     """
     by_hosts, why = over_hosts(rig.progress, shape, count) if two_hosts else ([], "not asked for")
     by_workers = over_workers(rig, shape, count, counts)

@@ -1,26 +1,21 @@
 """Every measurement after another, into one report that is rewritten after each."""
 
-from __future__ import annotations
-
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bench.harness.machine import machine, versions
+from bench.harness.rig import Rig
 from bench.load.record import Clock, Shape, Unit
 from bench.measure import ceiling, compare, latency, outage, profile, scale, throughput
 from bench.measure.outage import How
 from bench.report import page
 from lab.errors import LabError
 from lab.senders.formats import Format
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from bench.harness.rig import Rig
 
 Result = dict[str, Any]
 #: Records a second while latency is measured.
@@ -73,8 +68,8 @@ class Book:
     """Results and failures, written to files whenever one is added.
 
     Args:
-        json_file: all of it, for programs.
-        html_file: the page.
+        json_file: All of it, for programs.
+        html_file: The page.
     """
 
     json_file: Path | None

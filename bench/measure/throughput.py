@@ -1,28 +1,20 @@
 """A prefilled topic drained by the pool, every record looked for in InfluxDB afterwards."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.harness.account import Account, settle
+from bench.harness.bucket import Bucket
 from bench.harness.machine import machine, versions
-from bench.harness.meter import MACHINE, Meter
-from bench.load.produce import Load
-from bench.load.record import FIELDS
+from bench.harness.meter import MACHINE, Meter, Series
+from bench.harness.pool import Pool
+from bench.harness.rig import Rig
+from bench.load.produce import Load, Target
+from bench.load.record import FIELDS, Shape
 from bench.measure import ceiling
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bench.harness.bucket import Bucket
-    from bench.harness.meter import Series
-    from bench.harness.pool import Pool
-    from bench.harness.rig import Rig
-    from bench.load.produce import Target
-    from bench.load.record import Shape
 
 #: Slowest drain that is waited for, records a second.
 SLOWEST = 2_000
@@ -42,14 +34,14 @@ class Drain:
     """What was seen while a pool drained a topic.
 
     Attributes:
-        begin: epoch seconds at which the records could be read.
-        first: of the first write after that.
-        last: of the last one.
-        batch_p50: median of lines in a write.
+        begin: Epoch seconds at which the records could be read.
+        first: Of the first write after that.
+        last: Of the last one.
+        batch_p50: Median of lines in a write.
         series: CPU and memory, by group of processes.
-        written: bytes of influxd's write-ahead log over time.
-        counters: sums of the workers' own.
-        starts: how many times a worker was started.
+        written: Bytes of influxd's write-ahead log over time.
+        counters: Sums of the workers' own.
+        starts: How many times a worker was started.
     """
 
     begin: float = 0.0
@@ -178,12 +170,12 @@ def run(
     """One measurement.
 
     Args:
-        rig: where.
-        shape: the records.
-        count: how many.
-        workers: size of the pool; the topic has as many partitions.
-        settings: what else the workers are told.
-        best: the ceiling, if it was measured in this run already; else it is measured here.
+        rig: Where.
+        shape: The records.
+        count: How many.
+        workers: Size of the pool; the topic has as many partitions.
+        settings: What else the workers are told.
+        best: The ceiling, if it was measured in this run already; else it is measured here.
 
     Returns:
         The keys of the bench's result.

@@ -1,25 +1,19 @@
 """Programs of peers, made once in the user's cache: Telegraf from its source, others in environments."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.errors import LabError, MissingError
 from lab.system.files import cache_folder, locked
+from lab.system.progress import Progress, Step
 from lab.system.server_process import environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from lab.system.progress import Progress, Step
 
 TELEGRAF = "1.37.2"
 #: What Telegraf's go.mod asks for. An older Go would try to download a newer one by itself.
@@ -38,8 +32,8 @@ def telegraf(progress: Progress) -> Path:
     """Telegraf with the plugins of this comparison alone; about three minutes the first time.
 
     Raises:
-        MissingError: there is no Go that is new enough.
-        LabError: the build failed.
+        MissingError: There is no Go that is new enough.
+        LabError: The build failed.
     """
 
     def make(work: Path) -> None:
@@ -74,7 +68,7 @@ def kafka_influxdb(progress: Progress) -> Path:
     """A Python that has kafka-influxdb, in an environment of its own.
 
     Raises:
-        LabError: it cannot be installed.
+        LabError: It cannot be installed.
     """
 
     def make(work: Path) -> None:

@@ -1,31 +1,25 @@
 """The peers: how each is installed and started for one topic and one bucket."""
 
-from __future__ import annotations
-
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
+from bench.harness.bucket import Bucket
+from bench.harness.rig import Rig
+from bench.load.produce import Target
 from bench.load.record import Unit
 from bench.peers import build
 from lab.provision import ORG, V1_USER
 from lab.system.files import read_secret, write_secret
+from lab.system.progress import Progress
 from lab.system.server_process import Server, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bench.harness.bucket import Bucket
-    from bench.harness.rig import Rig
-    from bench.load.produce import Target
-    from lab.system.progress import Progress
-
 
 #: The field `time` in the words of Go's library.
 GO_TIMES = {Unit.SECOND: "2006-01-02T15:04:05-0700", Unit.MILLISECOND: "2006-01-02T15:04:05.000-0700"}
@@ -36,12 +30,12 @@ class Job:
     """What a peer has to do.
 
     Args:
-        rig: where.
-        target: topic to read.
-        bucket: bucket to write.
-        group: its consumer group, new for each run.
-        folder: for its files.
-        unit: of the records' own times.
+        rig: Where.
+        target: Topic to read.
+        bucket: Bucket to write.
+        group: Its consumer group, new for each run.
+        folder: For its files.
+        unit: Of the records' own times.
     """
 
     rig: Rig
@@ -75,7 +69,7 @@ class Peer(Protocol):
         """Install it.
 
         Raises:
-            LabError: it cannot be; says why.
+            LabError: It cannot be; says why.
         """
 
     def command(self, job: Job) -> tuple[Sequence[str], Mapping[str, str]]:
@@ -166,8 +160,8 @@ class Runner(Server):
     """A peer's process.
 
     Args:
-        peer: which.
-        job: what it has to do.
+        peer: Which.
+        job: What it has to do.
     """
 
     def __init__(self, peer: Peer, job: Job) -> None:

@@ -1,12 +1,8 @@
 """The figures Tower is held to, read from the results of a run."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 Result = dict[str, Any]
 
@@ -16,12 +12,12 @@ class Figure:
     """One figure beside its goal.
 
     Args:
-        name: what it is, in a few words.
-        value: as measured.
-        goal: what it should reach.
-        most: the goal is an upper bound; else a lower one.
-        unit: behind the value.
-        note: what it was measured on.
+        name: What it is, in a few words.
+        value: As measured.
+        goal: What it should reach.
+        most: The goal is an upper bound; else a lower one.
+        unit: Behind the value.
+        note: What it was measured on.
     """
 
     name: str

@@ -1,23 +1,17 @@
 """One page with everything in it: figures beside their goals, plots, and what they do not show."""
 
-from __future__ import annotations
-
 import html
 import json
 import time
+from collections.abc import Iterator, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from plotly.offline import get_plotlyjs
 
 from bench.report import plots
-from bench.report.goals import disturbed, figures, worst
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from bench.report.goals import Figure
+from bench.report.goals import Figure, disturbed, figures, worst
 
 Result = dict[str, Any]
 
@@ -76,8 +70,8 @@ def page(results: Sequence[Result], failures: dict[str, str]) -> str:
     """The page, with its library inside: it needs no network.
 
     Args:
-        results: in the order they were taken.
-        failures: measurements that could not be taken, with the reason.
+        results: In the order they were taken.
+        failures: Measurements that could not be taken, with the reason.
     """
     body = "\n".join(_body(results, failures))
     style = resources.files("bench.report").joinpath("page.css").read_text()

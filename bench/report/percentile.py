@@ -1,13 +1,8 @@
 """Percentiles and histograms of measured values."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 #: What is reported, besides the largest.
 SHARES = (50, 90, 99, 99.9)
@@ -19,11 +14,11 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` percent of the values do not exceed (nearest rank).
 
     Args:
-        ordered: values in ascending order, at least one.
-        share: percent, from 0 to 100.
+        ordered: Values in ascending order, at least one.
+        share: Percent, from 0 to 100.
 
     Raises:
-        ValueError: there are no values.
+        ValueError: There are no values.
     """
     if not ordered:
         raise ValueError("no values, so no percentile")

@@ -1,13 +1,9 @@
 """The plots of the report."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import plotly.graph_objects as go
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Result = dict[str, Any]
 Plot = tuple[str, str, Any]  #: title, what to see in it, figure

@@ -1,13 +1,9 @@
 """The figures of a run as Markdown, for the documents: what stands there, a run has printed."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bench.report.goals import disturbed, figures, worst
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 Result = dict[str, Any]
 

@@ -1,21 +1,16 @@
 """Where the program `influxd` comes from: PATH, the user's cache, a Docker engine, or a build."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.errors import LabError, MissingError
 from lab.influxdb import build
 from lab.system.files import cache_folder, locked
+from lab.system.progress import Progress
 from lab.system.server_process import environment
-
-if TYPE_CHECKING:
-    from lab.system.progress import Progress
 
 #: The official image; its program is a plain file that runs without the engine.
 IMAGE = "influxdb:2.8"
@@ -30,8 +25,8 @@ def influxd(progress: Progress) -> Path:
     """An InfluxDB 2.x server program, made on first use if there is none.
 
     Raises:
-        MissingError: none is there and none can be made; says what is missing.
-        LabError: making it failed.
+        MissingError: None is there and none can be made; says what is missing.
+        LabError: Making it failed.
     """
     found = on_path(progress) or cached()
     if found is not None:

@@ -5,8 +5,6 @@ so three toolchains meet here. What goes wrong with newer ones, and what is done
 at each line.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -17,15 +15,11 @@ import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.errors import LabError
 from lab.system.files import cache_folder
-from lab.system.progress import Progress
+from lab.system.progress import Progress, Step
 from lab.system.server_process import environment
-
-if TYPE_CHECKING:
-    from lab.system.progress import Step
 
 Make = Callable[[Path, Progress], Path]
 
@@ -68,7 +62,7 @@ def build(work: Path, progress: Progress) -> Path:
     """Build influxd in the folder `work`.
 
     Raises:
-        LabError: a step failed; the log is kept in the cache folder.
+        LabError: A step failed; the log is kept in the cache folder.
     """
     progress.say(f"  influxd {VERSION} is not here yet: building it, about 7 minutes, once")
     log = cache_folder() / "influxd-build.log"
@@ -225,7 +219,7 @@ def toolchain(listed: str) -> dict[str, str]:
     """The setting that picks an installed toolchain: the default one, else the first.
 
     Args:
-        listed: what `rustup toolchain list` prints.
+        listed: What `rustup toolchain list` prints.
     """
     lines = [line for line in listed.splitlines() if line[:1].isalnum() and "no installed" not in line]
     if not lines:

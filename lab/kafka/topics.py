@@ -1,9 +1,8 @@
 """The lab's topics and groups as an administrator of Kafka sees them."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import (
     Consumer,
@@ -17,9 +16,6 @@ from confluent_kafka import (
 from lab.errors import LabError, SlowError
 from lab.system.server_process import wait_until
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 #: The module exports its classes without saying so to a type checker.
 kafka: Any = admin
 OFFSETS = "__consumer_offsets"
@@ -32,7 +28,7 @@ class Topics:
 
     Args:
         bootstrap: `host:port` of the brokers, separated by commas.
-        copies: replicas that a new topic gets.
+        copies: Replicas that a new topic gets.
     """
 
     def __init__(self, bootstrap: str, copies: int) -> None:
@@ -62,7 +58,7 @@ class Topics:
 
         Raises:
             LabError: Kafka refuses it.
-            SlowError: no leader within the time.
+            SlowError: No leader within the time.
         """
         copies = replication or self._copies
         settings = {"min.insync.replicas": str(min(2, copies))} | dict(config or {})

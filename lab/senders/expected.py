@@ -1,7 +1,5 @@
 """What must become of a record that was sent, for those who count afterwards."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 
@@ -10,8 +8,8 @@ class Good:
     """A record that must become exactly one point.
 
     Args:
-        device: its `deviceId`, empty if it has none.
-        seq: its number among the device's records, the field `seq`; for a record without that field its
+        device: Its `deviceId`, empty if it has none.
+        seq: Its number among the device's records, the field `seq`; for a record without that field its
             second.
     """
 
@@ -24,7 +22,7 @@ class Bad:
     """A record that must become exactly one dead letter.
 
     Args:
-        kind: what is wrong with it.
+        kind: What is wrong with it.
     """
 
     kind: str

@@ -1,22 +1,16 @@
 """A stand-in for the Pi and its Fluentd: the lab's record of this machine, sent to Kafka once a second."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from lab.errors import LabError
 from lab.senders.expected import Good
 from lab.senders.formats import Format, encode
 from lab.system.server_process import uninterrupted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from confluent_kafka import Message
 
 #: Seconds until a record that Kafka did not take is given up, as Fluentd's output would.
 DELIVERY_S = 30.0
@@ -26,9 +20,9 @@ class Sender:
     """Sends message values and counts what Kafka has taken.
 
     Args:
-        bootstrap: the brokers.
-        topic: where to.
-        delivered: told (tag, partition, offset) of each value that all brokers in sync have.
+        bootstrap: The brokers.
+        topic: Where to.
+        delivered: Told (tag, partition, offset) of each value that all brokers in sync have.
     """
 
     def __init__(
@@ -96,7 +90,7 @@ class Sender:
         """Wait until every record is taken.
 
         Raises:
-            LabError: some were not.
+            LabError: Some were not.
         """
         deadline = time.monotonic() + DELIVERY_S + 5
         while len(self._producer) and time.monotonic() < deadline:
@@ -117,14 +111,14 @@ class Feed:
     """One record a second from each device.
 
     Args:
-        sender: where they go.
-        sample: takes the values, once a second for all devices.
-        form: how records are written.
-        devices: names for the field `deviceId`; none: the record of the lab's single Pi, which has none.
-        numbered: give each record its device's running number as `seq`, to count by.
+        sender: Where they go.
+        sample: Takes the values, once a second for all devices.
+        form: How records are written.
+        devices: Names for the field `deviceId`; none: the record of the lab's single Pi, which has none.
+        numbered: Give each record its device's running number as `seq`, to count by.
 
     Attributes:
-        last: the last record sent, as it was sent.
+        last: The last record sent, as it was sent.
     """
 
     sender: Sender
@@ -155,9 +149,9 @@ class Feed:
         """Feed `count` rounds, or for ever with 0, one each `interval_s` seconds.
 
         Args:
-            count: rounds.
-            interval_s: seconds between the starts of two rounds; none is skipped or doubled.
-            tell: gets a line for whoever watches, once a round.
+            count: Rounds.
+            interval_s: Seconds between the starts of two rounds; none is skipped or doubled.
+            tell: Gets a line for whoever watches, once a round.
         """
         began = time.monotonic()
         done = 0

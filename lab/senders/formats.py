@@ -1,16 +1,12 @@
 """The lab's record as bytes: as its Fluentd sends it, and in the text of an earlier sender."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The time that Fluentd injects into a record: lab/senders/fluent.conf has the same.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
@@ -45,7 +41,7 @@ def stamp(time_s: float) -> str:
     """The field `time` of a record: whole seconds with the Pi's zone.
 
     Args:
-        time_s: epoch seconds; the fraction is cut off.
+        time_s: Epoch seconds; the fraction is cut off.
     """
     return datetime.fromtimestamp(int(time_s), ZONE).strftime(TIME_FORMAT)
 
@@ -54,9 +50,9 @@ def encode(record: Mapping[str, Any], form: Format, time_s: float | None = None)
     """The value of one Kafka message.
 
     Args:
-        record: fields under today's names, and their values.
-        form: how to write them.
-        time_s: epoch seconds that become the last field: `time` in JSON and msgpack, `timestamp` in whole
+        record: Fields under today's names, and their values.
+        form: How to write them.
+        time_s: Epoch seconds that become the last field: `time` in JSON and msgpack, `timestamp` in whole
             epoch seconds in text. None: no such field.
     """
     if form is Format.TEXT:

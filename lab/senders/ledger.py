@@ -1,22 +1,16 @@
 """What was produced, and what became of each record of it: by identity, never by counts alone."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from lab.errors import LabError, SlowError
+from lab.lab import Lab
 from lab.provision import BUCKET, RETENTION_POLICY
 from lab.senders.expected import Bad, Good
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from lab.lab import Lab
 
 #: Seconds for reading the dead letters.
 READ_S = 60.0
@@ -63,10 +57,10 @@ class Ledger:
         """Compare with what was found.
 
         Args:
-            stored: points found in InfluxDB, by identity.
-            dead: dead letters found, by the place they name.
-            committed: the group's offsets, by partition.
-            ends: offset after the last record, by partition.
+            stored: Points found in InfluxDB, by identity.
+            dead: Dead letters found, by the place they name.
+            committed: The group's offsets, by partition.
+            ends: Offset after the last record, by partition.
 
         Returns:
             A row for each partition, and a sentence for everything that does not hold.
@@ -102,8 +96,8 @@ def stored(lab: Lab, since_s: int) -> Counter[Good]:
     """The points in InfluxDB by identity, asked as the v1 user.
 
     Args:
-        lab: whose InfluxDB.
-        since_s: epoch seconds; older points are left out.
+        lab: Whose InfluxDB.
+        since_s: Epoch seconds; older points are left out.
     """
     series = f'"{BUCKET}"."{RETENTION_POLICY}"."labs"'
     numbered = f'SELECT "seq" FROM {series} WHERE time >= {since_s}s GROUP BY "deviceId"'  # noqa: S608
@@ -118,13 +112,13 @@ def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) ->
     """The dead letters by the place that their headers name.
 
     Args:
-        lab: whose Kafka.
-        topic: the dead-letter topic.
-        since: offsets to begin at, by partition.
-        origin: the topic that the letters came from; others are left out.
+        lab: Whose Kafka.
+        topic: The dead-letter topic.
+        since: Offsets to begin at, by partition.
+        origin: The topic that the letters came from; others are left out.
 
     Raises:
-        SlowError: they could not be read in time.
+        SlowError: They could not be read in time.
     """
     ends = lab.topics.log_ends(topic)
     open_ = {number for number, end in ends.items() if end > since.get(number, 0)}

@@ -1,7 +1,5 @@
 """One sample of this machine, as the lab's Pi takes it: by the Pi's own shell line, or by psutil."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -52,7 +50,7 @@ def shell_line(agent: str = "localhost", interface: int = INTERFACE) -> str:
 
     Args:
         agent: `host` or `host:port` of snmpd.
-        interface: index of the network interface.
+        interface: Index of the network interface.
     """
     config = resources.files("lab.senders").joinpath("fluent.conf").read_text()
     (line,) = re.findall(r"^ *command (.*)$", config, re.MULTILINE)
@@ -66,8 +64,8 @@ class Snmp:
 
     Args:
         agent: `host` or `host:port`.
-        community: the word it lets readers in by.
-        interface: index of the network interface.
+        community: The word it lets readers in by.
+        interface: Index of the network interface.
     """
 
     agent: str
@@ -78,8 +76,8 @@ class Snmp:
         """The lab's nine values, by the shell line that the Pi runs.
 
         Raises:
-            MissingError: there is no snmpget.
-            LabError: the line printed no record: snmpd does not answer, or lacks one of the objects.
+            MissingError: There is no snmpget.
+            LabError: The line printed no record: snmpd does not answer, or lacks one of the objects.
         """
         if shutil.which("snmpget") is None:
             raise MissingError("snmpget is missing: apt-get install snmp")

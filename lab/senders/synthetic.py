@@ -1,15 +1,10 @@
 """Synthetic records of several devices, some of them bad, for the demo to count by."""
 
-from __future__ import annotations
-
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from lab.senders.expected import Bad, Good
 from lab.senders.formats import Format, encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: One record in so many is bad: 2 %.
 BAD_EVERY = 50
@@ -29,9 +24,9 @@ def records(count: int, devices: int, clock: Iterator[float]) -> Iterator[tuple[
     """Message values, each with what must become of it.
 
     Args:
-        count: how many.
-        devices: how many names they come from; formats and devices take turns.
-        clock: epoch seconds, one for each record.
+        count: How many.
+        devices: How many names they come from; formats and devices take turns.
+        clock: Epoch seconds, one for each record.
     """
     forms = list(Format)
     kinds = list(POISON)

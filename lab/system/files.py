@@ -1,28 +1,23 @@
 """Files and folders of the lab: the cache, secrets, atomic writes and locks."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from lab.errors import BusyError, LabError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lab.system.progress import Progress
+from lab.system.progress import Progress
 
 
 def cache_folder() -> Path:
     """The user's cache folder for Tower, made if it is not there.
 
     Raises:
-        LabError: it cannot be made.
+        LabError: It cannot be made.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification says to ignore a relative path.
@@ -71,7 +66,7 @@ def locked(path: Path, timeout_s: float, progress: Progress) -> Iterator[None]:
     """Hold the lock file `path`. The kernel lets go of it when its holder dies, however it dies.
 
     Raises:
-        BusyError: somebody else held it for `timeout_s` seconds.
+        BusyError: Somebody else held it for `timeout_s` seconds.
     """
     file = _lock(path)
     if file is None:

@@ -1,21 +1,17 @@
 """Hosts on one machine: network namespaces on a bridge, whose cables can be cut."""
 
-from __future__ import annotations
-
 import ipaddress
 import json
 import os
 import random
 import shutil
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.errors import BusyError, LabError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROGRAMS = ("ip", "unshare", "hostname", "sh")
 #: A hardware address nobody has: what is sent there is lost without a sound.
@@ -39,11 +35,11 @@ class Host:
     """One of them.
 
     Args:
-        name: its host name.
-        address: where the others reach it.
-        device: its network interface.
-        namespace: its network namespace; empty for this machine's own side of the bridge.
-        cable: the bridge's end of its cable.
+        name: Its host name.
+        address: Where the others reach it.
+        device: Its network interface.
+        namespace: Its network namespace; empty for this machine's own side of the bridge.
+        cable: The bridge's end of its cable.
     """
 
     name: str
@@ -64,7 +60,7 @@ class Host:
             *("unshare", "--uts", "sh", "-c", script, self.name),
         ]
 
-    def lose(self, *others: Host) -> None:
+    def lose(self, *others: "Host") -> None:
         """What this host sends to the others is lost from now on; what they send arrives.
 
         Nobody is told, as with a real loss: a blackhole route would fail each `connect` at once.
@@ -93,8 +89,8 @@ class Network:
     """A bridge with hosts on it.
 
     Args:
-        here: this machine's own side, where whoever made the network can listen.
-        hosts: the others.
+        here: This machine's own side, where whoever made the network can listen.
+        hosts: The others.
     """
 
     here: Host
@@ -118,7 +114,7 @@ def network(count: int) -> Iterator[Network]:
     """A network of its own while the block runs; what runs on its hosts must have ended with it.
 
     Raises:
-        LabError: it cannot be made.
+        LabError: It cannot be made.
     """
     # Fifteen characters are all an interface's name may have.
     tag = f"tw{os.getpid() % 100_000}x{random.randrange(1_000)}"

@@ -1,7 +1,5 @@
 """Ports for the lab's servers: which are free, and which will stay so."""
 
-from __future__ import annotations
-
 import random
 import socket
 from pathlib import Path
@@ -33,7 +31,7 @@ def choose(host: str, count: int) -> list[int]:
     A port from that range could be taken by any client while its server is down for a restart.
 
     Raises:
-        BusyError: not enough of them are free.
+        BusyError: Not enough of them are free.
     """
     low, high = LOWEST, min(_ephemeral_low(), 60_000)
     if high - low < 2_000:

@@ -1,16 +1,11 @@
 """What the person sees while the lab waits: a spinner on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Seconds between two plain lines of one step, where there is no terminal to spin on.
 PLAIN_INTERVAL_S = 2.0
@@ -42,7 +37,7 @@ class Progress:
     """The steps of one command. Writes to standard error, which keeps `--json` output clean.
 
     Args:
-        quiet: say nothing at all (tests).
+        quiet: Say nothing at all (tests).
     """
 
     def __init__(self, *, quiet: bool = False) -> None:

@@ -4,8 +4,6 @@
 when the program ends, however it ends: after SIGKILL, too, which no program can clean up after.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys
@@ -21,7 +19,7 @@ class Guardian:
     """Watches over the servers recorded under a folder, until `leave` or our end.
 
     Args:
-        folder: the servers' own folders are in it; it is removed with them.
+        folder: The servers' own folders are in it; it is removed with them.
     """
 
     def __init__(self, folder: Path) -> None:

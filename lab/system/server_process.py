@@ -1,7 +1,5 @@
 """A server of the lab as an operating-system process that outlives the command that started it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -9,16 +7,13 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from lab.errors import LabError, SlowError
 from lab.system.files import write_atomically
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 #: Seconds a server has after SIGTERM before SIGKILL follows.
 STOP_S = 20.0
@@ -44,8 +39,8 @@ class Server:
     its start is the recorded one too. What is not ours is never signalled.
 
     Args:
-        name: what messages call it.
-        folder: where its files are; made when it starts.
+        name: What messages call it.
+        folder: Where its files are; made when it starts.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -98,7 +93,7 @@ class Server:
         """Start the program in a session of its own, so that no Ctrl-C meant for us reaches it.
 
         Raises:
-            LabError: the program cannot be executed.
+            LabError: The program cannot be executed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
@@ -133,7 +128,7 @@ class Server:
         """Wait until it serves.
 
         Raises:
-            LabError: it ended, or did not serve in time.
+            LabError: It ended, or did not serve in time.
         """
         if not wait_until(lambda: self.serving() or self.process() is None, timeout_s):
             raise SlowError(f"{self.name} does not serve after {timeout_s:.0f} s; see {self.log}")
@@ -188,7 +183,7 @@ class Server:
         """Freeze it (SIGSTOP): its connections stay open and nothing is answered.
 
         Raises:
-            LabError: it does not run, or goes on for `FREEZE_S`.
+            LabError: It does not run, or goes on for `FREEZE_S`.
         """
         process = self._must_run()
         process.suspend()

@@ -1,7 +1,5 @@
 """The lab itself, on real servers."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import http.client
@@ -14,8 +12,9 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgpack
@@ -23,6 +22,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from lab import status
 from lab.errors import BusyError, LabError
 from lab.kafka.topics import OFFSETS
 from lab.lab import DEAD_LETTER_TOPIC, TOPIC, Lab
@@ -30,9 +30,6 @@ from lab.system.files import read_secret
 from lab.system.progress import Progress
 from lab.system.server_process import wait_until
 from lab.topology import Topology, Wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.integration
 
@@ -123,12 +120,12 @@ def test_status_tells_a_program_where_everything_is(lab: Lab) -> None:
 
 
 def test_up_again_changes_nothing(lab: Lab) -> None:
-    before = lab.status()
+    before = status.read(lab)
     token = read_secret(lab.secrets.worker_token())
 
     printed = command("up", data=lab.data)
 
-    assert lab.status() == before
+    assert status.read(lab) == before
     assert read_secret(lab.secrets.worker_token()) == token
     assert "yes" in printed
 

@@ -153,7 +153,7 @@ class Pool:
         """What supervisord says of each worker: statename, pid, exitstatus and so on.
 
         Raises:
-            OSError: supervisord does not answer.
+            OSError: Supervisord does not answer.
         """
         return {int(each["name"]): each for each in self._ask("getAllProcessInfo")}
 

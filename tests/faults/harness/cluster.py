@@ -7,7 +7,7 @@ from typing import Self
 
 from lab import startup
 from lab.errors import LabError
-from lab.kafka import jars
+from lab.kafka import runtime
 from lab.kafka.node import Node, Role, Spec, properties
 from lab.kafka.topics import OFFSETS, Topics
 from lab.system.progress import Progress
@@ -54,7 +54,7 @@ class Cluster:
                     spec,
                     everyone,
                     place,
-                    lambda: jars.java(self._progress),
+                    lambda: runtime.java(self._progress),
                     host="localhost",
                     cluster=CLUSTER,
                     prefix=prefix,

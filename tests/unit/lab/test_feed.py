@@ -1,14 +1,13 @@
 """Records on the wire, samples, synthetic records and the account of them."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os
 import shlex
 from collections import Counter
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -20,9 +19,6 @@ from lab.senders.formats import TIME_FORMAT, Format, encode, stamp
 from lab.senders.ledger import Ledger
 from lab.senders.sample import Snmp, psutil_sample, shell_line
 from lab.senders.synthetic import BAD_EVERY, POISON, records
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: What the lab's Fluentd sends, byte for byte, and the second of its time.
 LAB_RECORD = (

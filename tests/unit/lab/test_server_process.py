@@ -1,7 +1,5 @@
 """Servers are stopped when they are ours, and left alone when they are not."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -9,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -19,10 +18,6 @@ from lab.system.files import cache_folder, locked, read_secret, write_secret
 from lab.system.progress import Progress
 from lab.system.reaper import kill_all
 from lab.system.server_process import Server, environment, uninterrupted, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 PARENT = (

@@ -1,7 +1,5 @@
 """Where influxd, Java and the jars come from, with programs that only pretend."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shlex
@@ -9,7 +7,7 @@ import shutil
 import sys
 import threading
 from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +16,6 @@ from lab.influxdb import binary, build
 from lab.influxdb.server import _rows
 from lab.kafka import jars
 from lab.system.progress import Progress
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 QUIET = Progress(quiet=True)
 SAYS_2 = 'echo "InfluxDB 2.7.12 (git: none) build_date: now"'

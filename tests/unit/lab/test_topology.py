@@ -1,9 +1,7 @@
 """What a lab consists of, and that it is remembered."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +9,6 @@ from lab.errors import BusyError, LabError
 from lab.kafka.node import Role, Spec, properties
 from lab.system import ports
 from lab.topology import Plan, Topology, Wanted
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_the_default_is_one_combined_node_on_the_labs_first_ports() -> None:

@@ -41,7 +41,7 @@ def parsed(config: str) -> list[Line]:
     """The settings of a configuration, in order.
 
     Raises:
-        ValueError: a tag has no partner, or a line is none of Fluentd's.
+        ValueError: A tag has no partner, or a line is none of Fluentd's.
     """
     lines, sections = [], list[str]()
     for line in config.splitlines():
