@@ -2,76 +2,103 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from workers.batch import Batch
 from workers.config.settings import Settings
 from workers.drain import Drain
 from workers.errors import DrainExpired
-from workers.influxdb.delivery import Delivery
+from workers.influxdb.delivery import Delivery, Wait
 from workers.influxdb.writer import Writer
-from workers.kafka.consumer import GroupConsumer
+from workers.kafka.consumer import GroupConsumer, Revoked
 from workers.kafka.dead_letters import DeadLetters
-from workers.log import Repeats
 from workers.records.converter import Translator
 from workers.records.encoder import Encoder
-from workers.state import State
+from workers.state import State, WorkerState
 from workers.types import Partition
 
-#: Seconds of trouble after which partitions are paused: a pause throws away what is prefetched, so a short
-#: one costs more than it saves.
-PATIENCE_S = 1.0
+#: Seconds of failed writes after which partitions are paused. A pause discards prefetched messages, so
+#: pausing for a shorter failure costs more than it saves.
+PAUSE_AFTER_S = 1.0
 
-#: Seconds a `consume` or `wait` may block: how late a signal may be noticed.
+#: Longest time in seconds that one `consume` or `wait` blocks. A signal is noticed within this time.
 SLICE_S = 0.25
 
-#: Seconds between two commits of the same offsets where the last one failed.
+#: Seconds after which a failed commit is repeated.
 RECOMMIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a loop works with (see `workers.process.build`).
+
+    The last three call back into the loop. The loop creates each of them once, with its own methods.
+
+    Attributes:
+        state: The worker's counters and state file.
+        drain: Limits the time to finish the batch in hand.
+        encoder: Its counters go into the report.
+        converter: Fills a batch from messages.
+        writer: The delivery's writer, which the loop closes at its end.
+        delivery: Creates the delivery from a function that waits and one that reports progress.
+        dead_letters: Creates the dead letters' producer from a function that waits.
+        consumer: Creates the group's member from a function that is called before partitions go.
+    """
+
+    state: State
+    drain: Drain
+    encoder: Encoder
+    converter: Translator
+    writer: Writer
+    delivery: Callable[[Wait, Callable[[], None]], Delivery]
+    dead_letters: Callable[[Wait], DeadLetters]
+    consumer: Callable[[Revoked], GroupConsumer]
 
 
 class Loop:
     """One worker: consumes, writes, and commits what is written.
 
     Args:
-        settings: All of them.
-        state: The worker's account.
+        settings: The worker's settings.
+        parts: What the loop works with.
+        feed_watchdog: Called in each round.
         clock: Monotonic seconds.
-        alive: Called in each round.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
         self,
         settings: Settings,
-        state: State,
-        clock: Callable[[], float] = time.monotonic,
-        alive: Callable[[], None] = lambda: None,
+        parts: Parts,
+        feed_watchdog: Callable[[], None],
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
     ) -> None:
         self._settings = settings
-        self._state = state
+        self._feed_watchdog = feed_watchdog
         self._clock = clock
-        self._alive = alive
+        self._sleep = sleep
         self._log = logging.getLogger("tower.loop")
         self._batch = Batch()
         self._ends: dict[Partition, int] = {}
-        self._drain = Drain(settings.drain_s, clock)
         self._delivering = False
         self._trouble_since: float | None = None
         self._committed_at = clock()
         self._failures = 0
-        self._encoder = Encoder(settings)
-        self._translator = Translator(settings, self._encoder)
-        self._writer = Writer(settings)
-        self._delivery = Delivery(
-            settings, self._writer, self.wait, self._reread, Repeats(self._log), report=self._report
-        )
-        self._dead_letters = DeadLetters(settings, self.wait)
-        self._consumer = GroupConsumer(settings, self._revoked)
+        self._state = parts.state
+        self._drain = parts.drain
+        self._encoder = parts.encoder
+        self._translator = parts.converter
+        self._writer = parts.writer
+        self._delivery = parts.delivery(self.wait, self._report)
+        self._dead_letters = parts.dead_letters(self.wait)
+        self._consumer = parts.consumer(self._revoked)
 
     def run(self) -> None:
         """Move records until `stop` is called, then finish the batch in hand within the drain budget."""
-        self._state.enter("running")
+        self._state.enter(WorkerState.RUNNING)
         try:
             while not self._drain.stopping:
                 # 1. consume; then 2. decode, 3. encode, 4. batch. No name keeps the messages any longer.
@@ -168,11 +195,13 @@ class Loop:
             now = self._clock()
             self._drain.check(why)
             left = min(SLICE_S, max(0.0, until - now))
-            if now - self._trouble_since > PATIENCE_S and not self._drain.revoking:
-                self._state.enter("stopping" if self._drain.stopping else "waiting", why)
+            if now - self._trouble_since > PAUSE_AFTER_S and not self._drain.revoking:
+                self._state.enter(
+                    WorkerState.STOPPING if self._drain.stopping else WorkerState.WAITING, why
+                )
                 self._consumer.wait(left)
             else:
-                time.sleep(left)
+                self._sleep(left)
             self._report()
             if self._clock() >= until:
                 return
@@ -181,13 +210,10 @@ class Loop:
         """The trouble, if there was one, is over."""
         if self._trouble_since is not None:
             self._trouble_since = None
-            if self._state.name == "waiting":
+            if self._state.current is WorkerState.WAITING:
                 self._log.info("going on after: %s", self._state.why)
-                self._state.enter("running")
+                self._state.enter(WorkerState.RUNNING)
             self._consumer.resume()
-
-    def _reread(self) -> bool:
-        return self._settings.influxdb_token.reread() or self._settings.influxdb_password.reread()
 
     def _revoked(self, partitions: set[Partition], lost: bool) -> None:
         """Finish what is in hand before partitions go, within the drain budget; drop it where that fails.
@@ -212,18 +238,18 @@ class Loop:
 
     def stop(self, number: int, frame: Any) -> None:
         """Finish the batch in hand and end `run`: the handler of SIGTERM and SIGINT."""
-        self._state.enter("stopping")
+        self._state.enter(WorkerState.STOPPING)
         self._drain.stop(number, frame)
 
     def _close(self) -> None:
         self._writer.close()
-        self._state.enter("stopped")
+        self._state.enter(WorkerState.STOPPED)
         self._report(force=True)
         self._log.info("shutdown report: %s", json.dumps(self._content()))
         self._consumer.close()
 
     def _report(self, force: bool = False) -> None:
-        self._alive()
+        self._feed_watchdog()
         self._state.write(self._content, self._clock(), force)
 
     def _content(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One worker as a process: from its settings to its exit code."""
+"""One worker as a process: builds it from its settings, runs it, and ends with an exit code."""
 
 import logging
 import os
@@ -8,22 +8,26 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from workers import gc_tuning, log
 from workers.config.settings import Settings, load
 from workers.errors import SettingsError
 from workers.exit_codes import CRASHED, MISCONFIGURED, OK
 
-#: Least seconds from one start of a worker to its next: supervisord starts one that crashed again at once,
-#: and without this a crash at start would spin. Kept at the start and not at the crash, since a library
-#: that finds no memory ends the process before anybody can wait.
+if TYPE_CHECKING:
+    from workers.loop import Loop
+    from workers.state import State
+
+#: Least seconds from one start of a worker to its next. supervisord restarts a crashed worker at once, so a
+#: crash at start would otherwise repeat without a pause. The pause is at the start, not at the crash: a
+#: library that runs out of memory ends the process before any code of ours can wait.
 BETWEEN_STARTS_S = 1.0
 
 
 def run() -> NoReturn:
     """Run until SIGTERM, then exit: 0 stopped as asked, 1 crashed, 78 an option has to be changed."""
-    _on_stop(_leave)
+    _on_stop(_exit_at_start)
     try:
         settings = load(os.environ)
         log.configure(settings.log_level)
@@ -33,37 +37,92 @@ def run() -> NoReturn:
         sys.stderr.write(f"tower: {error}\n")
         sys.exit(MISCONFIGURED)
     except Exception:
-        logging.getLogger("tower").exception("worker crashed; it is started again in a moment")
-        # Not sys.exit: the client's threads may be what broke, and must not keep the process.
+        logging.getLogger("tower").exception(
+            "The worker crashed. supervisord restarts it and uncommitted records are read again. If it "
+            "crashes again, report the lines below"
+        )
+        # Not sys.exit: a thread of Kafka's client may be the cause, and must not keep the process alive.
         os._exit(CRASHED)
     sys.exit(OK)
 
 
-def pace(mark: Path) -> None:
-    """Wait where the last start was less than `BETWEEN_STARTS_S` ago.
+def pace(
+    last_start: Path,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait if the last start was less than `BETWEEN_STARTS_S` ago.
 
     Args:
-        mark: A file whose time is that of the last start. Where it cannot be written nothing is waited for.
+        last_start: A file whose modification time is that of the last start. If it cannot be written,
+            this returns at once.
+        clock: Seconds since the epoch.
+        sleep: Waits for a number of seconds.
     """
     with suppress(OSError):
-        since = time.time() - mark.stat().st_mtime
-        # A negative one says that the clock was put back, and nothing of the start.
-        if 0 <= since < BETWEEN_STARTS_S:
-            time.sleep(BETWEEN_STARTS_S - since)
+        elapsed_s = clock() - last_start.stat().st_mtime
+        # A negative value means that the clock was set back.
+        if 0 <= elapsed_s < BETWEEN_STARTS_S:
+            sleep(BETWEEN_STARTS_S - elapsed_s)
     with suppress(OSError):
-        mark.touch()
+        last_start.touch()
+
+
+def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None]) -> "Loop":
+    """Build a worker's loop with all of its parts. No other code builds them.
+
+    Args:
+        settings: The worker's settings.
+        state: The worker's counters and state file.
+        feed_watchdog: Called in each round of the loop.
+
+    Raises:
+        SettingsError: A Kafka property or the file of a certificate is not usable.
+    """
+    # Imported here, so that a wrong option is reported without loading the Kafka client.
+    from workers.drain import Drain  # noqa: PLC0415
+    from workers.influxdb.delivery import Delivery  # noqa: PLC0415
+    from workers.influxdb.writer import Writer  # noqa: PLC0415
+    from workers.kafka.consumer import GroupConsumer  # noqa: PLC0415
+    from workers.kafka.dead_letters import DeadLetters  # noqa: PLC0415
+    from workers.loop import Loop, Parts  # noqa: PLC0415
+    from workers.records.converter import Translator  # noqa: PLC0415
+    from workers.records.encoder import Encoder  # noqa: PLC0415
+
+    def reread_credentials() -> bool:
+        return settings.influxdb_token.reread() or settings.influxdb_password.reread()
+
+    encoder = Encoder(settings)
+    writer = Writer(settings)
+    parts = Parts(
+        state=state,
+        drain=Drain(settings.drain_s, time.monotonic),
+        encoder=encoder,
+        converter=Translator(settings, encoder),
+        writer=writer,
+        delivery=lambda wait, report: Delivery(
+            settings,
+            writer,
+            wait,
+            reread_credentials,
+            log.Repeats(logging.getLogger("tower.loop")),
+            report=report,
+        ),
+        dead_letters=lambda wait: DeadLetters(settings, wait),
+        consumer=lambda revoked: GroupConsumer(settings, revoked),
+    )
+    return Loop(settings, parts, feed_watchdog, time.monotonic, time.sleep)
 
 
 def _run(settings: Settings) -> None:
-    # Imported here so that a wrong option is told without loading the Kafka client.
-    from workers.loop import Loop  # noqa: PLC0415
+    # Imported here, as in `build`.
     from workers.state import State  # noqa: PLC0415
     from workers.watchdog import ROUND_S, Watchdog  # noqa: PLC0415
 
     number = settings.worker or 0
     state = State(settings.run_dir / f"worker-{number}.json", number)
-    watchdog = Watchdog(ROUND_S + settings.influxdb_timeout_s)
-    loop = Loop(settings, state, alive=watchdog.feed)
+    watchdog = Watchdog(ROUND_S + settings.influxdb_timeout_s, sys.stderr)
+    loop = build(settings, state, watchdog.feed)
     _on_stop(loop.stop)
     gc_tuning.settle()
     loop.run()
@@ -74,6 +133,6 @@ def _on_stop(handler: Callable[[int, Any], None]) -> None:
     signal.signal(signal.SIGINT, handler)
 
 
-def _leave(_number: int, _frame: Any) -> NoReturn:
-    """Stopped while it starts: there is nothing in hand, and it ends as asked."""
+def _exit_at_start(_number: int, _frame: Any) -> NoReturn:
+    """Exit on a signal that arrives before the loop exists: no record is in hand yet."""
     sys.exit(OK)

@@ -5,6 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ WRITE_S = 1.0
 
 #: How `why` begins where the file could not be written.
 UNWRITTEN = "state file: "
+
+
+class WorkerState(StrEnum):
+    """What a worker is doing, as its state file says it."""
+
+    STARTING = "starting"  # the loop has not begun
+    RUNNING = "running"
+    WAITING = "waiting"  # InfluxDB or the dead-letter topic is not available; `why` says which
+    STOPPING = "stopping"  # a signal came; the batch in hand is being finished
+    STOPPED = "stopped"
 
 
 class State:
@@ -33,7 +44,7 @@ class State:
     """
 
     def __init__(self, file: Path | None, worker: int) -> None:
-        self.name = "starting"
+        self.current = WorkerState.STARTING
         self.why = ""
         self.consumed: Counter[Partition] = Counter()
         self.written: Counter[Partition] = Counter()
@@ -50,9 +61,9 @@ class State:
             except OSError as error:
                 raise SettingsError("TOWER_RUN_DIR", f"cannot be made: {error}") from None
 
-    def enter(self, name: str, why: str = "") -> None:
-        """Change to a state: starting, running, waiting, stopping or stopped."""
-        self.name, self.why = name, why
+    def enter(self, state: WorkerState, why: str = "") -> None:
+        """Change to a state, with the reason if there is one."""
+        self.current, self.why = state, why
 
     def account(
         self,
@@ -96,7 +107,7 @@ class State:
         whole = {
             "worker": self._worker,
             "pid": os.getpid(),
-            "state": self.name,
+            "state": self.current,
             "why": self.why,
             "started": self._started,
             "heartbeat": time.time(),

@@ -1,7 +1,6 @@
 """Ends a worker whose loop has stopped going round, so that it is started again."""
 
 import faulthandler
-import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -25,15 +24,13 @@ class Watchdog:
 
     Args:
         most_s: Seconds it goes without being fed.
-        file: Where what it saw is written, standard error when None; needs a file descriptor.
+        file: Where the stacks are written; needs a file descriptor.
         clock: Monotonic seconds.
     """
 
-    def __init__(
-        self, most_s: float, file: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, most_s: float, file: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._most_s = most_s
-        self._file = file or sys.stderr
+        self._file = file
         self._clock = clock
         self._fed = float("-inf")
 

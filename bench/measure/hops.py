@@ -14,10 +14,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from workers import gc_tuning, log
+from workers import gc_tuning, log, process
 from workers.config.settings import load
 from workers.influxdb import writer
-from workers.loop import Loop
 from workers.state import State
 
 
@@ -131,7 +130,7 @@ def main() -> None:
     settings = load(os.environ)
     log.configure("ERROR")
     timers = Timers()
-    loop = Loop(settings, State(None, 0))
+    loop = process.build(settings, State(None, 0), feed_watchdog=lambda: None)
     prepare(loop, timers)
     signal.signal(signal.SIGTERM, loop.stop)
     gc_tuning.settle()

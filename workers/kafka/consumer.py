@@ -17,6 +17,10 @@ from workers.kafka.topic_recreation import MADE_ANEW, Incarnation
 from workers.log import Repeats
 from workers.types import Message, Partition, partition_of
 
+#: Called before partitions are given up. The second argument is True if they are lost already, so that
+#: nothing may be committed for them.
+Revoked = Callable[[set[Partition], bool], None]
+
 
 class GroupConsumer:
     """Consumes the topic as one member of the group, and commits what it is told to.
@@ -25,8 +29,7 @@ class GroupConsumer:
 
     Args:
         settings: Topic and Kafka properties.
-        revoked: Called before partitions are given up, with True where they are lost already, so that
-            nothing may be committed for them.
+        revoked: Called before partitions are given up.
         topic_id: Gives the id of the topic that is there now, None where Kafka does not tell it; asks
             Kafka unless a test decides.
 
@@ -42,7 +45,7 @@ class GroupConsumer:
     def __init__(
         self,
         settings: Settings,
-        revoked: Callable[[set[Partition], bool], None],
+        revoked: Revoked,
         topic_id: Callable[[], str | None] | None = None,
     ) -> None:
         self.owned: set[Partition] = set()

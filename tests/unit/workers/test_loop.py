@@ -2,144 +2,16 @@
 
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.support import fakes
-from tests.support.fakes import FakeClock, FakeMessage, FakeSink, partition
-from workers import drain, loop
+from tests.support.fakes import FakeMessage
+from tests.support.worker import Step, Worker
+from workers import drain
 from workers.errors import Misconfigured, Unavailable, WriteError
-from workers.loop import Loop
-from workers.state import State
-from workers.types import DeadLetter, Message, Partition
-
-#: What a scripted `consume` does: hands out messages, after doing something else first.
-Step = Callable[[], list[Message]]
-
-
-class FakeConsumer:
-    """The group's member, by script.
-
-    Attributes:
-        steps: What each `consume` does; when they are used up, the worker is asked to stop.
-        asked: All calls but `consume`, in order.
-    """
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.owned = {partition(number) for number in range(3)}
-        self.stopped: dict[Partition, str] = {}
-        self.committed: dict[Partition, int] = {}
-        self.rebalances = self.renewals = self.commit_failures = 0
-        self.steps: list[Step] = []
-        self.asked: list[tuple[str, object]] = []
-        self.at_wait: list[Callable[[], None]] = []
-        self.gathered: list[bool] = []
-        self.stop: Callable[[], None] = lambda: None
-        self.revoked: Callable[[set[Partition], bool], None] = lambda _, __: None
-        self._clock = clock
-
-    def make(self, _: object, revoked: Callable[[set[Partition], bool], None]) -> "FakeConsumer":
-        self.revoked = revoked
-        return self
-
-    def consume(self, most: int, timeout_s: float, *, gather: bool) -> list[Message]:
-        assert most >= 1
-        self.gathered.append(gather)
-        if self.steps:
-            return self.steps.pop(0)()
-        self._clock.now += timeout_s
-        self.stop()
-        return []
-
-    def give_up(self, numbers: set[int], lost: bool = False) -> None:
-        """A rebalance takes partitions away."""
-        gone = {partition(number) for number in numbers}
-        self.revoked(gone, lost)
-        self.owned -= gone
-
-    def wait(self, timeout_s: float) -> None:
-        self._clock.now += timeout_s
-        self.asked.append(("wait", timeout_s))
-        if self.at_wait:
-            self.at_wait.pop(0)()
-
-    def resume(self) -> None:
-        self.asked.append(("resume", None))
-
-    def commit(self, ends: Mapping[Partition, int], blocking: bool = False) -> None:
-        # As the real one: what is not owned is not committed.
-        owned = {each.number: end for each, end in ends.items() if each in self.owned}
-        if owned:
-            self.asked.append(("commit and wait" if blocking else "commit", owned))
-            self.committed |= {partition(number): end for number, end in owned.items()}
-
-    def position(self, each: Partition) -> int | None:
-        return self.committed.get(each)
-
-    def lag(self, _: Partition) -> int | None:
-        return None
-
-    def close(self) -> None:
-        self.asked.append(("close", None))
-
-    @property
-    def commits(self) -> list[object]:
-        return [what for name, what in self.asked if name.startswith("commit")]
-
-
-class FakeWriter(FakeSink):
-    """A sink with what the loop asks of its writer besides."""
-
-    sent_bytes = 0
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class FakeDeadLetters:
-    """Keeps dead letters at once."""
-
-    def __init__(self) -> None:
-        self.kept: list[DeadLetter] = []
-        self.reasons: dict[str, int] = {}
-
-    def keep(self, letters: list[DeadLetter]) -> None:
-        self.kept += letters
-
-
-class Worker:
-    """A loop with fakes all around it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **options: object) -> None:
-        self.clock = FakeClock()
-        self.consumer = FakeConsumer(self.clock)
-        self.sink = FakeWriter()
-        self.dead_letters = FakeDeadLetters()
-        self.state = State(None, 0)
-        monkeypatch.setattr(loop, "GroupConsumer", self.consumer.make)
-        monkeypatch.setattr(loop, "Writer", lambda _: self.sink)
-        monkeypatch.setattr(loop, "DeadLetters", lambda *_: self.dead_letters)
-        monkeypatch.setattr("workers.loop.time.sleep", self.pass_time)
-        self.loop = Loop(fakes.settings(**options), self.state, self.clock)
-        self.consumer.stop = lambda: self.loop.stop(signal.SIGTERM, None)
-
-    def pass_time(self, seconds: float) -> None:
-        self.clock.now += seconds
-
-    def run(self, *steps: Step) -> None:
-        self.consumer.steps = list(steps)
-        self.loop.run()
-
-    def account(self) -> dict[int, tuple[int, int, int, int]]:
-        """By partition: consumed, written, dead-lettered, uncommitted."""
-        content: dict[str, Any] = self.loop._content()["partitions"]
-        return {
-            int(number): (each["consumed"], each["written"], each["dead_lettered"], each["uncommitted"])
-            for number, each in content.items()
-            if each["consumed"]
-        }
+from workers.state import WorkerState
+from workers.types import Message, Partition
 
 
 @pytest.fixture(autouse=True)
@@ -153,15 +25,15 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker() -> Worker:
     """A worker whose batches are due as soon as anything is in them."""
-    return Worker(monkeypatch, batch_lines=1, retry_max_s=0.1)
+    return Worker(batch_lines=1, retry_max_s=0.1)
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Worker:
+def slow() -> Worker:
     """A worker that keeps a batch in hand."""
-    return Worker(monkeypatch, batch_lines=100, batch_age_ms=60_000, drain_s=10, retry_max_s=1)
+    return Worker(batch_lines=100, batch_age_ms=60_000, drain_s=10, retry_max_s=1)
 
 
 def messages(number: int, *offsets: int, value: bytes = b'{"memory":1}') -> list[Message]:
@@ -181,9 +53,9 @@ def test_each_batch_is_written_and_then_committed(worker: Worker) -> None:
     worker.sink.judge = written
     commit = worker.consumer.commit
 
-    def noted(ends: Mapping[Partition, int], blocking: bool = False) -> None:
-        order.append({each.number: end for each, end in ends.items()})
-        commit(ends, blocking)
+    def noted(next_offsets: Mapping[Partition, int], blocking: bool = False) -> None:
+        order.append({key.number: offset for key, offset in next_offsets.items()})
+        commit(next_offsets, blocking)
 
     worker.consumer.commit = noted  # type: ignore[method-assign]
     worker.run(step(messages(0, 5, 6), messages(1, 9)), step(messages(0, 7)))
@@ -236,7 +108,7 @@ def test_a_batch_in_hand_is_finished_on_a_stop(slow: Worker) -> None:
     assert len(slow.sink.stored) == 2
     assert slow.consumer.commits == [{0: 3}]
     assert slow.consumer.asked[-1] == ("close", None)
-    assert slow.state.name == "stopped"
+    assert slow.state.current is WorkerState.STOPPED
 
 
 def test_the_last_commit_repeats_all_that_were_not_waited_for(worker: Worker) -> None:
@@ -339,15 +211,15 @@ class TestOutage:
         self, worker: Worker, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
-        names: set[str] = set()
+        states: set[WorkerState] = set()
         failing = [Unavailable(503, "busy", 2.0)] * 5
         worker.sink.judge = lambda _: failing.pop() if failing else None
-        worker.consumer.at_wait = [lambda: names.add(worker.state.name)] * 10
+        worker.consumer.at_wait = [lambda: states.add(worker.state.current)] * 10
         worker.run(step(messages(0, 1)))
 
         waits = [what for name, what in worker.consumer.asked if name == "wait"]
         assert sum(float(str(each)) for each in waits) > 7
-        assert names == {"waiting"}
+        assert states == {WorkerState.WAITING}
         assert ("resume", None) in worker.consumer.asked
         assert "going on after: InfluxDB: 503: busy" in caplog.text
 

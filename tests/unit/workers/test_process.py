@@ -13,14 +13,6 @@ from workers import process
 from workers.exit_codes import OK
 
 
-@pytest.fixture
-def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each wait would have been."""
-    found: list[float] = []
-    monkeypatch.setattr(time, "sleep", found.append)
-    return found
-
-
 @pytest.mark.parametrize(
     ("ago", "least", "most"),
     [
@@ -31,34 +23,36 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     ],
 )
 def test_a_start_soon_after_the_last_one_waits(
-    waited: list[float], tmp_path: Path, ago: float, least: float, most: float
+    tmp_path: Path, ago: float, least: float, most: float
 ) -> None:
-    mark = tmp_path / "worker-0.start"
-    mark.touch()
-    moment = time.time() - ago
-    os.utime(mark, (moment, moment))
+    pauses: list[float] = []
+    last_start = tmp_path / "worker-0.start"
+    last_start.touch()
+    modified = time.time() - ago
+    os.utime(last_start, (modified, modified))
 
-    process.pace(mark)
+    process.pace(last_start, sleep=pauses.append)
 
-    assert least <= sum(waited) <= most
-    assert abs(time.time() - mark.stat().st_mtime) < 5
-
-
-def test_the_first_start_waits_for_nothing_and_is_remembered(waited: list[float], tmp_path: Path) -> None:
-    mark = tmp_path / "worker-0.start"
-
-    process.pace(mark)
-    process.pace(mark)
-
-    assert len(waited) == 1
+    assert least <= sum(pauses) <= most
+    assert abs(time.time() - last_start.stat().st_mtime) < 5
 
 
-def test_a_folder_that_is_not_there_is_left_to_those_who_need_it(
-    waited: list[float], tmp_path: Path
-) -> None:
-    process.pace(tmp_path / "missing" / "worker-0.start")
+def test_the_first_start_waits_for_nothing_and_is_remembered(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    last_start = tmp_path / "worker-0.start"
 
-    assert waited == []
+    process.pace(last_start, sleep=pauses.append)
+    process.pace(last_start, sleep=pauses.append)
+
+    assert len(pauses) == 1
+
+
+def test_a_missing_folder_delays_no_start(tmp_path: Path) -> None:
+    pauses: list[float] = []
+
+    process.pace(tmp_path / "missing" / "worker-0.start", sleep=pauses.append)
+
+    assert pauses == []
 
 
 def test_a_worker_that_is_stopped_while_it_starts_ends_as_asked(tmp_path: Path) -> None:

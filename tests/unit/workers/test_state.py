@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import partition
 from workers.errors import SettingsError
-from workers.state import WRITE_S, State
+from workers.state import WRITE_S, State, WorkerState
 
 
 def content() -> dict[str, Any]:
@@ -25,7 +25,7 @@ def read(file: Path) -> dict[str, Any]:
 
 def test_the_file_tells_who_and_how(tmp_path: Path) -> None:
     state = State(tmp_path / "var" / "worker-3.json", 3)
-    state.enter("waiting", "InfluxDB: 503")
+    state.enter(WorkerState.WAITING, "InfluxDB: 503")
 
     state.write(content, now=0.0)
 

@@ -15,7 +15,7 @@ import ctypes, sys, threading, time
 from workers.watchdog import Watchdog
 
 now = 0.0
-dog = Watchdog(0.5, clock=lambda: now)
+dog = Watchdog(0.5, sys.stderr, clock=lambda: now)
 for _ in range(int(sys.argv[1])):
     dog.feed()
     time.sleep(0.1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workers.state import WorkerState
+
 #: Seconds without a heartbeat after which a worker counts as gone. It writes one a second; a write to
 #: InfluxDB that is not answered may hold it for longer, but not a healthy one.
 OLD_S = 10.0
@@ -45,18 +47,18 @@ class Sight:
     @property
     def beats(self) -> bool:
         """Whether it is at work, or was until just now."""
-        return self.alive and self.age_s < OLD_S and self.state != "stopped"
+        return self.alive and self.age_s < OLD_S and self.state != WorkerState.STOPPED
 
     @property
     def trouble(self) -> str:
         """What is wrong with it, in a few words; empty where nothing is."""
-        if self.state == "stopped":
+        if self.state == WorkerState.STOPPED:
             return f"worker {self.number} is stopped"
         if not self.alive:
             return f"worker {self.number} is gone (process {self.pid})"
         if self.age_s >= OLD_S:
             return f"worker {self.number} has shown no sign of life for {self.age_s:.0f} s"
-        if self.state != "running":
+        if self.state != WorkerState.RUNNING:
             return f"worker {self.number} is {self.state}" + (f": {self.why}" if self.why else "")
         return ""
 
