@@ -114,7 +114,7 @@ def prepare(loop: Any, timers: Timers) -> None:
     library = Library(vars(writer)["isal_zlib"])
     timers.wrap(library, "compress", "compress")
     vars(writer)["isal_zlib"] = library
-    timers.wrap(loop._writer, "_exchange", "write")  # noqa: SLF001
+    timers.wrap(loop._writer._connection, "post", "write")  # noqa: SLF001
     timers.wrap(group, "commit", "commit")
     flush = loop._flush  # noqa: SLF001
 
