@@ -15,43 +15,43 @@ class Batch:
         lines: Line protocol, one record each.
         origins: Where each line came from, in the same order (`origin_of` gives it in full).
         dead_letters: Records that are no lines.
-        ends: For each partition the offset after the last message in this batch: what a commit says once
-            all of it is stored.
+        next_offsets: For each partition the offset after the last message in this batch. It is committed
+            once all of the batch is stored.
         records: For each partition the number of records in this batch, lines and dead letters.
         size: Bytes of the lines, with a newline each.
         dead_size: Bytes of the records among the dead letters that are no lines.
-        born: Monotonic seconds at which the first message came in, None while empty.
+        first_at: Monotonic seconds at which the first message came in, None while empty.
     """
 
     lines: list[bytes] = field(default_factory=list)
     origins: list[Source] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    ends: dict[Partition, int] = field(default_factory=dict)
+    next_offsets: dict[Partition, int] = field(default_factory=dict)
     records: Counter[Partition] = field(default_factory=Counter)
     size: int = 0
     dead_size: int = 0
-    born: float | None = None
+    first_at: float | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.ends)
+        return bool(self.next_offsets)
 
     def is_due(self, now: float, lines: int, size: int, age_s: float) -> bool:
         """True where the batch is full, by lines or bytes, or old enough to be written."""
-        if self.born is None:
+        if self.first_at is None:
             return False
         full = max(len(self.lines), len(self.dead_letters)) >= lines or self.size + self.dead_size >= size
-        return full or now - self.born >= age_s
+        return full or now - self.first_at >= age_s
 
     def drop(self, partitions: set[Partition]) -> None:
         """Forget all records of some partitions: uncommitted, they are read again by the next owner."""
-        if not partitions & self.ends.keys():
+        if not partitions & self.next_offsets.keys():
             return
         self._keep(lambda origin: partition_of(origin.message) not in partitions)
         self.dead_letters = [
             letter for letter in self.dead_letters if partition_of(letter.origin.message) not in partitions
         ]
         for partition in partitions:
-            self.ends.pop(partition, None)
+            self.next_offsets.pop(partition, None)
             self.records.pop(partition, None)
 
     def take_out_dead_letters(self) -> None:

@@ -69,11 +69,11 @@ class Drain:
         return self._deadline is not None
 
     @property
-    def last(self) -> bool:
+    def is_final(self) -> bool:
         """True where this finish is the last chance to commit: a stop or a revocation."""
         return self.stopping or self.revoking
 
-    def left(self, most: float) -> float:
+    def remaining(self, most: float) -> float:
         """Seconds until a revocation's deadline, `most` where there is none or it is later."""
         if self._deadline is None:
             return most

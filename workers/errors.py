@@ -7,7 +7,7 @@ TowerError
 ├── WriteError             InfluxDB did not answer 204
 │   ├── Unavailable        try again, for ever: network, 408, 429, 5xx
 │   ├── Misconfigured      keep the data, say what to fix, probe slowly: 401, 403, 404
-│   ├── Refused            find the lines that are to blame: 400, 422
+│   ├── Rejected            find the lines that are to blame: 400, 422
 │   └── TooLarge           send less at once: 413, or a write that took too long
 └── DrainExpired           the time to finish in is over, or another worker has this one's place: drop what
                            is not committed
@@ -90,7 +90,7 @@ class Misconfigured(WriteError):
     """Not with this token, organisation or bucket. Nothing was stored."""
 
 
-class Refused(WriteError):
+class Rejected(WriteError):
     """Not these lines: 400 stored none of them, 422 an unknown part."""
 
 

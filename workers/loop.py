@@ -82,7 +82,7 @@ class Loop:
         self._sleep = sleep
         self._log = logging.getLogger("tower.loop")
         self._batch = Batch()
-        self._ends: dict[Partition, int] = {}
+        self._next_offsets: dict[Partition, int] = {}
         self._delivering = False
         self._trouble_since: float | None = None
         self._committed_at = clock()
@@ -103,7 +103,7 @@ class Loop:
             while not self._drain.stopping:
                 # 1. consume; then 2. decode, 3. encode, 4. batch. No name keeps the messages any longer.
                 # The first messages of a batch are taken at once: its age begins with them.
-                gather = self._batch.born is not None
+                gather = self._batch.first_at is not None
                 self._take(self._consumer.consume(self._room(), self._patience(), gather=gather))
                 if self._is_due():
                     self._flush()
@@ -112,7 +112,7 @@ class Loop:
                 self._report()
             self._flush()
         except DrainExpired:
-            self._abandon(set(self._batch.ends))
+            self._abandon(set(self._batch.next_offsets))
         finally:
             self._drain.close()
         self._close()
@@ -123,14 +123,14 @@ class Loop:
         self._delivering = True
         try:
             # 5. write: returns when each line has its 204 or is among the dead letters
-            self._delivery.deliver(batch, self._drain.left(self._settings.influxdb_timeout_s))
+            self._delivery.deliver(batch, self._drain.remaining(self._settings.influxdb_timeout_s))
             self._dead_letters.keep(batch.dead_letters)
         finally:
             self._delivering = False
         # 6. commit: a partition that was taken away meanwhile is no longer in the batch
-        self._ends |= batch.ends
-        last = self._drain.last
-        self._consumer.commit(self._ends if last else batch.ends, blocking=last)
+        self._next_offsets |= batch.next_offsets
+        last = self._drain.is_final
+        self._consumer.commit(self._next_offsets if last else batch.next_offsets, blocking=last)
         self._settle(batch)
         self._batch = Batch()
         self._over()
@@ -140,8 +140,8 @@ class Loop:
             return
         batch = self._batch
         before = batch.records.copy()
-        if batch.born is None:
-            batch.born = self._clock()
+        if batch.first_at is None:
+            batch.first_at = self._clock()
         self._translator.translate(messages, batch)
         self._state.consumed.update(batch.records - before)
 
@@ -169,10 +169,10 @@ class Loop:
 
     def _patience(self) -> float:
         """Seconds until the batch in hand is old enough, or a slice where there is none."""
-        if self._batch.born is None:
+        if self._batch.first_at is None:
             return SLICE_S
         age_s = self._settings.batch_age_ms / 1000
-        return max(0.0, min(SLICE_S, self._batch.born + age_s - self._clock()))
+        return max(0.0, min(SLICE_S, self._batch.first_at + age_s - self._clock()))
 
     def _keep_fresh(self) -> None:
         """Commit again while idle: what failed, soon; and now and then all, for lag monitors."""
@@ -180,7 +180,7 @@ class Loop:
         if self._clock() - self._committed_at > (RECOMMIT_S if failed else self._settings.commit_idle_s):
             self._failures = self._consumer.commit_failures
             self._committed_at = self._clock()
-            self._consumer.commit(self._ends)
+            self._consumer.commit(self._next_offsets)
 
     def wait(self, seconds: float, why: str) -> None:
         """Wait for InfluxDB or the dead letters to come back, as a member of the group.
@@ -190,7 +190,7 @@ class Loop:
         """
         now = self._clock()
         self._trouble_since = self._trouble_since or now
-        until = now + self._drain.left(seconds)
+        until = now + self._drain.remaining(seconds)
         while True:
             now = self._clock()
             self._drain.check(why)
@@ -220,7 +220,10 @@ class Loop:
 
         Lost partitions belong to another worker already: nothing may be committed for them.
         """
-        if not (lost or self._delivering or self._drain.stopping) and partitions & self._batch.ends.keys():
+        if (
+            not (lost or self._delivering or self._drain.stopping)
+            and partitions & self._batch.next_offsets.keys()
+        ):
             try:
                 with self._drain.revocation():
                     self._flush()
@@ -228,11 +231,11 @@ class Loop:
                 self._log.warning("not finished in %g s: %s", self._settings.drain_s, error)
         self._abandon(partitions)
         for each in partitions:
-            self._ends.pop(each, None)
+            self._next_offsets.pop(each, None)
 
     def _abandon(self, partitions: set[Partition]) -> None:
         """Drop records in hand, uncommitted: whoever owns the partition next reads them again."""
-        for each in partitions & self._batch.ends.keys():
+        for each in partitions & self._batch.next_offsets.keys():
             self._state.abandoned[each] += self._batch.records[each]
         self._batch.drop(partitions)
 
@@ -268,7 +271,7 @@ class Loop:
                 "writes": delivery.writes,
                 "lines": delivery.lines,
                 "retries": delivery.retries,
-                "refusals": delivery.refusals,
+                "rejections": delivery.rejections,
                 "sent_bytes": self._writer.sent_bytes,
                 "rebalances": consumer.rebalances,
                 "renewals": consumer.renewals,

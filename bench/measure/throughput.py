@@ -24,7 +24,7 @@ START_S = 120.0
 WARM = 500
 #: The workers' counters that are reported.
 COUNTERS = (
-    *("writes", "lines", "retries", "refusals", "rebalances"),
+    *("writes", "lines", "retries", "rejections", "rebalances"),
     *("records_by_kernel", "records_by_python"),
 )
 

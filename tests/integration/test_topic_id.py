@@ -86,7 +86,7 @@ def test_a_topic_made_anew_and_outgrown_at_once_is_never_jumped_into(
     lab: Lab, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client's report alone stops the worker before it hands out a record of the new topic."""
-    monkeypatch.setattr("workers.kafka.topic_recreation.LOOK_S", float("inf"))
+    monkeypatch.setattr("workers.kafka.topic_recreation.ASK_EVERY_S", float("inf"))
     jumped, _ = made_anew(lab, name)
 
     assert jumped == set()
@@ -97,7 +97,7 @@ def test_a_topic_made_anew_is_found_by_a_look_where_the_client_reports_nothing(
 ) -> None:
     """As if another version of the client worded its report differently."""
     monkeypatch.setattr("workers.kafka.topic_id.CHANGED", re.compile("not in any line"))
-    monkeypatch.setattr("workers.kafka.topic_recreation.LOOK_S", 3.0)
+    monkeypatch.setattr("workers.kafka.topic_recreation.ASK_EVERY_S", 3.0)
     jumped, stopped = made_anew(lab, name)
 
     assert jumped <= stopped

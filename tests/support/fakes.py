@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.config.settings import Settings, load
-from workers.errors import Refused, TooLarge, WriteError
+from workers.errors import Rejected, TooLarge, WriteError
 from workers.types import Origin, Partition
 
 #: Kafka's timestamp of every message unless a test says otherwise: 2023-11-14, in milliseconds.
@@ -101,7 +101,7 @@ def listing(bad: Callable[[bytes], bool]) -> Callable[[list[bytes]], WriteError 
     def judge(lines: list[bytes]) -> WriteError | None:
         found = [line.decode() for line in lines if bad(line)]
         listed = "\n".join(f"unable to parse '{line}': invalid number" for line in found)
-        return Refused(400, listed) if found else None
+        return Rejected(400, listed) if found else None
 
     return judge
 
@@ -110,7 +110,7 @@ def unlisted(bad: Callable[[bytes], bool], status: int = 422) -> Callable[[list[
     """A judge that refuses as a 422 does: it names no line."""
 
     def judge(lines: list[bytes]) -> WriteError | None:
-        return Refused(status, "partial write: field type conflict") if any(map(bad, lines)) else None
+        return Rejected(status, "partial write: field type conflict") if any(map(bad, lines)) else None
 
     return judge
 

@@ -278,7 +278,7 @@ class Path:
                 (id(each.origin.message), *each.origin[1:], each.reason, each.detail)
                 for each in batch.dead_letters
             ],
-            "ends": dict(batch.ends),
+            "next_offsets": dict(batch.next_offsets),
             "records": dict(batch.records),
             "size": batch.size,
             "counted": [now - then for now, then in zip(after, before, strict=True)],

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from workers.batch import Batch
 from workers.config.settings import Settings
-from workers.errors import Misconfigured, Refused, TooLarge, Unavailable
+from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable
 from workers.influxdb import rejected_lines
 from workers.influxdb.writer import ADVICE
 from workers.log import Repeats, printable
@@ -63,7 +63,7 @@ class Delivery:
         writes: Requests that were answered 204.
         lines: Lines in them, those written more than once counted each time.
         retries: Requests that failed for a reason that passes.
-        refusals: Requests InfluxDB refused for their lines.
+        rejections: Requests InfluxDB refused for their lines.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Delivery:
         *,
         report: Callable[[], None] = lambda: None,
     ) -> None:
-        self.writes = self.lines = self.retries = self.refusals = 0
+        self.writes = self.lines = self.retries = self.rejections = 0
         self._settings = settings
         self._sink = sink
         self._wait = wait
@@ -107,11 +107,11 @@ class Delivery:
 
     def _write(self, batch: Batch, timeout_s: float) -> None:
         pieces = self._cut(Piece(batch.lines, batch.origins))
-        held, room = set(batch.ends), self._room
+        held, room = set(batch.next_offsets), self._room
         while pieces:
-            if batch.ends.keys() != held:
+            if batch.next_offsets.keys() != held:
                 # A rebalance while waiting has taken partitions out of the batch.
-                held = set(batch.ends)
+                held = set(batch.next_offsets)
                 pieces = [kept for each in pieces if (kept := _owned(each, batch))]
                 continue
             piece = pieces.pop()
@@ -124,8 +124,8 @@ class Delivery:
             except TooLarge as error:
                 self.retries += 1
                 pieces += self._smaller(piece, error, batch)
-            except Refused as error:
-                self.refusals += 1
+            except Rejected as error:
+                self.rejections += 1
                 pieces += self._isolate(piece, error, batch)
                 # A batch full of bad lines takes thousands of requests: polled and bounded like any wait.
                 self._wait(0, f"InfluxDB: {error.status}: looking for the lines to blame")
@@ -178,12 +178,12 @@ class Delivery:
         self._wait(self._backoff.next(), text)
         return [piece]
 
-    def _isolate(self, piece: Piece, error: Refused, batch: Batch) -> list[Piece]:
+    def _isolate(self, piece: Piece, error: Rejected, batch: Batch) -> list[Piece]:
         """The pieces still to send, without the lines that are known to be to blame."""
         if len(piece) == 1:
             _dead_letter(piece.origins[0], f"{error.status}: {error.message}", batch)
             return []
-        guilty = rejected_lines.listed(error.message, piece.lines) if error.status == 400 else {}
+        guilty = rejected_lines.find_rejected(error.message, piece.lines) if error.status == 400 else {}
         if not guilty:
             return _halves(piece)
         for place, reason in guilty.items():
@@ -199,7 +199,9 @@ def _halves(piece: Piece) -> list[Piece]:
 
 def _owned(piece: Piece, batch: Batch) -> Piece:
     sources = enumerate(map(origin_of, piece.origins))
-    return piece.only(place for place, source in sources if partition_of(source.message) in batch.ends)
+    return piece.only(
+        place for place, source in sources if partition_of(source.message) in batch.next_offsets
+    )
 
 
 def _dead_letter(refused: Source, detail: str, batch: Batch) -> None:

@@ -15,7 +15,7 @@ _END = "': "
 REASON_CHARACTERS = 300
 
 
-def listed(message: str, lines: Sequence[bytes]) -> dict[int, str]:
+def find_rejected(message: str, lines: Sequence[bytes]) -> dict[int, str]:
     """The lines a 400 names, as positions in `lines` with InfluxDB's reason.
 
     Both are read once, from front to back, so that it takes linear time whatever a sender wrote.

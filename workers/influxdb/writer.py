@@ -11,7 +11,7 @@ from isal import isal_zlib
 
 from workers.config.secret import masked
 from workers.config.settings import Settings
-from workers.errors import Misconfigured, Refused, TooLarge, Unavailable
+from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable
 from workers.influxdb.connection import Answer, Connection, NoAnswer
 from workers.influxdb.transport import DeadlineExceeded
 from workers.retry import parse_retry_after
@@ -101,7 +101,7 @@ class Writer:
         Raises:
             Unavailable: No answer, 408, 429, 5xx: try again.
             Misconfigured: 401, 403, 404: a person has to act.
-            Refused: 400, 422: some lines are to blame.
+            Rejected: 400, 422: some lines are to blame.
             TooLarge: 413, or the time ran out: send less at once.
         """
         body = isal_zlib.compress(b"\n".join(lines), COMPRESSION, GZIP)
@@ -126,7 +126,7 @@ class Writer:
             # Not the lines: the body was damaged on its way. No line may become a dead letter for that.
             raise Unavailable(status, text)
         if status in {400, 422}:
-            raise Refused(status, text)
+            raise Rejected(status, text)
         if status in {401, 403, 404}:
             raise Misconfigured(status, text)
         if status == 413:

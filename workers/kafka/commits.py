@@ -27,19 +27,23 @@ class Commits:
         self._repeats = Repeats(logging.getLogger("tower.consumer"))
 
     def send(
-        self, client: Any, ends: Mapping[Partition, int], metadata: Mapping[Partition, str], blocking: bool
+        self,
+        client: Any,
+        next_offsets: Mapping[Partition, int],
+        metadata: Mapping[Partition, str],
+        blocking: bool,
     ) -> None:
         """Commit offsets.
 
         Args:
             client: The group's member.
-            ends: For each partition the offset after the last record that is safe.
+            next_offsets: For each partition the offset after its last record that is safe.
             metadata: What is kept with the offset, where there is anything.
             blocking: Wait for the answer; else it comes to `answered` by the client's callback.
         """
         wanted = [
             TopicPartition(each.topic, each.number, end, metadata.get(each, ""))
-            for each, end in ends.items()
+            for each, end in next_offsets.items()
         ]
         if not wanted:
             return

@@ -10,10 +10,10 @@ from workers.config.settings import Settings
 from workers.errors import SettingsError
 from workers.kafka import offsets
 from workers.kafka.commits import Commits
-from workers.kafka.membership import Membership, Told
+from workers.kafka.membership import ConsumerCallbacks, Membership
 from workers.kafka.prefetch import Prefetch
 from workers.kafka.topic_id import TopicId
-from workers.kafka.topic_recreation import MADE_ANEW, Incarnation
+from workers.kafka.topic_recreation import RECREATED, TopicRecreation
 from workers.log import Repeats
 from workers.types import Message, Partition, partition_of
 
@@ -59,9 +59,11 @@ class GroupConsumer:
         self._repeats = Repeats(self._log)
         self._paused = self._rebalanced = False
         self._position: dict[Partition, int] = {}
-        self._incarnation = Incarnation(topic_id or TopicId(settings).ask)
+        self._topic_recreation = TopicRecreation(topic_id or TopicId(settings).ask)
         self._commits = Commits()
-        told = Told(self._on_assign, self._on_gone, self._commits.answered, self._incarnation.changed)
+        told = ConsumerCallbacks(
+            self._on_assign, self._on_gone, self._commits.answered, self._topic_recreation.changed
+        )
         self._membership = Membership(settings, told, self._repeats)
         self._consumer = self._membership.join()
 
@@ -103,8 +105,8 @@ class GroupConsumer:
             # committing the last offset would cover a gap. Start over from the known positions.
             self._rewind({partition_of(message) for message in messages})
             return []
-        if not self._incarnation.vouches(bool(messages)):
-            self._stop(self._incarnation.stale, MADE_ANEW)
+        if not self._topic_recreation.is_unchanged(bool(messages)):
+            self._stop(self._topic_recreation.stale, RECREATED)
             self._rewind({partition_of(message) for message in messages})
             return []
         if messages and len(self.owned) == 1:
@@ -141,20 +143,20 @@ class GroupConsumer:
             self._paused = False
             self._consumer.resume(offsets.to_kafka(self.owned - self.stopped.keys()))
 
-    def commit(self, ends: Mapping[Partition, int], blocking: bool = False) -> None:
+    def commit(self, next_offsets: Mapping[Partition, int], blocking: bool = False) -> None:
         """Commit offsets of owned partitions.
 
         A failure is counted and logged, and is no harm: the records are read again and overwrite their
         own points.
 
         Args:
-            ends: For each partition the offset after the last record that is safe.
+            next_offsets: For each partition the offset after its last record that is safe.
             blocking: Wait for the answer; else it is taken at a later `consume` or `wait`.
         """
         # Not for a stopped partition: a topic made anew under the same name would get the old one's offset,
         # and whoever starts there next would skip what lies before it.
-        safe = {each: end for each, end in ends.items() if each in self.owned - self.stopped.keys()}
-        self._commits.send(self._consumer, safe, self._incarnation.metadata, blocking)
+        safe = {each: end for each, end in next_offsets.items() if each in self.owned - self.stopped.keys()}
+        self._commits.send(self._consumer, safe, self._topic_recreation.metadata, blocking)
 
     def position(self, partition: Partition) -> int | None:
         """Offset after the last message handed out, None before the first."""
@@ -181,9 +183,9 @@ class GroupConsumer:
         self.rebalances += 1
         self.owned |= came
         # In this order: an offset of a topic made anew in between is then seen not to belong to it.
-        known = self._incarnation.look()
+        known = self._topic_recreation.look()
         starts = offsets.committed(self._consumer, partitions, self._repeats)
-        self._incarnation.enter(starts, known)
+        self._topic_recreation.enter(starts, known)
         # auto.offset.reset stays "error": a group without an offset begins at the beginning because it is
         # told to here, so that an offset that is gone can never be mistaken for one that never was.
         for each in starts:
@@ -197,7 +199,7 @@ class GroupConsumer:
         # partitions were lost); one that is paused for good is as bad as a memory that fills up.
         (self._consumer.pause if self._paused else self._consumer.resume)(starts)
         self._log.info("assigned %s", _names(came))
-        self._stop(self._incarnation.stale, MADE_ANEW)
+        self._stop(self._topic_recreation.stale, RECREATED)
 
     def _renew(self) -> None:
         """Go on as a new member; what the one before had is lost."""
@@ -219,7 +221,7 @@ class GroupConsumer:
         for kept in (self._position, self.committed, self.stopped):
             for each in gone:
                 kept.pop(each, None)
-        self._incarnation.forget(gone)
+        self._topic_recreation.forget(gone)
 
     def _records_of(self, messages: list[Any]) -> list[Message]:
         """Take note of what is no record; gives the others."""
@@ -235,8 +237,8 @@ class GroupConsumer:
             self._membership.hear(error)
             return
         gone = {Partition(message.topic(), message.partition())}
-        made_anew = self._incarnation.look() and gone <= self._incarnation.stale
-        self._stop(gone, MADE_ANEW if made_anew else error.str())
+        made_anew = self._topic_recreation.look() and gone <= self._topic_recreation.stale
+        self._stop(gone, RECREATED if made_anew else error.str())
 
     def _stop(self, partitions: set[Partition], why: str) -> None:
         """Stop reading partitions whose offset no longer exists: a jump would lose what lies between."""
@@ -254,7 +256,7 @@ class GroupConsumer:
             )
         if stopping:
             self._consumer.pause(offsets.to_kafka(stopping))
-            self._incarnation.forget(stopping)
+            self._topic_recreation.forget(stopping)
 
     def _rewind(self, partitions: set[Partition]) -> None:
         # Only those that have handed something out: one whose offset is gone refuses every seek.

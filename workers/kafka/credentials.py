@@ -10,10 +10,10 @@ from workers.config.secret import Secret
 from workers.config.settings import Settings
 
 #: Seconds between two looks at the files while Kafka refuses what they held.
-LOOK_S = 1.0
+CHECK_S = 1.0
 
 #: Seconds for which an error counts as a refusal: librdkafka may keep the same one to itself for 30 s.
-REFUSED_S = 60.0
+REJECTED_S = 60.0
 
 
 class Credentials:
@@ -33,14 +33,14 @@ class Credentials:
         self._refused_at = self._looked_at = float("-inf")
         self._digest = self._read()
 
-    def refuse(self) -> None:
+    def reject(self) -> None:
         """Kafka does not take them, or the client not the certificate of Kafka."""
         self._refused_at = self._clock()
 
-    def are_outdated(self) -> bool:
+    def have_changed(self) -> bool:
         """Whether they were refused of late and their files hold something else now."""
         now = self._clock()
-        if now - self._refused_at > REFUSED_S or now - self._looked_at < LOOK_S:
+        if now - self._refused_at > REJECTED_S or now - self._looked_at < CHECK_S:
             return False
         self._looked_at = now
         return self._read() != self._digest

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from workers.config.settings import Settings
 from workers.errors import SettingsError
 from workers.kafka.credentials import Credentials
-from workers.kafka.properties import REFUSALS, producer_properties, settings_error
+from workers.kafka.properties import CREDENTIAL_ERRORS, producer_properties, settings_error
 from workers.log import Repeats, printable
 from workers.retry import Backoff
 from workers.types import DeadLetter
@@ -128,7 +128,7 @@ class DeadLetters:
         begun = self._clock()
         while len(confirmed) + len(failures) < len(letters):
             self._producer.poll(REPORT_S)
-            if self._credentials.are_outdated():
+            if self._credentials.have_changed():
                 # Another producer takes up the new ones at once, but for messages under way: these may be
                 # in the topic, so they are waited for.
                 self._fatal = True
@@ -153,8 +153,8 @@ class DeadLetters:
         return producer
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in REFUSALS:
-            self._credentials.refuse()
+        if error.code() in CREDENTIAL_ERRORS:
+            self._credentials.reject()
         self._repeats.warning(f"kafka {error.code()}", "Kafka, for dead letters: %s", error.str())
 
 

@@ -12,7 +12,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from workers.config.settings import Settings
 from workers.errors import DrainExpired, SettingsError
 from workers.kafka.credentials import Credentials
-from workers.kafka.properties import ADVICE, REFUSALS, consumer_properties, is_incremental, settings_error
+from workers.kafka.properties import (
+    ADVICE,
+    CREDENTIAL_ERRORS,
+    consumer_properties,
+    is_incremental,
+    settings_error,
+)
 from workers.kafka.topic_id import DEBUG, ClientLog
 from workers.log import Repeats
 from workers.retry import Backoff
@@ -27,7 +33,7 @@ GIVEN_UP = frozenset(
 )
 
 
-class Told(NamedTuple):
+class ConsumerCallbacks(NamedTuple):
     """Who hears what the client reports, all inside its own calls."""
 
     #: Partitions came.
@@ -53,7 +59,7 @@ class Membership:
         renewals: Clients that were replaced: they gave up, or had credentials that are others now.
     """
 
-    def __init__(self, settings: Settings, told: Told, repeats: Repeats) -> None:
+    def __init__(self, settings: Settings, told: ConsumerCallbacks, repeats: Repeats) -> None:
         self._settings = settings
         self.incremental = is_incremental(consumer_properties(settings))
         self.renewals = 0
@@ -68,7 +74,7 @@ class Membership:
     @property
     def given_up(self) -> str:
         """Why another client has to take this one's place; empty while it need not."""
-        if not self._given_up and self._credentials.are_outdated():
+        if not self._given_up and self._credentials.have_changed():
             self._given_up = "its credentials were refused, and are others now"
         return self._given_up
 
@@ -152,8 +158,8 @@ class Membership:
             # Acted upon outside the client's own call: an exception in here would be lost.
             self._given_up = error.str()
             return
-        if error.code() in REFUSALS:
-            self._credentials.refuse()
+        if error.code() in CREDENTIAL_ERRORS:
+            self._credentials.reject()
         advice = ADVICE.get(error.code(), "the worker goes on trying")
         self._repeats.warning(f"kafka {error.code()}", "Kafka: %s; %s", error.str(), advice)
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 #: Seconds between two looks at what the client has fetched, where messages are waited for.
-LOOK_S = 0.01
+POLL_S = 0.01
 
 #: The same where none have come for a while.
-IDLE_LOOK_S = 0.1
+IDLE_POLL_S = 0.1
 
 #: The same while more are gathered, unless a look found `MANY`, as where the client's queue fills up in
 #: between: looks are most of what one of many workers costs.
-GATHER_LOOK_S = 0.05
+GATHER_POLL_S = 0.05
 MANY = 1_000
 
 
@@ -28,7 +28,7 @@ class Prefetch:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._look_s = LOOK_S
+        self._poll_s = POLL_S
 
     def take(
         self, client: Any, enough: int, most: int, timeout_s: float, over: Callable[[], object]
@@ -45,7 +45,7 @@ class Prefetch:
         until = time.monotonic() + timeout_s
         found: list[Any] = client.consume(most, 0)
         if found:
-            self._look_s = LOOK_S
+            self._poll_s = POLL_S
         if len(found) >= enough:
             return found
         came, size = len(found), sum(map(len, found))
@@ -54,10 +54,10 @@ class Prefetch:
             if left <= 0:
                 break
             calm = enough > 1 and came < MANY
-            time.sleep(min(GATHER_LOOK_S if calm else self._look_s, left))
+            time.sleep(min(GATHER_POLL_S if calm else self._poll_s, left))
             more = client.consume(most - len(found), 0)
             came = len(more)
-            self._look_s = LOOK_S if came else min(2 * self._look_s, IDLE_LOOK_S)
+            self._poll_s = POLL_S if came else min(2 * self._poll_s, IDLE_POLL_S)
             size += sum(map(len, more))
             found += more
         return found

@@ -89,12 +89,12 @@ ADVICE = {
 }
 
 #: Errors that other credentials, or another authority to trust, may end.
-REFUSALS = frozenset(
+CREDENTIAL_ERRORS = frozenset(
     {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}  # noqa: SLF001
 )
 
 
-def _given(settings: Settings) -> dict[str, Any]:
+def _user_properties(settings: Settings) -> dict[str, Any]:
     return {
         key: value.reveal() if isinstance(value, Secret) else value for key, value in settings.kafka.items()
     }
@@ -102,7 +102,7 @@ def _given(settings: Settings) -> dict[str, Any]:
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:
     """Librdkafka properties of the group's member."""
-    given = _given(settings)
+    given = _user_properties(settings)
     classic = str(given.get("group.protocol", "classic")).lower() == "classic"
     made = {**COMMON, **CONSUMER, **(CLASSIC if classic else {}), **given, **FIXED_KAFKA}
     if classic and settings.worker is not None:
@@ -122,7 +122,7 @@ def is_incremental(made: Mapping[str, Any]) -> bool:
 
 def client_properties(settings: Settings) -> dict[str, Any]:
     """Librdkafka properties of any other client: the same brokers, by the same way."""
-    given = {key: value for key, value in _given(settings).items() if key.startswith(SHARED)}
+    given = {key: value for key, value in _user_properties(settings).items() if key.startswith(SHARED)}
     return {**COMMON, **given}
 
 

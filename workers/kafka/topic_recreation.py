@@ -9,16 +9,16 @@ from workers.types import Partition
 
 #: Seconds between two questions for the id, in case the client does not report a change: it may word that
 #: differently one day. 288 questions a day leave 59 kB in memory.
-LOOK_S = 300.0
+ASK_EVERY_S = 300.0
 
 #: Begins the metadata of an offset that Tower commits; other tools may write there what they like.
 MARK = "topic-id="
 
 #: What an operator reads.
-MADE_ANEW = "the topic was made anew: deleted, and created again under its name"
+RECREATED = "the topic was made anew: deleted, and created again under its name"
 
 
-class Incarnation:
+class TopicRecreation:
     """Holds each partition's position together with the id of the topic it was gained in.
 
     Kafka's client reads on at the old position in the new topic, where that has grown past it, and so jumps
@@ -70,7 +70,7 @@ class Incarnation:
         for each in partitions:
             self._ids.pop(each, None)
 
-    def vouches(self, heard: bool) -> bool:
+    def is_unchanged(self, heard: bool) -> bool:
         """Whether messages that were consumed just now belong to the topic of the positions.
 
         May ask Kafka. Where it is False, they must not be handed out: those of partitions that are `stale`
@@ -79,7 +79,7 @@ class Incarnation:
         Args:
             heard: Whether there are any.
         """
-        due = (heard and not self._known) or self._clock() - self._asked > LOOK_S
+        due = (heard and not self._known) or self._clock() - self._asked > ASK_EVERY_S
         if due and self._ids:
             answered = self.look()
             if not self._known or (answered and self._adopt()):

@@ -65,7 +65,7 @@ class Translator:
     def _take(self, native: "Kernel", messages: list[Message], start: int, batch: Batch) -> int:
         """Have the kernel take messages up to the first it leaves; that one's position."""
         place, size, left_out, disbelieved = native.take(
-            messages, start, batch.lines, batch.origins, batch.ends, batch.records
+            messages, start, batch.lines, batch.origins, batch.next_offsets, batch.records
         )
         batch.size += size
         self.by_kernel += place - start
@@ -76,7 +76,7 @@ class Translator:
     def _translate_one(self, message: Message, batch: Batch) -> None:
         number, offset = message.partition(), message.offset()
         partition = Partition(message.topic(), number)
-        batch.ends[partition] = offset + 1
+        batch.next_offsets[partition] = offset + 1
         count = self._records(message, number, offset, batch)
         batch.records[partition] += count
         self.by_python += count

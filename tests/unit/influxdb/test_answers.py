@@ -52,11 +52,11 @@ def client(influxdb: Server) -> Iterator[Writer]:
 
 
 def batch_of(number: int) -> Batch:
-    batch = Batch(born=0.0)
+    batch = Batch(first_at=0.0)
     for offset in range(number * LINES, (number + 1) * LINES):
         batch.lines.append(b"labs seq=%d %d" % (offset, offset))
         batch.origins.append(fakes.origin(0, offset))
-        batch.ends[partition(0)] = offset + 1
+        batch.next_offsets[partition(0)] = offset + 1
         batch.records[partition(0)] += 1
     return batch
 

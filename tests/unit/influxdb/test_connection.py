@@ -17,7 +17,7 @@ import pytest
 from tests.faults.harness.certificates import Authority
 from tests.support import fakes, scripted_server
 from tests.support.scripted_server import NO_CONTENT, Peer, Server, Turn, answer, refuse
-from workers.errors import Misconfigured, Refused, TooLarge, Unavailable, WriteError
+from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import connection, transport
 from workers.influxdb.writer import Writer
 
@@ -202,7 +202,7 @@ class TestDeadline:
             pytest.param((b"HTTP/1.1 204 No Content\r\n", b"X: y\r\n"), (TooLarge, 0), id="a head"),
             pytest.param((b"HTTP/1.1 100 Continue\r\n\r\n",), (TooLarge, 0), id="100 Continue"),
             pytest.param((answer(503, b"." * 9_999)[:-9_999], b"."), (Unavailable, 503), id="a body"),
-            pytest.param((b"HTTP/1.1 400 No\r\n\r\n", b"."), (Refused, 400), id="a body without a length"),
+            pytest.param((b"HTTP/1.1 400 No\r\n\r\n", b"."), (Rejected, 400), id="a body without a length"),
             pytest.param(
                 (b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
                 (Unavailable, 503),
@@ -313,7 +313,7 @@ class TestBounds:
 
         caught = failure(client, timeout_s=30)
 
-        assert type(caught) is Refused
+        assert type(caught) is Rejected
         assert len(caught.message) == connection.LIST_BYTES
 
     @pytest.mark.parametrize(

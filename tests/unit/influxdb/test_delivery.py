@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import fakes
 from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from workers.batch import Batch
-from workers.errors import DrainExpired, Misconfigured, Refused, TooLarge, Unavailable
+from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable
 from workers.influxdb.delivery import Delivery
 from workers.log import Repeats
 from workers.types import Reason
@@ -21,13 +21,13 @@ TIMEOUT_S = 30.0
 
 def batch_of(lines: int, partitions: int = 1) -> Batch:
     """A batch of as many lines, which take turns by partition."""
-    batch = Batch(born=0.0)
+    batch = Batch(first_at=0.0)
     for offset in range(lines):
         number = offset % partitions
         line = f"labs seq={offset:05d} {offset}".encode()
         batch.lines.append(line)
         batch.origins.append(fakes.origin(number, offset))
-        batch.ends[partition(number)] = offset + 1
+        batch.next_offsets[partition(number)] = offset + 1
         batch.records[partition(number)] += 1
         batch.size += len(line) + 1
     return batch
@@ -223,9 +223,9 @@ class TestRefused:
         assert len(bench.sink.stored) == 63
 
     def test_a_400_that_names_lines_that_were_not_sent_is_halved(self) -> None:
-        def judge(lines: list[bytes]) -> Refused | None:
+        def judge(lines: list[bytes]) -> Rejected | None:
             bad = any(map(is_in(3), lines))
-            return Refused(400, "unable to parse 'labs seq=1 1': you wish") if bad else None
+            return Rejected(400, "unable to parse 'labs seq=1 1': you wish") if bad else None
 
         batch = batch_of(8)
         bench = Bench(FakeSink(judge))
@@ -266,7 +266,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("judge", [fakes.listing(lambda _: True), fakes.unlisted(lambda _: True)])
     def test_a_batch_of_nothing_but_poison_ends(
-        self, judge: Callable[[list[bytes]], Refused | None]
+        self, judge: Callable[[list[bytes]], Rejected | None]
     ) -> None:
         batch = batch_of(300)
 
@@ -302,7 +302,7 @@ class TestRefused:
 
         bench.deliver(batch_of(64))
 
-        assert len(bench.wait.asked) == bench.delivery.refusals == 127
+        assert len(bench.wait.asked) == bench.delivery.rejections == 127
         assert bench.wait.pauses == []
 
 
@@ -381,7 +381,9 @@ class TestDrain:
     """The time to finish in is over."""
 
     @pytest.mark.parametrize(
-        "error", [Unavailable(503, ""), Misconfigured(401, ""), TooLarge(0, ""), Refused(422, "")], ids=repr
+        "error",
+        [Unavailable(503, ""), Misconfigured(401, ""), TooLarge(0, ""), Rejected(422, "")],
+        ids=repr,
     )
     def test_it_ends_the_delivery_at_the_next_wait(self, error: Unavailable) -> None:
         batch = batch_of(64)
@@ -401,7 +403,7 @@ class TestDrain:
         batch = batch_of(10)
         bench = Bench(
             FakeSink(
-                fakes.answers(Refused(400, "unable to parse 'labs seq=00004 4': no"), Unavailable(503, ""))
+                fakes.answers(Rejected(400, "unable to parse 'labs seq=00004 4': no"), Unavailable(503, ""))
             )
         )
         waits: list[None] = []
@@ -425,7 +427,7 @@ class TestRebalance:
 
     @pytest.mark.parametrize(
         "error",
-        [Unavailable(503, ""), Misconfigured(401, ""), TooLarge(0, ""), Refused(422, "")],
+        [Unavailable(503, ""), Misconfigured(401, ""), TooLarge(0, ""), Rejected(422, "")],
         ids=["unavailable", "misconfigured", "timeout", "refused"],
     )
     def test_lines_of_a_lost_partition_are_no_longer_sent(self, error: Unavailable) -> None:
@@ -436,7 +438,7 @@ class TestRebalance:
         bench.deliver(batch)
 
         assert [sequence(line) for line in bench.sink.stored] == [1, 3, 5, 7]
-        assert batch.ends.keys() == {partition(1)}
+        assert batch.next_offsets.keys() == {partition(1)}
 
     def test_without_any_partition_left_nothing_is_sent(self) -> None:
         batch = batch_of(8)
@@ -467,7 +469,7 @@ ANSWERS = st.sampled_from(
         Misconfigured(401, ""),
         TooLarge(413, ""),
         TooLarge(0, ""),
-        Refused(422, ""),
+        Rejected(422, ""),
     ]
 )
 
@@ -483,7 +485,7 @@ def test_whatever_it_answers_every_line_is_stored_or_dead(
     lines: int,
     bad: set[int],
     first: list[Unavailable | None],
-    kind: Callable[[Callable[[bytes], bool]], Callable[[list[bytes]], Refused | None]],
+    kind: Callable[[Callable[[bytes], bool]], Callable[[list[bytes]], Rejected | None]],
 ) -> None:
     """After any answers, as long as it judges by the lines at last."""
     judge, left = kind(lambda line: sequence(line) in bad), list(first)
@@ -491,7 +493,7 @@ def test_whatever_it_answers_every_line_is_stored_or_dead(
     everything = set(range(lines))
     sink = FakeSink()
 
-    def answer(sent: list[bytes]) -> Unavailable | Refused | TooLarge | Misconfigured | None:
+    def answer(sent: list[bytes]) -> Unavailable | Rejected | TooLarge | Misconfigured | None:
         scripted = left.pop(0) if left else None
         return scripted or judge(sent)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.influxdb.rejected_lines import REASON_CHARACTERS, listed
+from workers.influxdb.rejected_lines import REASON_CHARACTERS, find_rejected
 
 LINES = [b"labs a=nope 1", b"labs a=2 2", b'labs a="x\ny" 3', b"labs a=1e400 4"]
 
@@ -19,17 +19,17 @@ def message(*lines: bytes, why: str = "invalid number") -> str:
 
 
 def test_every_listed_line_is_found_with_its_reason() -> None:
-    assert listed(message(LINES[0], LINES[3]), LINES) == {0: "invalid number", 3: "invalid number"}
+    assert find_rejected(message(LINES[0], LINES[3]), LINES) == {0: "invalid number", 3: "invalid number"}
 
 
 def test_a_line_with_a_line_break_in_a_string_is_found() -> None:
-    assert listed(message(LINES[2], LINES[3]), LINES) == {2: "invalid number", 3: "invalid number"}
+    assert find_rejected(message(LINES[2], LINES[3]), LINES) == {2: "invalid number", 3: "invalid number"}
 
 
 def test_what_stands_before_the_list_does_not_matter() -> None:
     text = f"partial write: {message(LINES[0])} dropped=0"
 
-    assert listed(text, LINES) == {0: "invalid number dropped=0"}
+    assert find_rejected(text, LINES) == {0: "invalid number dropped=0"}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_stands_before_the_list_does_not_matter() -> None:
     ],
 )
 def test_a_list_that_does_not_match_is_no_list(text: str) -> None:
-    assert listed(text, LINES) == {}
+    assert find_rejected(text, LINES) == {}
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_a_list_that_does_not_match_is_no_list(text: str) -> None:
 def test_a_sender_cannot_blame_another_line(inside: str) -> None:
     evil = f'labs a="{inside}",b=nope 7'.encode()
 
-    found = listed(message(evil), [*LINES, evil])
+    found = find_rejected(message(evil), [*LINES, evil])
 
     assert found in ({}, {4: "invalid number"})
 
 
 def test_lines_that_are_equal_are_each_found() -> None:
-    found = listed(message(LINES[0], LINES[0]), [LINES[0], LINES[1], LINES[0]])
+    found = find_rejected(message(LINES[0], LINES[0]), [LINES[0], LINES[1], LINES[0]])
 
     assert found == {0: "invalid number", 2: "invalid number"}
 
@@ -144,7 +144,7 @@ def reasons(size: int) -> tuple[str, list[bytes]]:
 def test_a_list_is_read_once_whatever_a_sender_wrote(
     shape: Callable[[int], tuple[str, list[bytes]]],
 ) -> None:
-    small, large = looks(listed, *shape(500)), looks(listed, *shape(4_000))
+    small, large = looks(find_rejected, *shape(500)), looks(find_rejected, *shape(4_000))
 
     text, lines = shape(4_000)
     assert large <= 2 * (len(text) + sum(map(len, lines)) + len(lines) * len("': "))
@@ -158,7 +158,7 @@ def test_the_count_sees_a_search_that_begins_again_at_each_end_mark() -> None:
 
 
 def test_a_long_reason_is_cut() -> None:
-    found = listed(message(LINES[0], why="x" * 10_000), LINES)
+    found = find_rejected(message(LINES[0], why="x" * 10_000), LINES)
 
     assert found == {0: "x" * REASON_CHARACTERS}
 
@@ -168,11 +168,11 @@ def test_only_lines_that_are_listed_are_blamed(texts: list[str], data: st.DataOb
     lines = [f'labs a="{text}" {place}'.encode() for place, text in enumerate(texts)]
     bad = [line for line in lines if data.draw(st.booleans())]
 
-    found = listed(message(*bad), lines)
+    found = find_rejected(message(*bad), lines)
 
     assert found.keys() in (set(), {lines.index(line) for line in bad})
 
 
 @given(st.text(), st.lists(st.binary(max_size=20), max_size=4))
 def test_any_answer_to_any_lines_blames_none_that_were_not_sent(text: str, lines: list[bytes]) -> None:
-    assert listed(text, lines).keys() <= set(range(len(lines)))
+    assert find_rejected(text, lines).keys() <= set(range(len(lines)))

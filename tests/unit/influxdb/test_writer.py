@@ -14,7 +14,7 @@ import pytest
 from tests.support import fakes, server
 from tests.support.server import Answer, Server, told
 from workers.config.settings import Settings
-from workers.errors import Misconfigured, Refused, TooLarge, Unavailable, WriteError
+from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import connection
 from workers.influxdb.writer import Writer
 
@@ -135,8 +135,8 @@ class TestAnswer:
     @pytest.mark.parametrize(
         ("status", "error"),
         [
-            (400, Refused),
-            (422, Refused),
+            (400, Rejected),
+            (422, Rejected),
             (401, Misconfigured),
             (403, Misconfigured),
             (404, Misconfigured),
@@ -218,7 +218,7 @@ class TestAnswer:
     ) -> None:
         influxdb.answer(told(400, message))
 
-        assert isinstance(refusal(client), Refused)
+        assert isinstance(refusal(client), Rejected)
 
     def test_the_list_of_a_full_batch_is_read_whole(self, influxdb: Server, client: Writer) -> None:
         message = "\n".join(f"unable to parse 'labs a=nope {number}': invalid" for number in range(20_000))

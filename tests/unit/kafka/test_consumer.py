@@ -16,7 +16,7 @@ from tests.support import brokers, fakes
 from tests.support.brokers import PARTITIONS, Brokers
 from workers.errors import SettingsError
 from workers.kafka.consumer import GroupConsumer
-from workers.kafka.credentials import LOOK_S
+from workers.kafka.credentials import CHECK_S
 from workers.kafka.topic_id import ClientLog
 from workers.types import Message, Partition
 
@@ -368,7 +368,7 @@ def test_a_client_that_was_refused_is_replaced_once_its_files_are_others(
         consumer = join("refused", environ).consumer
 
         def consume_until_looked() -> None:
-            end = time.monotonic() + 1.5 * LOOK_S
+            end = time.monotonic() + 1.5 * CHECK_S
             until(lambda: consumer.consume(1, 0.05) or time.monotonic() > end)
 
         consume_until_looked()

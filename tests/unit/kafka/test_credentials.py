@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import fakes
-from workers.kafka.credentials import LOOK_S, REFUSED_S, Credentials
+from workers.kafka.credentials import CHECK_S, REJECTED_S, Credentials
 
 
 class Files:
@@ -31,44 +31,44 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.mark.parametrize("name", ["password", "authority"])
-def test_credentials_are_outdated_once_they_were_refused_and_are_others(files: Files, name: str) -> None:
+def test_credentials_have_changed_once_they_were_refused_and_are_others(files: Files, name: str) -> None:
     """Neither alone is a reason to disturb a client."""
     file: Path = getattr(files, name)
     file.write_text("new")
-    assert not files.credentials.are_outdated()
+    assert not files.credentials.have_changed()
 
-    files.credentials.refuse()
-    assert files.credentials.are_outdated()
+    files.credentials.reject()
+    assert files.credentials.have_changed()
 
     fresh = Credentials(files.settings, files.clock)
-    fresh.refuse()
-    assert not fresh.are_outdated()
+    fresh.reject()
+    assert not fresh.have_changed()
 
 
 def test_an_old_refusal_is_forgotten(files: Files) -> None:
     """A broker that was wrong once is no reason to take up a password that Kafka does not know yet."""
-    files.credentials.refuse()
-    files.clock.now += REFUSED_S + 1
+    files.credentials.reject()
+    files.clock.now += REJECTED_S + 1
     files.password.write_text("new")
 
-    assert not files.credentials.are_outdated()
+    assert not files.credentials.have_changed()
 
 
 def test_a_refused_client_looks_at_its_files_now_and_then(files: Files) -> None:
     """Once a second, not at each of the many calls in between."""
-    files.credentials.refuse()
-    assert not files.credentials.are_outdated()
+    files.credentials.reject()
+    assert not files.credentials.have_changed()
     files.password.write_text("new")
-    assert not files.credentials.are_outdated()
+    assert not files.credentials.have_changed()
 
-    files.clock.now += LOOK_S
+    files.clock.now += CHECK_S
 
-    assert files.credentials.are_outdated()
+    assert files.credentials.have_changed()
 
 
 def test_a_password_file_that_is_empty_for_a_moment_is_no_other_password(files: Files) -> None:
     """It is being written."""
-    files.credentials.refuse()
+    files.credentials.reject()
     files.password.write_text("")
 
-    assert not files.credentials.are_outdated()
+    assert not files.credentials.have_changed()

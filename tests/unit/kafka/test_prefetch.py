@@ -2,7 +2,7 @@
 
 import time
 
-from workers.kafka.prefetch import IDLE_LOOK_S, LOOK_S, Prefetch
+from workers.kafka.prefetch import IDLE_POLL_S, POLL_S, Prefetch
 
 NEVER_S = 60.0
 
@@ -57,7 +57,7 @@ def test_the_wait_ends_in_time_with_what_there_is() -> None:
 def test_an_idle_queue_is_looked_at_ever_more_rarely() -> None:
     client = Client()
     assert take(client, 1, 5, 0.5) == []
-    assert client.looked <= 0.5 / IDLE_LOOK_S + 6 < 0.5 / LOOK_S
+    assert client.looked <= 0.5 / IDLE_POLL_S + 6 < 0.5 / POLL_S
 
 
 def test_a_client_that_has_given_up_is_not_waited_for() -> None:

@@ -3,7 +3,7 @@
 from confluent_kafka import TopicPartition
 
 from tests.support.fakes import FakeClock, partition
-from workers.kafka.topic_recreation import LOOK_S, MARK, Incarnation
+from workers.kafka.topic_recreation import ASK_EVERY_S, MARK, TopicRecreation
 
 
 class Kafka:
@@ -18,9 +18,9 @@ class Kafka:
         return self.now
 
 
-def assigned(kafka: Kafka, clock: FakeClock, *metadata: str) -> Incarnation:
+def assigned(kafka: Kafka, clock: FakeClock, *metadata: str) -> TopicRecreation:
     """One with partitions from 0 on, whose offsets were committed with this metadata."""
-    made = Incarnation(kafka.ask, clock)
+    made = TopicRecreation(kafka.ask, clock)
     known = made.look()
     made.enter([TopicPartition("resource", number, 7, told) for number, told in enumerate(metadata)], known)
     return made
@@ -33,10 +33,10 @@ def test_a_day_of_records_that_come_one_by_one_costs_a_question_every_five_minut
     vouched = True
     for _ in range(86_400):
         clock.now += 1
-        vouched &= topic.vouches(True)
+        vouched &= topic.is_unchanged(True)
 
     assert vouched
-    assert kafka.asked <= 86_400 / LOOK_S + 1
+    assert kafka.asked <= 86_400 / ASK_EVERY_S + 1
 
 
 def test_once_the_client_reports_another_id_nothing_is_handed_out_and_nothing_asked() -> None:
@@ -44,12 +44,12 @@ def test_once_the_client_reports_another_id_nothing_is_handed_out_and_nothing_as
     topic = assigned(kafka, clock, "", "")
     topic.changed("new")
 
-    assert not topic.vouches(True)
+    assert not topic.is_unchanged(True)
     assert topic.stale == {partition(0), partition(1)}
     # As long as they are not given up, whatever comes.
-    assert not topic.vouches(True)
+    assert not topic.is_unchanged(True)
     topic.forget({partition(0), partition(1)})
-    assert topic.vouches(True)
+    assert topic.is_unchanged(True)
     assert kafka.asked == 1
 
 
@@ -57,8 +57,8 @@ def test_without_a_report_a_topic_made_anew_is_found_by_the_next_look() -> None:
     kafka, clock = Kafka(), FakeClock()
     topic = assigned(kafka, clock, "")
     kafka.now = "new"
-    until = clock.now + LOOK_S
-    while topic.vouches(True):
+    until = clock.now + ASK_EVERY_S
+    while topic.is_unchanged(True):
         clock.now += 1
         assert clock.now < until + 2, "a topic made anew is never noticed"
 
@@ -70,9 +70,9 @@ def test_a_look_that_is_not_answered_holds_up_nothing_whose_topic_is_known() -> 
     kafka, clock = Kafka(), FakeClock()
     topic = assigned(kafka, clock, "")
     kafka.now = None
-    clock.now += LOOK_S + 1
+    clock.now += ASK_EVERY_S + 1
 
-    assert topic.vouches(True)
+    assert topic.is_unchanged(True)
     assert kafka.asked == 2
 
 
@@ -86,7 +86,7 @@ def test_an_offset_committed_in_an_earlier_topic_is_stale_at_once() -> None:
 
 
 def test_a_group_without_an_offset_begins_in_the_topic_that_is_there() -> None:
-    made = Incarnation(Kafka("new").ask, FakeClock())
+    made = TopicRecreation(Kafka("new").ask, FakeClock())
     known = made.look()
     made.enter([TopicPartition("resource", 0, -1001, MARK + "old")], known)
 
@@ -98,13 +98,13 @@ def test_what_came_before_the_id_was_known_is_read_again_from_its_beginning() ->
     kafka, clock = Kafka(None), FakeClock()
     made = assigned(kafka, clock, "")
     before = made.metadata
-    silent = made.vouches(True)
+    silent = made.is_unchanged(True)
     kafka.now = "new"
-    first = made.vouches(True)
+    first = made.is_unchanged(True)
 
     assert (before, silent, first) == ({}, False, False)
     assert not made.stale
-    assert made.vouches(True)
+    assert made.is_unchanged(True)
     assert made.metadata == {partition(0): MARK + "new"}
 
 
@@ -113,7 +113,7 @@ def test_an_offset_of_an_earlier_topic_is_found_stale_also_where_kafka_answers_l
     made = assigned(kafka, FakeClock(), MARK + "old")
     kafka.now = "new"
 
-    assert not made.vouches(True)
+    assert not made.is_unchanged(True)
     assert made.stale == {partition(0)}
 
 
@@ -130,9 +130,9 @@ def test_partitions_that_come_one_by_one_show_that_the_others_are_stale() -> Non
 def test_brokers_that_give_topics_no_ids_hold_nothing_up() -> None:
     kafka, clock = Kafka(""), FakeClock()
     made = assigned(kafka, clock, "", MARK + "old")
-    clock.now += 2 * LOOK_S
+    clock.now += 2 * ASK_EVERY_S
 
-    assert made.vouches(True)
+    assert made.is_unchanged(True)
     assert not made.stale
     assert partition(0) not in made.metadata
 
@@ -141,9 +141,9 @@ def test_a_jump_that_nobody_saw_is_told_though_no_record_follows() -> None:
     kafka, clock = Kafka(), FakeClock()
     made = assigned(kafka, clock, "")
     kafka.now = "new"
-    seen = made.vouches(True)
-    until = clock.now + LOOK_S + 1
-    while made.vouches(False):
+    seen = made.is_unchanged(True)
+    until = clock.now + ASK_EVERY_S + 1
+    while made.is_unchanged(False):
         clock.now += 0.25
         assert clock.now < until, "nobody is ever told"
 
@@ -155,7 +155,7 @@ def test_a_worker_without_partitions_asks_nothing() -> None:
     kafka, clock = Kafka(), FakeClock()
     made = assigned(kafka, clock, "")
     made.forget({partition(0)})
-    clock.now += 2 * LOOK_S
+    clock.now += 2 * ASK_EVERY_S
 
-    assert made.vouches(False)
+    assert made.is_unchanged(False)
     assert kafka.asked == 1

@@ -49,7 +49,7 @@ def account(messages: Sequence[Message], native: bool) -> dict[str, object]:
         "lines": batch.lines,
         "origins": [origin_of(each) for each in batch.origins],
         "dead letters": [(each.origin, each.reason, each.detail) for each in batch.dead_letters],
-        "ends": batch.ends,
+        "next_offsets": batch.next_offsets,
         "records": batch.records,
         "size": batch.size,
         "left out": encoder.left_out,
@@ -183,7 +183,7 @@ def test_every_message_ends_as_lines_or_dead_letters(messages: list[tuple[int, b
 
     assert len(batch.lines) == len(batch.origins)
     assert len(batch.lines) + len(batch.dead_letters) == batch.records.total() >= len(made)
-    assert batch.ends == {partition(each.number): each.place + 1 for each in made}
+    assert batch.next_offsets == {partition(each.number): each.place + 1 for each in made}
     assert batch.dead_size == sum(len(each.origin.value or b"") for each in batch.dead_letters)
     assert batch.size == sum(len(line) + 1 for line in batch.lines)
     ended = {origin_of(each).message.offset() for each in batch.origins}

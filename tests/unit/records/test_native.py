@@ -113,13 +113,13 @@ def test_the_kernel_takes_what_is_common(value: bytes) -> None:
     native = NATIVE.translator._kernel
     assert native is not None
 
-    place, size, _, _ = native.take(queue, 0, batch.lines, batch.origins, batch.ends, batch.records)
+    place, size, _, _ = native.take(queue, 0, batch.lines, batch.origins, batch.next_offsets, batch.records)
 
     assert place == 3
     assert size == sum(len(line) + 1 for line in batch.lines)
     assert all(kept is given for kept, given in zip(batch.origins, queue, strict=True))
     assert batch.lines == PYTHON.outcome(queue)["lines"]
-    assert (batch.ends, batch.records) == ({partition(0): 3}, {partition(0): 3})
+    assert (batch.next_offsets, batch.records) == ({partition(0): 3}, {partition(0): 3})
 
 
 def taken(native: "Kernel | None", values: Sequence[bytes], kafka_ms: int = PI_MS) -> list[bytes]:
@@ -424,7 +424,7 @@ def test_what_was_taken_before_an_error_is_accounted_for() -> None:
         Translator(made, Encoder(made)).translate([good, broken], batch)
 
     assert len(batch.lines) == len(batch.origins) == 1
-    assert (batch.ends, batch.records) == ({partition(0): 5}, {partition(0): 1})
+    assert (batch.next_offsets, batch.records) == ({partition(0): 5}, {partition(0): 1})
 
 
 def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) -> "Kernel":

@@ -10,14 +10,14 @@ from workers.types import DeadLetter, Reason, origin_of, partition_of
 
 def filled(*numbers: int, dead: tuple[int, ...] = ()) -> Batch:
     """A batch with a line of each of these partitions, and a dead letter of each of `dead`."""
-    batch = Batch(born=100.0)
+    batch = Batch(first_at=100.0)
     for offset, number in enumerate(numbers):
         batch.lines.append(f"line{offset}".encode())
         batch.origins.append(fakes.origin(number, offset))
     batch.dead_letters = [DeadLetter(fakes.origin(number, 50), Reason.JSON, "") for number in dead]
     for number in (*numbers, *dead):
         batch.records[partition(number)] += 1
-        batch.ends[partition(number)] = 60
+        batch.next_offsets[partition(number)] = 60
     batch.size = sum(len(line) + 1 for line in batch.lines)
     return batch
 
@@ -68,7 +68,7 @@ def test_dropping_a_partition_forgets_it_and_nothing_else() -> None:
     assert batch.lines == [b"line1", b"line3"]
     assert [partition_of(origin_of(each).message) for each in batch.origins] == [partition(1), partition(2)]
     assert [letter.origin.message.partition() for letter in batch.dead_letters] == [1]
-    assert batch.ends.keys() == batch.records.keys() == {partition(1), partition(2)}
+    assert batch.next_offsets.keys() == batch.records.keys() == {partition(1), partition(2)}
     assert batch.size == sum(len(line) + 1 for line in batch.lines)
 
 

@@ -116,7 +116,7 @@ def test_a_crash_shows_no_secret(tmp_path: Path) -> None:
 
 def test_a_refused_token_is_not_told_with_influxdbs_answer(caplog: pytest.LogCaptureFixture) -> None:
     wait = FakeWait()
-    batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], ends={fakes.partition(0): 1})
+    batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], next_offsets={fakes.partition(0): 1})
     with server.serving() as influxdb:
         influxdb.answer(told(401, "unauthorized access"), told(503, "busy"))
         made = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
@@ -134,7 +134,7 @@ def test_an_answer_that_repeats_the_token_shows_it_in_no_log_and_no_dead_letter(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     wait = FakeWait()
-    batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], ends={fakes.partition(0): 1})
+    batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], next_offsets={fakes.partition(0): 1})
     with server.serving() as influxdb:
         influxdb.answer(told(status, f"unable to parse 'labs a=1 1': Authorization: Token {TOKEN}"))
         made = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
