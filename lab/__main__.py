@@ -16,7 +16,8 @@ from lab.demo import Demo
 from lab.errors import LabError
 from lab.influxdb import binary
 from lab.kafka import runtime
-from lab.lab import PARTITIONS, TOPIC, Lab
+from lab.lab import Lab
+from lab.provision import PARTITIONS, TOPIC
 from lab.senders.feed import Feed, Sender
 from lab.senders.formats import Format
 from lab.senders.sample import COMMUNITY, INTERFACE, Snmp, psutil_sample

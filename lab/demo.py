@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 
 from lab.errors import LabError, SlowError
-from lab.lab import DEAD_LETTER_TOPIC, TOPIC, Lab
+from lab.lab import Lab
 from lab.pool import STOP_S, Pool
-from lab.provision import V1_USER
+from lab.provision import DEAD_LETTER_TOPIC, TOPIC, V1_USER
 from lab.senders import ledger
 from lab.senders.feed import Feed, Sender
 from lab.senders.formats import Format

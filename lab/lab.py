@@ -13,23 +13,22 @@ from lab.kafka import runtime
 from lab.kafka.jars import Java
 from lab.kafka.node import Node, Role
 from lab.kafka.topics import Topics
-from lab.provision import BUCKET, ORG, V1_USER, Provisioner, Secrets
+from lab.provision import (
+    BUCKET,
+    DEAD_LETTER_TOPIC,
+    ORG,
+    TOPIC,
+    V1_USER,
+    LabProvisioner,
+    Secrets,
+    provision_topics,
+)
 from lab.system.files import locked, read_secret
 from lab.system.progress import Progress
 from lab.system.reaper import Guardian
 from lab.system.server_process import Server, uninterrupted
 from lab.topology import Plan, Topology, Wanted
 
-TOPIC = "resource"
-DEAD_LETTER_TOPIC = "resource.dlq"
-#: A dead letter is a whole record and its headers: it must fit where the record did. Kept for a month, to
-#: be looked at and sent back.
-DEAD_LETTER_CONFIG = {
-    "cleanup.policy": "delete",
-    "max.message.bytes": "20971520",
-    "retention.ms": str(30 * 86_400_000),
-}
-PARTITIONS = 3
 #: Seconds to wait for another command on the same data folder.
 LOCK_S = 300.0
 
@@ -126,10 +125,11 @@ class Lab:
         self._open()
         with self._progress.step("provisioning") as step:
             step.note("InfluxDB")
-            Provisioner(self.influxdb, self.secrets).run()
+            LabProvisioner(self.influxdb, self.secrets).run()
             step.note("topics")
-            self.topics.create(TOPIC, PARTITIONS)
-            self.topics.create(DEAD_LETTER_TOPIC, 1, config=DEAD_LETTER_CONFIG)
+            provision_topics(self.bootstrap_servers, self.topics.copies)
+            for topic in (TOPIC, DEAD_LETTER_TOPIC):
+                self.topics.wait_ready(topic)
             self.topics.protect_offsets()
 
     # --- its parts --------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class Lab:
 
     def create_bucket(self, name: str, retention_s: int = 0) -> str:
         """A bucket with a mapping of the same name; the token that may only write to it."""
-        return Provisioner(self.influxdb, self.secrets).bucket(name, retention_s)
+        return LabProvisioner(self.influxdb, self.secrets).bucket(name, retention_s)
 
     def worker_environment(self) -> dict[str, str]:
         """The settings with which workers use this lab. Names of files, no secrets."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from lab.lab import TOPIC
+from lab.provision import TOPIC
 from lab.senders.ledger import Row
 
 #: What becomes of records, as the ledger's rows call it.

@@ -28,7 +28,7 @@ class Topics:
 
     Args:
         bootstrap: `host:port` of the brokers, separated by commas.
-        copies: Replicas that a new topic gets.
+        copies: Replicas that a new topic gets; also an attribute.
     """
 
     def __init__(self, bootstrap: str, copies: int) -> None:
@@ -40,12 +40,12 @@ class Topics:
             "topic.metadata.refresh.interval.ms": 1000,
         }
         self._admin = kafka.AdminClient(self._client, logger=None)
-        self._copies = copies
+        self.copies = copies
 
     @property
     def in_sync(self) -> int:
         """Replicas that must have a record before its producer is told so."""
-        return min(2, self._copies)
+        return min(2, self.copies)
 
     def create(
         self,
@@ -60,7 +60,7 @@ class Topics:
             LabError: Kafka refuses it.
             SlowError: No leader within the time.
         """
-        copies = replication or self._copies
+        copies = replication or self.copies
         settings = {"min.insync.replicas": str(min(2, copies))} | dict(config or {})
         topic = kafka.NewTopic(name, partitions, copies, config=settings)
         _finish(
@@ -68,6 +68,14 @@ class Topics:
             f"making the topic {name}",
             KafkaError.TOPIC_ALREADY_EXISTS,
         )
+        self.wait_ready(name)
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until every partition of the topic has a leader.
+
+        Raises:
+            SlowError: No leader within the time.
+        """
         # One broker's word is not enough, see _partitions.
         if not wait_until(lambda: all(self.ready(name) for _ in range(5)), 30.0):
             raise SlowError(f"topic {name}: not every partition has a leader after 30 s")

@@ -25,7 +25,8 @@ from confluent_kafka import Consumer, TopicPartition
 from lab import status
 from lab.errors import BusyError, LabError
 from lab.kafka.topics import OFFSETS
-from lab.lab import DEAD_LETTER_TOPIC, TOPIC, Lab
+from lab.lab import Lab
+from lab.provision import DEAD_LETTER_TOPIC, TOPIC
 from lab.system.files import read_secret
 from lab.system.progress import Progress
 from lab.system.server_process import wait_until

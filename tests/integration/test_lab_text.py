@@ -95,7 +95,7 @@ def the_topics_are_made(nuc: Nuc) -> None:
     assert "resource" in after
     assert [name for name, (level, _) in checks.items() if level == "FAIL"] == ["topic resource.dlq"]
     # All that the text has made stays as it is.
-    assert [what for what, done in outcomes.items() if done == "made"] == ["topic resource.dlq"]
+    assert [what for what, done in outcomes.items() if done == "created"] == ["topic resource.dlq"]
     assert "changed" not in outcomes.values()
     assert code == 0
 

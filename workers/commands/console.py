@@ -38,10 +38,10 @@ class Wait:
         """True where the time is up."""
         return time.monotonic() >= self._end
 
-    def pause(self, seconds: float) -> None:
-        """Sleep, but not past the end."""
+    def pause(self, seconds: float, note: str = "") -> None:
+        """Sleep, but not past the end; `note` says more about the wait."""
         time.sleep(max(0.0, min(seconds, self._end - time.monotonic())))
-        self.tick()
+        self.tick(note)
 
     def tick(self, note: str = "") -> None:
         """Say that the wait goes on, where it is time to."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.worker_states import Sight, look, total
 from workers.commands.console import table
 from workers.config.settings import Settings, load
@@ -91,11 +91,11 @@ def status(max_lag: int | None, as_json: bool) -> None:
 def ask(settings: Settings) -> Kafka:
     """What Kafka tells; a Kafka that does not answer is a finding, not an error."""
     try:
-        cluster = Cluster(settings)
+        kafka_admin = KafkaAdmin(settings)
         topic, name = settings.topic, settings.group
-        ends, starts = cluster.ends(topic), cluster.starts(topic)
-        committed = cluster.committed(name, topic)
-        group = cluster.group(name)
+        ends, starts = kafka_admin.ends(topic), kafka_admin.starts(topic)
+        committed = kafka_admin.committed(name, topic)
+        group = kafka_admin.group(name)
     except CommandError as error:
         return Kafka({}, {}, {}, {}, None, str(error))
     owners = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.influxdb import binary
 from lab.influxdb.server import Influxdb
-from lab.provision import Provisioner, Secrets
+from lab.provision import LabProvisioner, Secrets
 from lab.system import ports
 from lab.system.progress import Progress
 from lab.system.server_process import wait_until
@@ -96,7 +96,7 @@ def small_influxdb(folder: Path) -> Iterator[tuple[Influxdb, Secrets, SmallDisk]
         server.start()
         assert wait_until(server.serving, SERVE_S), server.log_tail()
         secrets = Secrets(folder / "secrets")
-        Provisioner(server, secrets).run()
+        LabProvisioner(server, secrets).run()
         yield server, secrets, disk
     finally:
         server.kill()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from lab.influxdb.server import Influxdb
 from lab.kafka.topics import Topics
 from lab.lab import Lab
-from lab.provision import Provisioner, Secrets
+from lab.provision import LabProvisioner, Secrets
 from tests.faults.harness import stored
 from tests.faults.harness.ledger import Ledger
 from tests.faults.harness.load import Load
@@ -109,7 +109,7 @@ class Stage:
         """
         self.kafka.topics.create(self.name, PARTITIONS, config=dict(config or {}))
         self.kafka.topics.create(self.dead_letter_topic, 1)
-        self.token = Provisioner(self._influxdb, self._secret_files).bucket(self.name, retention_s)
+        self.token = LabProvisioner(self._influxdb, self._secret_files).bucket(self.name, retention_s)
         self.token_file = self.folder / "token"
         self.rotate(self.token)
         admin = self._secret_files.admin_token.read_text().strip()

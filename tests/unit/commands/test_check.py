@@ -12,7 +12,6 @@ from workers.commands.check.result import Finding, Level, as_object, fail, ok, s
 from workers.commands.clients import influxdb_api
 from workers.commands.clients.influxdb_api import Answer, series
 from workers.commands.clients.kafka_admin import Part
-from workers.commands.provision.kafka import in_sync, mend
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
 
@@ -117,7 +116,7 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
     """A question may be dear: a server that takes connections has not stopped."""
     monkeypatch.setattr(influxdb_api, "REQUEST_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        there = influxdb_api.Influxdb(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        there = influxdb_api.InfluxdbApi(f"http://127.0.0.1:{silent.getsockname()[1]}")
         ask = partial(there.influxql, "Labs", "autogen", authorization="")
         found = list(command._seen("newest point", points.points(ask, settings(), None, 0.0)))
 
@@ -140,7 +139,7 @@ def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: Answer) -> None:
 
 
 def test_the_error_of_any_statement_is_the_answers() -> None:
-    class Scripted(influxdb_api.Influxdb):
+    class Scripted(influxdb_api.InfluxdbApi):
         def ask(self, *_: object, **__: object) -> Answer:
             return Answer(200, {}, {"results": [{"series": []}, {"error": "timeout"}]})
 
@@ -177,33 +176,6 @@ def test_a_write_must_be_over_before_the_group_takes_the_worker_for_dead(
     made = settings(TOWER_KAFKA_MAX_POLL_INTERVAL_MS=allowed)
 
     assert pool.polling(made).level is level
-
-
-def test_provision_mends_what_loses_records_and_leaves_what_a_person_chose() -> None:
-    wanted = {
-        "min.insync.replicas": "2",
-        "cleanup.policy": "delete",
-        "max.message.bytes": "100",
-        "retention.ms": "7",
-    }
-
-    assert mend(
-        {"min.insync.replicas": "1", "cleanup.policy": "compact", "max.message.bytes": "99"}, wanted
-    ) == {
-        "min.insync.replicas": "2",
-        "cleanup.policy": "delete",
-        "max.message.bytes": "100",
-    }
-    assert not mend(
-        {
-            "min.insync.replicas": "3",
-            "cleanup.policy": "delete",
-            "max.message.bytes": "101",
-            "retention.ms": "1",
-        },
-        wanted,
-    )
-    assert [in_sync(copies) for copies in (1, 2, 3, 5)] == ["1", "1", "2", "2"]
 
 
 def test_findings_are_lines_and_an_object() -> None:

@@ -14,7 +14,6 @@ from workers.commands.dlq.producer import Outcome
 from workers.commands.dlq.progress import Mark
 from workers.commands.dlq.replay import Replay
 from workers.commands.file_lock import locked
-from workers.commands.provision.secret_file import drafted, kept
 from workers.config.settings import load
 from workers.errors import CommandError
 
@@ -324,29 +323,3 @@ def test_only_one_replay_at_a_time(tmp_path: Path) -> None:
         pass
     with locked(file):
         pass
-
-
-def test_a_secret_is_kept_whole_for_its_owner_alone(tmp_path: Path) -> None:
-    file = tmp_path / "secrets" / "token"
-    with drafted(file) as draft:
-        assert not file.exists()
-        draft.keep("canary")
-
-    assert kept(file) == "canary"
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert list(file.parent.iterdir()) == [file]
-
-
-def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "token"
-    with pytest.raises(ZeroDivisionError), drafted(file):
-        _ = 1 / 0
-
-    assert list(tmp_path.iterdir()) == []
-    assert kept(file) == ""
-
-
-def test_a_secret_that_cannot_be_kept_is_told_before_it_is_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CommandError, match="cannot be written"), drafted(tmp_path / "file" / "token"):
-        pytest.fail("the secret would have been made")

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 ALLOWED = {
     "workers": {"workers"},
-    "lab": {"lab"},
+    "lab": {"lab", "workers"},
     "bench": {"bench", "lab", "workers"},
 }
 

@@ -1,11 +1,13 @@
 """The files of docker/ agree with each other and with the rest; `make docker-check` has the linters."""
 
-import json
 import re
 from pathlib import Path
+from typing import Any
 
-from lab.lab import DEAD_LETTER_CONFIG
-from workers.commands.provision.kafka import KEPT_MS, LARGEST_LETTER_BYTES
+import click
+
+from workers.commands.main import tower
+from workers.commands.provision.kafka import DEAD_LETTER_BYTES
 from workers.config.settings import load
 from workers.kafka.properties import PRODUCER
 
@@ -65,20 +67,8 @@ def test_kafka_keeps_three_copies_of_which_two_are_in_sync() -> None:
         assert f'  KAFKA_{name}: "{value}"\n' in COMPOSE
 
 
-def test_the_dead_letters_topic_is_the_same_whoever_makes_it() -> None:
-    found = re.search(r"^DEAD_LETTERS = (\{.+\})$", (DOCKER / "provision.py").read_text(), re.MULTILINE)
-
-    assert found is not None
-    assert json.loads(found.group(1)) == DEAD_LETTER_CONFIG
-    assert {
-        "cleanup.policy": "delete",
-        "max.message.bytes": str(LARGEST_LETTER_BYTES),
-        "retention.ms": str(KEPT_MS),
-    } == DEAD_LETTER_CONFIG
-
-
 def test_the_dead_letters_producer_sends_what_their_topic_takes() -> None:
-    assert int(PRODUCER["message.max.bytes"]) > LARGEST_LETTER_BYTES
+    assert int(PRODUCER["message.max.bytes"]) > DEAD_LETTER_BYTES
 
 
 def test_the_workers_settings_are_valid(tmp_path: Path) -> None:
@@ -116,14 +106,59 @@ def test_no_read_only_service_has_secrets_from_the_environment() -> None:
         assert not ("    read_only: true" in text and "    secrets:" in text), name
 
 
-def test_the_next_provisioning_can_read_the_token_it_left() -> None:
-    """It is root without DAC_OVERRIDE: the file has to stay root's, and be the workers' by group."""
-    script = (DOCKER / "provision.py").read_text()
+def provision_options() -> dict[str, Any]:
+    """What the service `provision` gives to the command, as the command itself reads it."""
+    text = service("provision")
+    entrypoint = re.search(r"^    entrypoint: \[(.+)\]$", text, re.MULTILINE)
+    assert entrypoint is not None
+    python, *words = entrypoint.group(1).split(", ")
+    assert [python, *words] == ["python", "-m", "workers", "provision"]
+    block = text.partition("    command:\n")[2].partition("    environment:\n")[0]
+    context = click.Context(tower)
+    command = tower.get_command(context, words[-1])
+    assert command is not None
+    arguments = re.findall(r"^      - (.+)$", block, re.MULTILINE)
+    return command.make_context(words[-1], arguments, parent=context).params
 
-    assert "os.chown(draft, -1, gid)" in script
-    assert "0o440)" in script
+
+def test_provisioning_waits_for_three_brokers_and_creates_the_token_of_the_workers() -> None:
+    options = provision_options()
+
+    assert (options["partitions"], options["replication"]) == (3, 3)
+    assert options["wait"] == 120
+    assert f"TOWER_INFLUXDB_TOKEN_FILE: {options['worker_token_file']}\n" in service("tower")
+    assert options["replace_token"]
+
+
+def test_provisioning_has_the_names_of_the_workers_settings() -> None:
+    theirs, tower_ = (
+        dict(re.findall(r"^      (TOWER_\w+): (.+)$", service(name), re.MULTILINE))
+        for name in ("provision", "tower")
+    )
+
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "INFLUXDB_URL", "INFLUXDB_ORG", "INFLUXDB_BUCKET"):
+        assert theirs[f"TOWER_{name}"] == tower_[f"TOWER_{name}"]
+    assert load(theirs, credentials=False).influxdb_user == "${INFLUXDB_V1_USER:-tower}"
+
+
+def test_each_secret_that_provisioning_reads_is_given_to_it() -> None:
+    text = service("provision")
+    files = set(re.findall(r"/run/secrets/([\w-]+)", text))
+    secrets = re.search(r"^    secrets: \[(.+)\]$", text, re.MULTILINE)
+
+    assert secrets is not None
+    assert files == set(secrets.group(1).split(", "))
+
+
+def test_the_workers_group_can_read_the_token_that_root_owns() -> None:
+    """Root has CHOWN alone there: the file stays root's, so that the next provisioning can read it."""
+    uid, gid = re.findall(r'^    user: "(\d+):(\d+)"$', service("tower"), re.MULTILINE)[0]
+
+    assert provision_options()["worker_token_group"] == int(gid)
+    assert uid == gid
+    assert 'user: "0:0"\n' in service("provision")
+    assert "cap_drop: [ALL]\n" in service("provision")
     assert "cap_add: [CHOWN]\n" in service("provision")
-    assert 'WORKER_GID: "10001"' in service("provision")
 
 
 def test_tower_runs_without_rights() -> None:

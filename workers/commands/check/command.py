@@ -25,7 +25,7 @@ from workers.commands.check import (
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.newest_records import Sample
 from workers.commands.check.result import Finding, Level, as_object, fail, summary, warn
-from workers.commands.clients.influxdb_api import Influxdb, token
+from workers.commands.clients.influxdb_api import InfluxdbApi, token
 from workers.commands.clients.worker_states import beating
 from workers.config.secret import Secret
 from workers.config.settings import Settings, load
@@ -112,21 +112,21 @@ def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[Findin
     yield reached
     if reached.level is Level.FAIL:
         return None
-    cluster = kafka.connect(settings)
-    if isinstance(cluster, Finding):
-        yield cluster
+    kafka_admin = kafka.connect(settings)
+    if isinstance(kafka_admin, Finding):
+        yield kafka_admin
         return None
-    listeners = list(kafka.listeners(settings, cluster.brokers()))
+    listeners = list(kafka.listeners(settings, kafka_admin.brokers()))
     yield from listeners
-    if len([each for each in listeners if each.level is Level.FAIL]) == len(cluster.brokers()):
+    if len([each for each in listeners if each.level is Level.FAIL]) == len(kafka_admin.brokers()):
         return None
-    topic = list(topics.topic(cluster, settings, workers))
+    topic = list(topics.topic(kafka_admin, settings, workers))
     yield from topic
-    if not cluster.partitions(settings.topic):
+    if not kafka_admin.partitions(settings.topic):
         return None
-    yield from topics.dead_letters(cluster, settings)
-    yield kafka.group(cluster, settings, beating(settings.run_dir, time.time()))
-    newest = newest_records.take(cluster, settings, watch_s)
+    yield from topics.dead_letters(kafka_admin, settings)
+    yield kafka.group(kafka_admin, settings, beating(settings.run_dir, time.time()))
+    newest = newest_records.take(kafka_admin, settings, watch_s)
     yield from records.judge(newest, settings, time.time(), watch_s)
     yield from fields.judge(newest, settings)
     return newest
@@ -134,7 +134,7 @@ def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[Findin
 
 def _influxdb(settings: Settings, look: str, newest: Sample | None) -> Generator[Finding, None, None]:
     """InfluxDB's side, and the dashboard's way through it."""
-    influxdb = Influxdb(settings.influxdb_url)
+    influxdb = InfluxdbApi(settings.influxdb_url)
     reached = list(check_influxdb.server(influxdb, settings))
     yield from reached
     if reached[0].level is Level.FAIL:

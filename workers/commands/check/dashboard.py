@@ -5,11 +5,11 @@ from typing import Any
 
 from workers.commands.check.points import Ask
 from workers.commands.check.result import PROVISION, Finding, fail, ok, warn
-from workers.commands.clients.influxdb_api import Influxdb, basic, quoted
+from workers.commands.clients.influxdb_api import InfluxdbApi, basic, quoted
 from workers.config.settings import Settings
 
 
-def mapping(influxdb: Influxdb, settings: Settings, look: str) -> Finding:
+def mapping(influxdb: InfluxdbApi, settings: Settings, look: str) -> Finding:
     """The DBRP mapping that the dashboard's query goes through.
 
     Args:
@@ -45,7 +45,7 @@ def mapping(influxdb: Influxdb, settings: Settings, look: str) -> Finding:
     return ok(check, f"{database}/{policy} leads to bucket {settings.influxdb_bucket}")
 
 
-def bucket_kept_s(influxdb: Influxdb, settings: Settings, look: str) -> int | None:
+def bucket_kept_s(influxdb: InfluxdbApi, settings: Settings, look: str) -> int | None:
     """Seconds for which the bucket keeps points, 0 for ever; None if it cannot be seen."""
     bucket = _bucket(influxdb, settings, look)
     if bucket is None:
@@ -54,14 +54,14 @@ def bucket_kept_s(influxdb: Influxdb, settings: Settings, look: str) -> int | No
     return int(rules[0].get("everySeconds", 0))
 
 
-def _bucket(influxdb: Influxdb, settings: Settings, look: str) -> dict[str, Any] | None:
+def _bucket(influxdb: InfluxdbApi, settings: Settings, look: str) -> dict[str, Any] | None:
     query = {"org": settings.influxdb_org, "name": settings.influxdb_bucket}
     answer = influxdb.ask("GET", "/api/v2/buckets", query, look)
     found = answer.content.get("buckets") if isinstance(answer.content, dict) else None
     return dict(found[0]) if found else None
 
 
-def access(influxdb: Influxdb, settings: Settings, look: str) -> tuple[Finding | None, Ask | None]:
+def access(influxdb: InfluxdbApi, settings: Settings, look: str) -> tuple[Finding | None, Ask | None]:
     """The dashboard's own way, tried; and how to ask by it, if it works.
 
     Without a v1 user it is tried with the token that may read, and there is no finding.

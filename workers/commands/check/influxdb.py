@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 from workers.commands.check.result import PROVISION, Finding, fail, ok, warn
-from workers.commands.clients.influxdb_api import Answer, Influxdb, basic, token
+from workers.commands.clients.influxdb_api import Answer, InfluxdbApi, basic, token
 from workers.commands.console import age
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -14,7 +14,7 @@ from workers.errors import CommandError
 SKEW_S = 5.0
 
 
-def server(influxdb: Influxdb, settings: Settings) -> Iterator[Finding]:
+def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[Finding]:
     """Whether it answers, which version it is, and what its clock says."""
     before = time.time()
     try:
@@ -58,7 +58,7 @@ def clock(date: str, now: float) -> Iterator[Finding]:
         yield ok("clock of influxdb", f"within {SKEW_S:g} s of this machine's")
 
 
-def write(influxdb: Influxdb, settings: Settings) -> Finding:
+def write(influxdb: InfluxdbApi, settings: Settings) -> Finding:
     """Whether the workers' credentials may write, found out without writing a point."""
     if settings.influxdb_api == "v1":
         where = f"{settings.influxdb_database}/{settings.influxdb_retention_policy}"

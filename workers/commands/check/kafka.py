@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from workers.commands.check.result import Finding, fail, ok, warn
-from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, number_of, reach
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -60,10 +60,10 @@ def listeners(
         )
 
 
-def group(cluster: Cluster, settings: Settings, alive: list[int]) -> Finding:
+def group(kafka_admin: KafkaAdmin, settings: Settings, alive: list[int]) -> Finding:
     """The consumer group and where it stands."""
     name, check = settings.group, "consumer group"
-    found = cluster.group(name)
+    found = kafka_admin.group(name)
     foreign = sorted({topic for each in found.members for topic, _ in each.partitions} - {settings.topic})
     if foreign:
         return warn(
@@ -71,7 +71,7 @@ def group(cluster: Cluster, settings: Settings, alive: list[int]) -> Finding:
             f"members of {name} also read {', '.join(foreign)}",
             "give that program a group of its own, or TOWER_KAFKA_GROUP_ID another name",
         )
-    starts, committed = cluster.starts(settings.topic), cluster.committed(name, settings.topic)
+    starts, committed = kafka_admin.starts(settings.topic), kafka_admin.committed(name, settings.topic)
     gone = [number for number, offset in committed.items() if offset < starts.get(number, 0)]
     if gone:
         which = ", ".join(map(str, gone))
@@ -81,7 +81,7 @@ def group(cluster: Cluster, settings: Settings, alive: list[int]) -> Finding:
             "stop the pool and choose where to go on: `python -m workers replay --from earliest "
             f"--partition {gone[0]}`",
         )
-    ends = cluster.ends(settings.topic)
+    ends = kafka_admin.ends(settings.topic)
     lag = sum(end - committed.get(number, starts.get(number, 0)) for number, end in ends.items())
     members = f"{len(found.members)} members" if found.members else "no members, the pool is not running"
     if alive and not found.members:
@@ -93,11 +93,11 @@ def group(cluster: Cluster, settings: Settings, alive: list[int]) -> Finding:
     return ok(check, f"{name}: {members}, lag {lag}")
 
 
-def connect(settings: Settings) -> Cluster | Finding:
-    """A cluster to ask, or why there is none."""
+def connect(settings: Settings) -> KafkaAdmin | Finding:
+    """Connect to Kafka; a failed check if it does not answer."""
     try:
-        cluster = Cluster(settings, verified=False)
-        cluster.brokers()
+        kafka_admin = KafkaAdmin(settings, verified=False)
+        kafka_admin.brokers()
     except CommandError as error:
         return fail(
             "kafka brokers",
@@ -105,4 +105,4 @@ def connect(settings: Settings) -> Cluster | Finding:
             "a server that takes connections but does not answer may want TLS or SASL: see the "
             "TOWER_KAFKA_SECURITY_PROTOCOL and TOWER_KAFKA_SASL_ options",
         )
-    return cluster
+    return kafka_admin

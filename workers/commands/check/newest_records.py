@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.commands.check.converted_record import Path, Record
-from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.topic_reader import Reader
 from workers.commands.console import seen
 from workers.config.settings import Settings
@@ -52,24 +52,24 @@ def of_newest(some: list[Record], records: list[Record]) -> str:
     return f"{share} of the newest {len(records)} records"
 
 
-def take(cluster: Cluster, settings: Settings, watch_s: float) -> Sample:
+def take(kafka_admin: KafkaAdmin, settings: Settings, watch_s: float) -> Sample:
     """Read the newest records.
 
     Args:
-        cluster: Kafka.
+        kafka_admin: Kafka.
         settings: The topic, and how its records become points.
         watch_s: Seconds to wait for a new record.
 
     Raises:
         CommandError: Kafka does not give them.
     """
-    before = cluster.ends(settings.topic)
+    before = kafka_admin.ends(settings.topic)
     ends, deadline = before, time.monotonic() + watch_s
     with seen("a new record", watch_s):
         while ends == before and time.monotonic() < deadline:
             time.sleep(0.25)
-            ends = cluster.ends(settings.topic)
-    starts = cluster.starts(settings.topic)
+            ends = kafka_admin.ends(settings.topic)
+    starts = kafka_admin.starts(settings.topic)
     with seen("the newest records", READ_S), Reader(settings, f"{settings.group}-check") as reader:
         messages = _newest(reader, settings.topic, starts, ends)
     return sample(messages, settings, before)

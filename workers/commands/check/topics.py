@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping
 
 from workers.commands.check.result import Finding, fail, ok, warn
-from workers.commands.clients.kafka_admin import Cluster, Part
+from workers.commands.clients.kafka_admin import KafkaAdmin, Part
 from workers.commands.console import age
 from workers.commands.dlq.dead_letter import BESIDES_BYTES
 from workers.config.settings import Settings
 
 
-def topic(cluster: Cluster, settings: Settings, workers: int) -> Iterator[Finding]:
+def topic(kafka_admin: KafkaAdmin, settings: Settings, workers: int) -> Iterator[Finding]:
     """The topic the records come from."""
     name = settings.topic
-    parts = cluster.partitions(name)
+    parts = kafka_admin.partitions(name)
     if not parts:
         yield fail(
             "topic",
@@ -20,9 +20,9 @@ def topic(cluster: Cluster, settings: Settings, workers: int) -> Iterator[Findin
             "`python -m workers provision` makes it; or correct TOWER_TOPIC",
         )
         return
-    yield from availability(name, parts, cluster.config(name))
+    yield from availability(name, parts, kafka_admin.config(name))
     yield from numbers(settings, list(parts), workers)
-    allowed = cluster.allowed(name)
+    allowed = kafka_admin.allowed(name)
     if "READ" not in allowed:
         yield fail("topic", f"this user may not read {name}", "allow it READ on the topic")
 
@@ -92,11 +92,11 @@ def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[Find
         )
 
 
-def dead_letters(cluster: Cluster, settings: Settings) -> Iterator[Finding]:
+def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[Finding]:
     """The topic that keeps what cannot be stored."""
     name = settings.dead_letter_topic
     check = f"topic {name}"
-    parts = cluster.partitions(name)
+    parts = kafka_admin.partitions(name)
     if not parts:
         yield fail(
             check,
@@ -104,9 +104,9 @@ def dead_letters(cluster: Cluster, settings: Settings) -> Iterator[Finding]:
             "`python -m workers provision` makes it",
         )
         return
-    config = cluster.config(name)
+    config = kafka_admin.config(name)
     largest = int(config.get("max.message.bytes", "0"))
-    needed = int(cluster.config(settings.topic).get("max.message.bytes", "0")) + BESIDES_BYTES
+    needed = int(kafka_admin.config(settings.topic).get("max.message.bytes", "0")) + BESIDES_BYTES
     kept_ms = int(config.get("retention.ms", "-1"))
     kept = "for ever" if kept_ms < 0 else f"for {age(kept_ms / 1000)}"
     text = f"takes {largest:,} bytes, kept {kept}"
@@ -125,5 +125,5 @@ def dead_letters(cluster: Cluster, settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield ok(check, text)
-    if "WRITE" not in cluster.allowed(name):
+    if "WRITE" not in kafka_admin.allowed(name):
         yield fail(check, "this user may not write to it", "allow it WRITE on the topic")

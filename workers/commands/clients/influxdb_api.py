@@ -39,7 +39,7 @@ class Answer:
         return "".join(char if char.isprintable() else "." for char in text) or f"status {self.status}"
 
 
-class Influxdb:
+class InfluxdbApi:
     """Asks one InfluxDB.
 
     Args:

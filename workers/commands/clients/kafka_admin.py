@@ -56,7 +56,7 @@ class Group:
     members: tuple[Member, ...]
 
 
-class Cluster:
+class KafkaAdmin:
     """Asks and changes Kafka for the operator. Every request is bounded.
 
     Args:

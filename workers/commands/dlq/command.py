@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.topic_reader import Reader
 from workers.commands.console import table
 from workers.commands.dlq import dead_letter
@@ -57,8 +57,8 @@ def list_(limit: int, reason: str | None, payload: bool, as_json: bool) -> None:
     """
     settings = load(os.environ, credentials=False)
     topic = settings.dead_letter_topic
-    cluster = Cluster(settings)
-    starts, ends = cluster.starts(topic), cluster.ends(topic)
+    kafka_admin = KafkaAdmin(settings)
+    starts, ends = kafka_admin.starts(topic), kafka_admin.ends(topic)
     kept: deque[Letter] = deque(maxlen=limit or None)
     marks: dict[int, Mark] = {}
     with Reader(settings, replay_group(settings)) as reader:
@@ -128,9 +128,9 @@ def replay(reason: str | None, dry_run: bool, from_beginning: bool, as_json: boo
     """
     settings = load(os.environ, credentials=False)
     topic = settings.dead_letter_topic
-    cluster = Cluster(settings)
-    partitions = set(cluster.numbers(settings.topic))
-    starts, ends = cluster.starts(topic), cluster.ends(topic)
+    kafka_admin = KafkaAdmin(settings)
+    partitions = set(kafka_admin.numbers(settings.topic))
+    starts, ends = kafka_admin.starts(topic), kafka_admin.ends(topic)
     with (
         locked(settings.run_dir / "dlq-replay.lock"),
         Reader(settings, replay_group(settings)) as reader,
@@ -140,7 +140,7 @@ def replay(reason: str | None, dry_run: bool, from_beginning: bool, as_json: boo
             mark, is_marked = _mark(reader, topic, number)
             if not (is_marked or from_beginning):
                 oldest = next(dead_letter.read(reader, topic, number, starts[number], ends[number]), None)
-                _refuse_forgotten(cluster, oldest)
+                _refuse_forgotten(kafka_admin, oldest)
             made.run(number, starts[number], ends[number], mark)
             if made.failed:
                 break
@@ -155,13 +155,13 @@ def _mark(reader: Reader, topic: str, number: int) -> tuple[Mark, bool]:
     return Mark.parse(offset, metadata), offset >= 0
 
 
-def _refuse_forgotten(cluster: Cluster, oldest: Letter | None) -> None:
+def _refuse_forgotten(kafka_admin: KafkaAdmin, oldest: Letter | None) -> None:
     """Kafka forgets a group's offsets some days after its last commit, and so what was replayed.
 
     Raises:
         CommandError: Letters are older than that, so that they may have been replayed once.
     """
-    minutes = int(cluster.broker_config().get("offsets.retention.minutes", "10080"))
+    minutes = int(kafka_admin.broker_config().get("offsets.retention.minutes", "10080"))
     if oldest is None or not oldest.kept_ms:
         return
     days = (datetime.now(UTC).timestamp() - oldest.kept_ms / 1000) / 86_400

@@ -1,1 +1,1 @@
-"""`provision`: makes what is missing in Kafka and InfluxDB."""
+"""`provision`: creates what is missing in Kafka and InfluxDB."""

@@ -1,31 +1,31 @@
-"""One step of setting up: what was made, what was there."""
+"""One action of provisioning, and its result."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Done(StrEnum):
-    """What a step did."""
+class ActionResult(StrEnum):
+    """What an action did."""
 
-    MADE = "made"
+    CREATED = "created"
     CHANGED = "changed"
-    THERE = "there"  # as it should be, nothing was done
-    LEFT = "left out"  # for the reason given
+    UNCHANGED = "unchanged"  # it was as it should be
+    SKIPPED = "skipped"  # for the reason given
 
 
 @dataclass(frozen=True)
-class Step:
+class Action:
     """What was done about one thing.
 
     Args:
         what: The thing.
-        done: What was done.
-        text: More about it: what it is like, or why it was left out.
+        done: The result.
+        text: Its properties, or why it was skipped.
     """
 
     what: str
-    done: Done
+    done: ActionResult
     text: str
 
     def __str__(self) -> str:
-        return f"{self.done:<8}  {self.what:<24}  {self.text}"
+        return f"{self.done:<9}  {self.what:<24}  {self.text}"

@@ -1,85 +1,100 @@
-"""The topics of the records and of the dead letters, made or mended."""
+"""Creates the topics of the records and of the dead letters, or repairs their settings."""
 
 from collections.abc import Iterator
 
-from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.dlq.dead_letter import BESIDES_BYTES
-from workers.commands.provision.action import Done, Step
+from workers.commands.provision.action import Action, ActionResult
 from workers.config.settings import Settings
-from workers.errors import CommandError
 
-#: Copies of each partition, where there are so many brokers: the lab's number.
+#: Copies of each partition if there are that many brokers: the lab's number.
 COPIES = 3
 
-#: Bytes that the dead letters' topic takes at least; their producer itself has no limit (kafka.py).
-LARGEST_LETTER_BYTES = 20_971_520
+#: Least max.message.bytes of the dead-letter topic. The producer of dead letters has a higher limit
+#: (see workers/kafka/properties.py).
+DEAD_LETTER_BYTES = 20_971_520
 
-#: Milliseconds that dead letters are kept: a month to look at them and send them back.
-KEPT_MS = 30 * 86_400_000
+#: Milliseconds for which Kafka keeps dead letters: a month to inspect them and send them back.
+DEAD_LETTER_RETENTION_MS = 30 * 86_400_000
 
 
-def topics(cluster: Cluster, settings: Settings, partitions: int, copies: int | None) -> Iterator[Step]:
-    """Make both topics; one that is there keeps its partitions and records.
+def provision_topics(
+    kafka_admin: KafkaAdmin, settings: Settings, partitions: int, replication: int | None
+) -> Iterator[Action]:
+    """Create both topics; one that exists keeps its partitions and records.
 
     Args:
-        cluster: Kafka.
+        kafka_admin: Kafka.
         settings: Names of the topics.
-        partitions: Of the topic of the records, where it is made.
-        copies: Replication factor, None for three or as many as there are brokers.
+        partitions: Number of partitions of the record topic, if it is created.
+        replication: Copies of each partition, None for three or the number of brokers if that is less.
 
     Raises:
-        CommandError: Kafka refuses a step, or there are fewer brokers than copies.
+        CommandError: Kafka rejects an action.
     """
-    brokers = len(cluster.brokers())
-    wanted = copies or min(COPIES, brokers)
-    if wanted > brokers:
-        raise CommandError(f"--replication {wanted} needs {wanted} brokers, and there are {brokers}")
-    sure = {"min.insync.replicas": in_sync(wanted)}
-    yield _topic(cluster, settings.topic, partitions, wanted, sure)
-    largest = int(cluster.config(settings.topic).get("max.message.bytes", "0"))
-    kept = {
+    copies = replication or min(COPIES, len(kafka_admin.brokers()))
+    durability = {"min.insync.replicas": min_in_sync(copies)}
+    yield _provision_topic(kafka_admin, settings.topic, partitions, copies, durability)
+    largest_message = int(kafka_admin.config(settings.topic).get("max.message.bytes", "0"))
+    config = durability | dead_letter_config(largest_message)
+    yield _provision_topic(kafka_admin, settings.dead_letter_topic, 1, copies, config)
+
+
+def dead_letter_config(largest_message: int) -> dict[str, str]:
+    """Build the dead-letter topic's settings.
+
+    Args:
+        largest_message: Bytes that the record topic accepts. A dead letter is a whole record with its
+            headers, so it has to fit in the dead-letter topic too.
+    """
+    return {
         "cleanup.policy": "delete",
-        "max.message.bytes": str(max(LARGEST_LETTER_BYTES, largest + BESIDES_BYTES)),
-        "retention.ms": str(KEPT_MS),
+        "max.message.bytes": str(max(DEAD_LETTER_BYTES, largest_message + BESIDES_BYTES)),
+        "retention.ms": str(DEAD_LETTER_RETENTION_MS),
     }
-    yield _topic(cluster, settings.dead_letter_topic, 1, wanted, sure | kept)
 
 
-def _topic(cluster: Cluster, name: str, partitions: int, copies: int, config: dict[str, str]) -> Step:
-    made = cluster.create(name, partitions, copies, config)
-    if made:
-        return Step(f"topic {name}", Done.MADE, _size(partitions, copies))
-    parts = cluster.partitions(name)
-    copies = min((part.replicas for part in parts.values()), default=0)
-    found = cluster.config(name)
-    amiss = mend(found, config | {"min.insync.replicas": in_sync(copies)})
-    if amiss:
-        cluster.configure(name, amiss)
-        told = ", ".join(f"{key}={value}" for key, value in amiss.items())
-        return Step(f"topic {name}", Done.CHANGED, told)
-    return Step(f"topic {name}", Done.THERE, _size(len(parts), copies))
+def min_in_sync(copies: int) -> str:
+    """Copies that must have a record before its producer gets a confirmation.
+
+    It is two of three, so that one broker may fail.
+    """
+    return "2" if copies >= 3 else "1"
+
+
+def repairs(config: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
+    """Settings of an existing topic that would lose or delay records, with the values they should have.
+
+    Other settings stay as somebody chose them.
+
+    Args:
+        config: The topic's settings.
+        wanted: The settings it would be created with.
+    """
+    changes: dict[str, str] = {}
+    for key in ("min.insync.replicas", "max.message.bytes"):
+        if key in wanted and int(config.get(key, "0")) < int(wanted[key]):
+            changes[key] = wanted[key]
+    if wanted.get("cleanup.policy") == "delete" and "compact" in config.get("cleanup.policy", ""):
+        changes["cleanup.policy"] = "delete"
+    return changes
+
+
+def _provision_topic(
+    kafka_admin: KafkaAdmin, name: str, partitions: int, copies: int, wanted: dict[str, str]
+) -> Action:
+    what = f"topic {name}"
+    if kafka_admin.create(name, partitions, copies, wanted):
+        return Action(what, ActionResult.CREATED, _size(partitions, copies))
+    existing = kafka_admin.partitions(name)
+    copies = min((partition.replicas for partition in existing.values()), default=0)
+    changes = repairs(kafka_admin.config(name), wanted | {"min.insync.replicas": min_in_sync(copies)})
+    if changes:
+        kafka_admin.configure(name, changes)
+        text = ", ".join(f"{key}={value}" for key, value in changes.items())
+        return Action(what, ActionResult.CHANGED, text)
+    return Action(what, ActionResult.UNCHANGED, _size(len(existing), copies))
 
 
 def _size(partitions: int, copies: int) -> str:
     return f"{partitions} partition{'' if partitions == 1 else 's'}, replication factor {copies}"
-
-
-def in_sync(copies: int) -> str:
-    """Copies that must have a record before its producer is told so: two of three, so that one may fail."""
-    return "2" if copies >= 3 else "1"
-
-
-def mend(found: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
-    """Settings of a topic that would lose or hold up records; what a person chose otherwise stays.
-
-    Args:
-        found: The topic's settings.
-        wanted: Those it would be made with.
-    """
-    amiss: dict[str, str] = {}
-    for key in ("min.insync.replicas", "max.message.bytes"):
-        if key in wanted and int(found.get(key, "0")) < int(wanted[key]):
-            amiss[key] = wanted[key]
-    if wanted.get("cleanup.policy") == "delete" and "compact" in found.get("cleanup.policy", ""):
-        amiss["cleanup.policy"] = "delete"
-    return amiss

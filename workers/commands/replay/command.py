@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.worker_states import beating
 from workers.commands.console import Wait
 from workers.commands.replay.offset_reset import Move, describe, moves
@@ -61,8 +61,8 @@ def replay(
     if (from_ is None) == (since is None):
         raise click.UsageError("give either --from or --since")
     settings = load(os.environ, credentials=False)
-    cluster = Cluster(settings)
-    made = moves(cluster, settings, from_, since, set(partition))
+    kafka_admin = KafkaAdmin(settings)
+    made = moves(kafka_admin, settings, from_, since, set(partition))
     if as_json:
         counted = [asdict(each) | {"again": each.again, "skipped": each.skipped} for each in made]
         click.echo(json.dumps(counted, indent=2))
@@ -72,8 +72,8 @@ def replay(
         click.echo("dry run: nothing was changed", err=True)
         return
     _confirm(made, yes)
-    wait_until_empty(cluster, settings)
-    cluster.move(settings.group, settings.topic, {each.number: each.target for each in made})
+    wait_until_empty(kafka_admin, settings)
+    kafka_admin.move(settings.group, settings.topic, {each.number: each.target for each in made})
     click.echo(
         f"group {settings.group} goes on there; start the pool again: `supervisord -c supervisor.conf`",
         err=True,
@@ -91,7 +91,7 @@ def _confirm(made: list[Move], yes: bool) -> None:
     click.confirm(f"{text}. Go on?", abort=True)
 
 
-def wait_until_empty(cluster: Cluster, settings: Settings) -> None:
+def wait_until_empty(kafka_admin: KafkaAdmin, settings: Settings) -> None:
     """Return once the group has no members.
 
     Raises:
@@ -101,7 +101,7 @@ def wait_until_empty(cluster: Cluster, settings: Settings) -> None:
     session_s = _session_s(settings)
     wait = Wait("members of the group to leave", session_s + SLACK_S)
     while True:
-        group = cluster.group(settings.group)
+        group = kafka_admin.group(settings.group)
         if not group.members:
             return
         hosts = ", ".join(sorted({f"{each.id} on {each.host}" for each in group.members}))

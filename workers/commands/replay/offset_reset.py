@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from workers.commands.clients.kafka_admin import Cluster
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.console import table
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -52,7 +52,7 @@ class Move:
 
 
 def moves(
-    cluster: Cluster, settings: Settings, from_: str | None, since: str | None, only: set[int]
+    kafka_admin: KafkaAdmin, settings: Settings, from_: str | None, since: str | None, only: set[int]
 ) -> list[Move]:
     """The moves that the options ask for.
 
@@ -60,18 +60,18 @@ def moves(
         CommandError: A partition or offset is not there, or a time is not one.
     """
     topic = settings.topic
-    starts, ends = cluster.starts(topic), cluster.ends(topic)
+    starts, ends = kafka_admin.starts(topic), kafka_admin.ends(topic)
     missing = only - starts.keys()
     if missing:
         raise CommandError(f"{topic} has no partition {min(missing)}; it has {_ranges(starts, ends)}")
     if since is not None:
         at = parse_since(since, time.time())
         click.echo(f"since {datetime.fromtimestamp(at, UTC).isoformat(timespec='seconds')}", err=True)
-        found = cluster.since(topic, int(at * 1000))
+        found = kafka_admin.since(topic, int(at * 1000))
         targets = {number: offset if offset >= 0 else ends[number] for number, offset in found.items()}
     else:
         targets = dict(_targets(from_ or "", starts, ends, only, topic))
-    committed = cluster.committed(settings.group, topic)
+    committed = kafka_admin.committed(settings.group, topic)
     return [
         Move(number, starts[number], ends[number], committed.get(number), targets[number])
         for number in sorted(only or starts)
