@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import startup
-from lab.kafka import jars
+from lab.kafka import runtime
 from lab.kafka.node import Node, Role, Spec
 from lab.kafka.topics import Topics
 from lab.system import ports
@@ -25,7 +25,7 @@ COMMAND_S = 90.0
 def bootstrap(tmp_path: Path) -> Iterator[str]:
     """One broker that cannot make the topic of committed offsets: it should have three copies."""
     quiet = Progress(quiet=True)
-    java = jars.java(quiet)
+    java = runtime.java(quiet)
     broker, controller = ports.choose("localhost", 2)
     spec = Spec(3, Role.COMBINED, broker, controller)
     node = Node(
