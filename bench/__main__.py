@@ -220,7 +220,7 @@ def report(results: Path, page: Path) -> None:
 
 @main.command()
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--write", is_flag=True, help="Into bench/README.md and README.md.")
+@click.option("--write", is_flag=True, help="Into docs/benchmarks.md.")
 def tables(results: Path, write: bool) -> None:
     """The figures in the file RESULTS that `all` has written, as Markdown."""
     from bench.report import tables  # noqa: PLC0415
@@ -229,9 +229,8 @@ def tables(results: Path, write: bool) -> None:
     if not write:
         click.echo(tables.everything(found))
         return
-    here = Path(__file__).resolve().parent
-    put(here / "README.md", "figures of a run", tables.everything(found))
-    put(here.parent / "README.md", "figures of a run", tables.goals(found))
+    document = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+    put(document, "figures of a run", tables.everything(found))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Extent:
     compare_cap_s: float
 
 
-#: Under 15 minutes on two cores: what the figures in README.md are taken with.
+#: Under 15 minutes on two cores: what the figures in docs/benchmarks.md are taken with.
 SHORT = Extent(
     records=1_000_000,
     profile_records=500_000,

@@ -116,7 +116,7 @@ def test_equal_records_are_two_points_and_a_record_read_twice_is_one(chain: Call
 
 
 def test_text_of_any_kind_comes_back_as_it_was_sent(chain: Callable[..., Chain]) -> None:
-    """Only control characters and a last backslash in a tag are replaced, as the README says."""
+    """Only control characters and a last backslash in a tag are replaced, as docs/records.md says."""
     made = chain()
     texts = ["a,b", "a b", "a=b", 'a"b', "a\\b", "#a", "é😀", "a\\,b", "a\\ b", "\\\\a", "'", "a\\=b"]
     noted = [*texts, "line\nfeed", "end\\", "\\", '\\"']

@@ -1,4 +1,4 @@
-"""The steps of the lab's text "Tower" in its order, on the native cluster; the README's table has the same.
+"""The steps of the lab's text "Tower" in its order, on the native cluster; docs/operations.md has the same.
 
 Left out is what needs a container (the images of 1-1, 1-2, 1-4 and 1-5) or a browser (the clicks of 1-7).
 """
@@ -25,7 +25,7 @@ FIELDS = ["CPU_Usage", "disk", "memory", "rx", "rxError", "rx_dropped", "tx", "t
 
 Step = Callable[[Nuc], None]
 
-#: What each step does, by its name in the README, in the text's order.
+#: What each step does, by its name in docs/operations.md, in the text's order.
 STEPS: dict[str, Step] = {}
 
 
