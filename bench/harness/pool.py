@@ -14,7 +14,7 @@ import psutil
 from lab.errors import LabError, SlowError
 from lab.system.server_process import Server, environment
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 #: Seconds for all workers to drain and leave, above the 20 s that supervisor.conf gives each.
 STOP_S = 40.0
 

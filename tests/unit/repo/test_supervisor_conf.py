@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import bench.harness.pool
+import lab.pool
+import tests.support.pool
 from tests.support import fakes
 from workers import exit_codes
 from workers.drain import LEAVE_S
@@ -27,6 +30,11 @@ def conf() -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser(inline_comment_prefixes=(" ;", "\t;"))
     parser.read_string(TEXT)
     return parser
+
+
+@pytest.mark.parametrize("root", [bench.harness.pool.ROOT, lab.pool.ROOT, tests.support.pool.ROOT])
+def test_the_pools_of_bench_lab_and_tests_use_this_file(root: Path) -> None:
+    assert root == ROOT
 
 
 def test_nothing_listens_on_a_port(conf: configparser.RawConfigParser) -> None:
