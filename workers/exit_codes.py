@@ -1,4 +1,4 @@
-"""Exit codes, which supervisor.conf and the README know too."""
+"""Exit codes, which supervisor.conf and the documents name too."""
 
 OK = 0  # stopped as asked; all is well
 CRASHED = 1  # an error nobody foresaw; supervisord starts the worker again

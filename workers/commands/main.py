@@ -20,7 +20,7 @@ OPERATOR = {
 def tower() -> None:
     """Tower moves every record of a Kafka topic into InfluxDB.
 
-    Settings come from the environment and from the file TOWER_CONFIG names; the README lists them.
+    Settings come from the environment and from the file TOWER_CONFIG names; docs/settings.md lists them.
     """
 
 

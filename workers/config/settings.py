@@ -141,7 +141,7 @@ class Settings:
 
 
 def options() -> list[dataclasses.Field[Any]]:
-    """All settings but the Kafka properties, in the order of the README's table."""
+    """All settings but the Kafka properties, in the order of the table in docs/settings.md."""
     return [each for each in dataclasses.fields(Settings) if each.metadata]
 
 
@@ -272,5 +272,5 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
     for name in sorted(given):
         if name.startswith(PREFIX) and name not in known and not name.startswith(KAFKA_PREFIX):
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else "; the README lists all of them"
+            hint = f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all of them"
             raise SettingsError(name, f"is no option of Tower{hint}")

@@ -118,7 +118,7 @@ class Writer:
 
     @staticmethod
     def _refuse(answer: Answer, text: str) -> NoReturn:
-        """Raise what an answer means; the classes are documented in the README."""
+        """Raise what an answer means; docs/delivery.md says what follows."""
         status, retry_after = answer.status, parse_retry_after(answer.retry_after)
         if answer.early and status not in EARLY:
             raise Unavailable(status, f"answered before the lines were sent: {text}", retry_after)

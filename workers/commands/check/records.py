@@ -64,7 +64,7 @@ def dead_letters(sample: Sample) -> Finding:
     if last.detail:
         text += f" ({printable(last.detail)})"
     do = (
-        "correct their sender, or the TOWER_ option that the reason belongs to (README, Records); "
+        "correct their sender, or the TOWER_ option that the reason belongs to (docs/records.md); "
         "`python -m workers dlq list` shows those that are stored already"
     )
     return warn("bad records", text, do) if sample.points else fail("records", text, do)
