@@ -15,7 +15,7 @@ from rich.console import Console
 
 from lab.errors import LabError, SlowError
 from lab.lab import Lab
-from lab.pool import STOP_S, Pool
+from lab.pool import STOP_S, LabPool
 from lab.provision import DEAD_LETTER_TOPIC, TOPIC, V1_USER
 from lab.senders import ledger
 from lab.senders.feed import Feed, Sender
@@ -23,7 +23,7 @@ from lab.senders.formats import Format
 from lab.senders.sample import psutil_sample
 from lab.senders.synthetic import BAD_EVERY, records
 from lab.system.progress import Progress
-from lab.system.reaper import Guardian
+from lab.system.reaper import Reaper
 from lab.system.server_process import uninterrupted
 from lab.tables import account_table, answer_table
 from lab.topology import Wanted
@@ -76,10 +76,10 @@ class Demo:
         """
         with ExitStack() as stack:
             # Before anything is started: what is found here is not ours to stop.
-            Pool(Path(), {}).check()
+            LabPool(Path(), {}).check()
             lab = self._lab(stack)
             settings = lab.worker_environment() | {"TOWER_WORKERS": str(self.workers)}
-            pool = Pool(lab.data / "pool", settings)
+            pool = LabPool(lab.data / "pool", settings)
             stack.callback(self._stop, pool)
             self._start(pool, lab)
             # A second early: a point may lie at its second's very beginning, and > leaves it out.
@@ -96,8 +96,8 @@ class Demo:
     def _lab(self, stack: ExitStack) -> Lab:
         if self.keep is None:
             folder = Path(tempfile.mkdtemp(prefix="tower-demo-"))
-            guardian = Guardian(folder)
-            stack.callback(guardian.leave)
+            reaper = Reaper(folder)
+            stack.callback(reaper.leave)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             lab = Lab(folder / "lab", self.wanted, self.progress)
             stack.callback(_quietly, lambda: lab.down(purge=True))
@@ -107,7 +107,7 @@ class Demo:
             stack.callback(_quietly, lab.down)
         return lab.up()
 
-    def _start(self, pool: Pool, lab: Lab) -> None:
+    def _start(self, pool: LabPool, lab: Lab) -> None:
         with self.progress.step(f"starting {self.workers} workers") as step:
             pool.start()
             deadline = time.monotonic() + JOIN_S
@@ -119,9 +119,9 @@ class Demo:
                 step.note(f"{len(members)} in the group, {len(owned)} partitions owned")
                 time.sleep(0.2)
 
-    def _feed(self, lab: Lab) -> tuple[ledger.Ledger, bytes]:
+    def _feed(self, lab: Lab) -> tuple[ledger.ProducedRecords, bytes]:
         """Feed it all; what was sent, and the last record of the stand-in for the lab's Pi."""
-        book = ledger.Ledger()
+        book = ledger.ProducedRecords()
         sender = Sender(lab.bootstrap_servers, TOPIC, book.delivered)
         single = Feed(sender, psutil_sample)
         others = [
@@ -150,7 +150,7 @@ class Demo:
             step.note(f"{sender.taken} taken by Kafka")
         return book, single.last
 
-    def _drain(self, lab: Lab, pool: Pool) -> None:
+    def _drain(self, lab: Lab, pool: LabPool) -> None:
         with self.progress.step("waiting for the pool to commit all of it") as step:
             deadline = time.monotonic() + DRAIN_S
             while True:
@@ -164,7 +164,7 @@ class Demo:
                 time.sleep(0.2)
 
     @staticmethod
-    def _check(pool: Pool, deadline: float, what: str) -> None:
+    def _check(pool: LabPool, deadline: float, what: str) -> None:
         why = pool.exited()
         if why is not None:
             raise LabError(f"{why}\n{pool.worker_logs()}")
@@ -172,7 +172,7 @@ class Demo:
             raise SlowError(f"{what} in time\n{pool.worker_logs()}")
 
     def _show(
-        self, lab: Lab, book: ledger.Ledger, record: bytes, since: int, letters: dict[int, int]
+        self, lab: Lab, book: ledger.ProducedRecords, record: bytes, since: int, letters: dict[int, int]
     ) -> bool:
         with self.progress.step("counting what InfluxDB and the dead letters hold"):
             rows, problems = book.settle(
@@ -197,7 +197,7 @@ class Demo:
             console.print(f"produced = stored + dead-lettered for all {expected + len(book.bad)}")
         return not problems
 
-    def _stop(self, pool: Pool) -> None:
+    def _stop(self, pool: LabPool) -> None:
         with uninterrupted(), self.progress.step("stopping the workers"):
             pool.stop(STOP_S)
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from lab import startup
 from lab.errors import LabError
 from lab.influxdb import binary
-from lab.influxdb.server import Influxdb
+from lab.influxdb.server import InfluxdbServer
 from lab.kafka import runtime
 from lab.kafka.jars import Java
 from lab.kafka.node import Node, Role
@@ -25,7 +25,7 @@ from lab.provision import (
 )
 from lab.system.files import locked, read_secret
 from lab.system.progress import Progress
-from lab.system.reaper import Guardian
+from lab.system.reaper import Reaper
 from lab.system.server_process import Server, uninterrupted
 from lab.topology import Plan, Topology, Wanted
 
@@ -52,22 +52,22 @@ class Lab:
         self._progress = progress or Progress()
         self._plan: Plan | None = None
         self._nodes: list[Node] = []
-        self._influxdb: Influxdb | None = None
+        self._influxdb: InfluxdbServer | None = None
         self._topics: Topics | None = None
         self._runtime: Java | None = None
         self._program: Path | None = None
-        self._guardian: Guardian | None = None
+        self._reaper: Reaper | None = None
 
     def __enter__(self) -> Self:
         if not self.data.exists():
-            self._guardian = Guardian(self.data)
+            self._reaper = Reaper(self.data)
         return self.up()
 
     def __exit__(self, *_: object) -> None:
         with uninterrupted():
-            self.down(purge=self._guardian is not None)
-            if self._guardian is not None:
-                self._guardian.leave()
+            self.down(purge=self._reaper is not None)
+            if self._reaper is not None:
+                self._reaper.leave()
 
     # --- up, down ---------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class Lab:
         raise LabError(f"no node {number}; there are {[node.spec.id for node in self.nodes]}")
 
     @property
-    def influxdb(self) -> Influxdb:
+    def influxdb(self) -> InfluxdbServer:
         """The InfluxDB server."""
         self._open()
         if self._influxdb is None:
@@ -252,7 +252,9 @@ class Lab:
             )
             for spec in plan.nodes
         ]
-        self._influxdb = Influxdb(self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port)
+        self._influxdb = InfluxdbServer(
+            self.data / "influxdb", self._influxd, plan.host, plan.influxdb_port
+        )
 
     def _forget(self) -> None:
         self._plan = None

@@ -17,7 +17,7 @@ PROGRAM = Path(sys.executable).with_name("supervisord")
 STOP_S = 40.0
 
 
-class Pool(Server):
+class LabPool(Server):
     """supervisord with its workers, in the foreground of a session of its own.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.influxdb.server import Influxdb
+from lab.influxdb.server import InfluxdbServer
 from lab.system.files import read_secret, write_secret
 from workers.commands.clients.influxdb_api import InfluxdbApi
 from workers.commands.console import Wait
@@ -84,7 +84,7 @@ class LabProvisioner:
         secret_files: Where the secrets are.
     """
 
-    def __init__(self, server: Influxdb, secret_files: Secrets) -> None:
+    def __init__(self, server: InfluxdbServer, secret_files: Secrets) -> None:
         self._server = server
         self._secrets = secret_files
 

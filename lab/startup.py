@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from lab.errors import BusyError, LabError, SlowError
-from lab.influxdb.server import Influxdb
+from lab.influxdb.server import InfluxdbServer
 from lab.kafka.node import Node, Role
 from lab.system import ports
 from lab.system.progress import Progress, Step
@@ -83,7 +83,7 @@ def _wait(servers: Sequence[Server], step: Step) -> None:
         time.sleep(0.1)
 
 
-def stop(influxdb: Influxdb, nodes: Sequence[Node], progress: Progress, *, at_once: bool) -> None:
+def stop(influxdb: InfluxdbServer, nodes: Sequence[Node], progress: Progress, *, at_once: bool) -> None:
     """Stop them all.
 
     Args:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STOP_S = 40.0
 
 
-class Pool(Server):
+class BenchPool(Server):
     """supervisord and its workers.
 
     The folder stands for a checkout: supervisor.conf and .venv are links to the real ones, `var` is its

@@ -14,7 +14,7 @@ from typing import Self
 import psutil
 
 from bench.harness.bucket import Bucket
-from bench.harness.pool import Pool
+from bench.harness.pool import BenchPool
 from bench.load.produce import Load, Target
 from bench.load.record import Shape
 from lab.lab import Lab
@@ -82,7 +82,7 @@ class Rig:
     @contextmanager
     def pool(
         self, target: Target, bucket: Bucket, workers: int, settings: Mapping[str, str] | None = None
-    ) -> Iterator[Pool]:
+    ) -> Iterator[BenchPool]:
         """A pool that is not started yet; it is stopped at the end.
 
         Args:
@@ -101,7 +101,7 @@ class Rig:
         bucket: Bucket,
         sizes: Sequence[tuple[int, Sequence[str]]],
         settings: Mapping[str, str] | None = None,
-    ) -> Iterator[list[Pool]]:
+    ) -> Iterator[list[BenchPool]]:
         """Several pools of one group.
 
         Args:
@@ -111,7 +111,7 @@ class Rig:
             settings: What else the workers are told.
         """
         made = [
-            Pool(
+            BenchPool(
                 self.lab.data / f"{self._run}-{next(self._numbers)}",
                 self.settings(target, bucket) | dict(settings or {}),
                 workers,

@@ -10,7 +10,7 @@ from bench.harness.account import settle
 from bench.harness.bucket import Bucket
 from bench.harness.machine import machine, versions
 from bench.harness.meter import MACHINE, Meter, Series
-from bench.harness.pool import Pool
+from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
 from bench.load.produce import Load, Target
 from bench.load.record import Shape
@@ -113,7 +113,7 @@ class Course:
                 runner.stop()
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _measure(self, name: str, runner: Runner | Pool, group: str, bucket: Bucket) -> dict[str, Any]:
+    def _measure(self, name: str, runner: Runner | BenchPool, group: str, bucket: Bucket) -> dict[str, Any]:
         rig, shape = self.rig, self.shape
         rig.settle()
         groups = {"workers": runner.processes, "influxd": rig.influxd, "kafka": rig.kafka}
@@ -139,7 +139,9 @@ class Course:
         }
 
 
-def _wait(lag: Callable[[], int], bucket: Bucket, runner: Runner | Pool, cap_s: float, step: Step) -> str:
+def _wait(
+    lag: Callable[[], int], bucket: Bucket, runner: Runner | BenchPool, cap_s: float, step: Step
+) -> str:
     """Wait until it has finished, one way or another; which."""
     began = time.time()
     while True:

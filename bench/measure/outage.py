@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.harness.machine import machine, versions
 from bench.harness.meter import Meter
-from bench.harness.pool import Pool
+from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
 from bench.load.produce import Load, Target
 from bench.load.record import Shape
@@ -47,7 +47,7 @@ class Diary:
     """
 
     rig: Rig
-    pool: Pool
+    pool: BenchPool
     target: Target
     step: Step
     began: float = 0.0

@@ -10,7 +10,7 @@ from bench.harness.account import Account, settle
 from bench.harness.bucket import Bucket
 from bench.harness.machine import machine, versions
 from bench.harness.meter import MACHINE, Meter, Series
-from bench.harness.pool import Pool
+from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
 from bench.load.produce import Load, Target
 from bench.load.record import FIELDS, Shape
@@ -69,7 +69,7 @@ class Drain:
 
 
 def drain(
-    rig: Rig, pools: Sequence[Pool], target: Target, bucket: Bucket, *, shape: Shape, count: int
+    rig: Rig, pools: Sequence[BenchPool], target: Target, bucket: Bucket, *, shape: Shape, count: int
 ) -> Drain:
     """Have running pools drain records that they find all at once.
 
@@ -134,7 +134,7 @@ class Batches:
     They tell once a second: the mean of that second's writes stands for each of them.
     """
 
-    def __init__(self, pools: Sequence[Pool]) -> None:
+    def __init__(self, pools: Sequence[BenchPool]) -> None:
         self._pools = pools
         self._before: dict[tuple[int, int], tuple[int, int]] = {}
         self._sizes: list[float] = []

@@ -16,7 +16,7 @@ from lab.system.server_process import Server, environment
 QUERY_S = 120.0
 
 
-class Influxdb(Server):
+class InfluxdbServer(Server):
     """One influxd with its data in its own folder.
 
     Args:

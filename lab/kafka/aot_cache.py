@@ -17,7 +17,7 @@ from lab.kafka.node import Node
 from lab.system import ports
 from lab.system.files import locked
 from lab.system.progress import Progress
-from lab.system.reaper import Guardian
+from lab.system.reaper import Reaper
 from lab.system.server_process import uninterrupted, wait_until
 
 #: Seconds for the run that is observed and for writing the cache, 6 s on a quick machine.
@@ -58,7 +58,7 @@ def _train(plain: Java, path: Path) -> bool:
     """Run one node with its classes recorded; whether the cache came of it."""
     part = path.with_name(f"{path.name}.{os.getpid()}")
     work = Path(tempfile.mkdtemp(prefix="tower-java-"))
-    guardian = Guardian(work)
+    reaper = Reaper(work)
     broker, controller = ports.choose("localhost", 2)
     node = Node.alone(work / "node", plain, host="localhost", port=broker, controller=controller)
     try:
@@ -77,5 +77,5 @@ def _train(plain: Java, path: Path) -> bool:
             for rest in (part, part.with_name(f"{part.name}.config")):
                 rest.unlink(missing_ok=True)
             shutil.rmtree(work, ignore_errors=True)
-            guardian.leave()
+            reaper.leave()
     return True

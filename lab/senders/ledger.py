@@ -34,7 +34,7 @@ class Row:
 
 
 @dataclass
-class Ledger:
+class ProducedRecords:
     """The records that Kafka has taken, by place, and then where each was found again."""
 
     good: dict[Good, Place] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from lab.system.server_process import Server
 DONE = b"done"
 
 
-class Guardian:
+class Reaper:
     """Watches over the servers recorded under a folder, until `leave` or our end.
 
     Args:

@@ -11,9 +11,9 @@ import pytest
 
 from lab.lab import Lab
 from lab.topology import Topology, Wanted
-from tests.faults.harness.repair import mend
+from tests.faults.harness.repair import repair
 from tests.faults.harness.result import Result
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -116,7 +116,7 @@ def fault_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 def rig(fault_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Rig]:
     """A scenario's rig; afterwards all of it is stopped, and the result written down."""
     lab = fault_lab
-    mend(lab)
+    repair(lab)
     title = sentence(request.node.originalname)
     if hasattr(request.node, "callspec"):
         title += f" ({request.node.callspec.id})"

@@ -10,7 +10,7 @@ import pytest
 
 from tests import corpus
 from tests.faults.harness.load import Load
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.stage import PARTITIONS, RSS_MB
 
 #: Bytes that one gzip batch inflates to.

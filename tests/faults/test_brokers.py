@@ -8,8 +8,8 @@ import pytest
 
 from lab.kafka.node import Node, Role
 from lab.kafka.topics import OFFSETS
-from tests.faults.harness.repair import mend
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.repair import repair
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.stage import PARTITIONS
 
 #: Seconds after its last heartbeat until a broker's partitions get other leaders, in this lab.
@@ -42,7 +42,7 @@ def active_controller(rig: Rig) -> Node:
 
 def until_in_sync(rig: Rig) -> None:
     """Wait until every replica of the topic and of the committed offsets is in sync."""
-    mend(rig.lab)
+    repair(rig.lab)
     topics = rig.lab.topics
     rig.until(lambda: topics.all_in_sync(rig.name) and topics.all_in_sync(OFFSETS), 60, "replicas in sync")
 

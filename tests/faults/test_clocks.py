@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.faults.harness.clock import Clock
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.stage import PARTITIONS
 
 HOUR = 3_600

@@ -11,7 +11,7 @@ from tests.faults.harness import checks, stored
 from tests.faults.harness.checks import Verdict
 from tests.faults.harness.controls import KINDS
 from tests.faults.harness.http_fault import Fault, Reply
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 from tests.support.pool import ROOT
 
 REFUSED = Fault(status=401, body=b'{"code":"unauthorized"}')

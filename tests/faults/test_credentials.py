@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.harness import checks
 from tests.faults.harness.certificates import Authority
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.secured_cluster import USER, Secured, secured
 from tests.faults.harness.stage import PARTITIONS
 from tests.faults.test_brokers import expect_no_reset

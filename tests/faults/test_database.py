@@ -9,7 +9,7 @@ import pytest
 from tests.faults.harness.disk import small_influxdb
 from tests.faults.harness.http_fault import Cut, Fault, Reply
 from tests.faults.harness.influxdb_admin import Admin
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 
 
 @pytest.mark.quick
@@ -207,7 +207,7 @@ def test_a_full_disk_of_influxdb_is_waited_out(rig: Rig) -> None:
 
     Once its write-ahead log met the full disk, influxd goes on answering 500 when there is space again: the
     buffer of that segment keeps its first error. So it is restarted, as an operator would, and twice, for
-    the reason `FlushingInfluxdb` tells; the workers are not.
+    the reason `FlushingServer` tells; the workers are not.
     """
     with small_influxdb(rig.folder / "influxdb") as (server, secrets, disk):
         rig.use(server, secrets)

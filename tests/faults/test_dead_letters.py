@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 
 #: The partition that gets the poison.
 PARTITION = 0

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.stage import PARTITIONS
 
 #: Seconds a group member may be silent: so long two processes may think that a partition is theirs.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 
 
 @pytest.mark.faults(6)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition, admin
 
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.stage import PARTITIONS
 
 #: Records left in front of a partition's end when the others are removed: something to jump to.

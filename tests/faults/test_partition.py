@@ -13,10 +13,10 @@ import pytest
 from lab.kafka.topics import OFFSETS
 from lab.system.network import Host, Network, missing, network
 from tests.faults.harness.cluster import Cluster, combined
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.stage import PARTITIONS
 from tests.faults.test_brokers import expect_no_reset, offsets_partition
-from tests.support.pool import ROOT, Pool
+from tests.support.pool import ROOT, TowerPool
 
 #: Seconds each cut lasts.
 CUT_S = 60.0
@@ -94,7 +94,7 @@ def expect_heartbeats(rig: Rig) -> None:
     rig.expect("heartbeats in the cut", max(ages) < 5, f"at most {max(ages):.1f} s old")
 
 
-def owned(pool: Pool) -> set[int]:
+def owned(pool: TowerPool) -> set[int]:
     """Partitions a pool's workers say they own."""
     return set(pool.owners())
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests import corpus
 from tests.faults.harness.http_fault import Request
-from tests.faults.harness.ledger import Ledger, sample
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.ledger import SendLedger, sample
+from tests.faults.harness.rig import Rig
 
 #: A tag and a key of this size pass the settings below, and together exceed the 65,535 bytes that
 #: InfluxDB gives a series key.
@@ -25,19 +25,19 @@ OWN = {"part", "seq", "crc", "timestamp", "time"}
 MOST = 200
 
 
-def unparsable(ledger: Ledger, partition: int) -> bytes:
+def unparsable(ledger: SendLedger, partition: int) -> bytes:
     """A record whose line InfluxDB answers with 400: its series key is too long."""
     record = json.loads(sample(ledger.seed, partition, 0, int(time.time())))
     return json.dumps({**record, "ip": "i" * HALF_KEY, "deviceId": "d" * HALF_KEY}).encode()
 
 
-def conflicting(ledger: Ledger, partition: int) -> bytes:
+def conflicting(ledger: SendLedger, partition: int) -> bytes:
     """A record whose line InfluxDB answers with 422: `part` is a number in all others."""
     record = json.loads(sample(ledger.seed, partition, 0, int(time.time())))
     return json.dumps({**record, "part": "none"}).encode()
 
 
-def outdated(ledger: Ledger, partition: int) -> bytes:
+def outdated(ledger: SendLedger, partition: int) -> bytes:
     """A record whose line InfluxDB answers with 422: it is older than the bucket keeps points."""
     return sample(ledger.seed, partition, 0, int(time.time()) - 6 * 3600)
 

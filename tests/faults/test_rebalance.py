@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from tests.faults.harness.http_fault import Fault, Reply
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 
 
 class Member:

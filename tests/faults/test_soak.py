@@ -12,8 +12,8 @@ import pytest
 
 from lab.errors import LabError
 from tests.faults.harness.http_fault import Cut, Fault, Reply
-from tests.faults.harness.repair import mend
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.repair import repair
+from tests.faults.harness.rig import Rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ def test_faults_of_every_kind_for_as_long_as_one_likes_lose_and_double_nothing(r
             # A broker that is slow to come back, say: the next fault finds it as it is, healed at the end.
             nemesis.strike()
         time.sleep(max(0.0, EVERY_S - (time.monotonic() - begun)))
-    mend(rig.lab)
+    repair(rig.lab)
     rig.proxy.heal()
     rig.until(rig.pool.is_assigned, 60, "the pool to be whole again")
     rig.healed()

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.faults.harness.http_fault import Fault, Reply
-from tests.faults.harness.scenario import Rig
+from tests.faults.harness.rig import Rig
 
 
 @pytest.mark.faults(8)

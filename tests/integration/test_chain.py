@@ -14,7 +14,7 @@ import pytest
 from lab.lab import Lab
 from lab.topology import Wanted
 from tests.support.chain import Chain, record
-from tests.support.pool import Pool
+from tests.support.pool import TowerPool
 
 pytestmark = pytest.mark.integration
 
@@ -104,7 +104,9 @@ def test_equal_records_are_two_points_and_a_record_read_twice_is_one(chain: Call
     once = len(made.rows())
     made.pool.stop()
     # A second group reads everything again, into the same bucket.
-    again = Pool(made.pool.folder.with_name("again"), {**made.environment, "TOWER_KAFKA_GROUP_ID": "again"})
+    again = TowerPool(
+        made.pool.folder.with_name("again"), {**made.environment, "TOWER_KAFKA_GROUP_ID": "again"}
+    )
     again.start()
     try:
         again.until(lambda: again.counter("lines") >= 3_000, 30, "the second reading")
@@ -207,7 +209,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(chain: Callable[..., 
 def test_a_wrong_setting_is_named_in_one_line_and_not_tried_again(
     short_folder: Path, setting: str, value: str, named: str
 ) -> None:
-    pool = Pool(short_folder / "p", {"TOWER_INFLUXDB_TOKEN": "x", setting: value}, workers=1)
+    pool = TowerPool(short_folder / "p", {"TOWER_INFLUXDB_TOKEN": "x", setting: value}, workers=1)
     pool.start(wait=False)
     try:
         pool.until(lambda: _exited(pool), 20, "the worker to give up")
@@ -225,7 +227,7 @@ def test_a_wrong_setting_is_named_in_one_line_and_not_tried_again(
     assert log.startswith(f"tower: {named}: ")
 
 
-def _exited(pool: Pool) -> bool:
+def _exited(pool: TowerPool) -> bool:
     try:
         return all(each["statename"] == "EXITED" for each in pool.processes().values())
     except OSError:

@@ -15,7 +15,7 @@ import pytest
 
 from lab.topology import Topology, Wanted
 from tests.support.nuc import KOREA, STORED_S, Bare, Nuc
-from tests.support.pool import Pool
+from tests.support.pool import TowerPool
 
 #: Every codec of Kafka's protocol, as kcat and Kafka name them.
 CODECS = ["gzip", "lz4", "none", "snappy", "zstd"]
@@ -187,7 +187,7 @@ def nuc(kcat: str) -> Iterator[Nuc]:
         tempfile.TemporaryDirectory(prefix="tower-") as folder,
         Bare(Path(folder) / "lab", Wanted.free_ports(Topology.CLUSTER)) as lab,
     ):
-        made = Nuc(lab, Pool(Path(folder) / "tower", {}), kcat)
+        made = Nuc(lab, TowerPool(Path(folder) / "tower", {}), kcat)
         try:
             yield made
         finally:

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from lab.lab import Lab
 from lab.senders.formats import Format, encode
 from lab.system.files import read_secret
-from tests.support.pool import Pool
+from tests.support.pool import TowerPool
 
 #: Seconds within which a few thousand records must have gone all the way, on a busy machine.
 DRAIN_S = 60.0
@@ -58,7 +58,7 @@ class Chain:
         }
         if "TOWER_INFLUXDB_TOKEN_FILE" not in (environment or {}):
             del self.environment["TOWER_INFLUXDB_TOKEN_FILE"]
-        self.pool = Pool(folder / self.name, self.environment, workers)
+        self.pool = TowerPool(folder / self.name, self.environment, workers)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:

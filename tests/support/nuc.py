@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from lab.lab import Lab
-from tests.support.pool import KEPT, Pool
+from tests.support.pool import KEPT, TowerPool
 
 #: The time zone of the lab's Pi.
 KOREA = timezone(timedelta(hours=9))
@@ -42,7 +42,7 @@ class Nuc:
         exported: The terminal's variables. The first two are not in the text, whose ports are the defaults.
     """
 
-    def __init__(self, lab: Lab, checkout: Pool, kcat: str) -> None:
+    def __init__(self, lab: Lab, checkout: TowerPool, kcat: str) -> None:
         self.lab = lab
         self.checkout = checkout
         self.exported = {

@@ -32,7 +32,7 @@ STOP_S = 40.0
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
-class Pool:
+class TowerPool:
     """supervisord and its workers.
 
     The folder stands in for a checkout: supervisor.conf and .venv are links into the real one, `var` is its

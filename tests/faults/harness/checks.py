@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from tests.faults.harness.ledger import Ledger
+from tests.faults.harness.ledger import SendLedger
 from tests.faults.harness.stored import EXAMPLES, DeadLetter, Stored
 
 #: Seconds a running worker's heartbeat may be old.
@@ -36,7 +36,7 @@ def _some(items: Iterable[object]) -> str:
     return ", ".join(str(item) for item in islice(items, EXAMPLES))
 
 
-def dead_seqs(ledger: Ledger, letters: Iterable[DeadLetter]) -> list[set[int]]:
+def dead_seqs(ledger: SendLedger, letters: Iterable[DeadLetter]) -> list[set[int]]:
     """Sequence numbers of the dead letters by partition, found through the offsets Kafka confirmed."""
     by_offset = [book.seq_of() for book in ledger.books]
     dead: list[set[int]] = [set() for _ in ledger.books]
@@ -49,7 +49,7 @@ def dead_seqs(ledger: Ledger, letters: Iterable[DeadLetter]) -> list[set[int]]:
 
 
 def no_loss(
-    ledger: Ledger,
+    ledger: SendLedger,
     stored: Stored,
     letters: Iterable[DeadLetter] = (),
     excluded: Mapping[int, int] | None = None,
@@ -105,7 +105,9 @@ def commit_never_leads(log: CommitLog) -> Verdict:
     return Verdict("C3", not log.leads and log.samples > 0, evidence)
 
 
-def leading(ledger: Ledger, partition: int, committed: int, kept: Sequence[int] | set[int]) -> list[int]:
+def leading(
+    ledger: SendLedger, partition: int, committed: int, kept: Sequence[int] | set[int]
+) -> list[int]:
     """Acknowledged sequence numbers below a committed offset that are not in `kept`."""
     offsets = ledger.books[partition].offsets
     present = kept if isinstance(kept, set) else set(kept)
@@ -219,7 +221,7 @@ def amplification(lines: int, stored: Stored, extra: int) -> Verdict:
     return Verdict("C8", 0 <= again <= extra and lines > 0, evidence)
 
 
-def only_the_listed(ledger: Ledger, letters: Sequence[DeadLetter]) -> Verdict:
+def only_the_listed(ledger: SendLedger, letters: Sequence[DeadLetter]) -> Verdict:
     """Dead letters are exactly the poison that Kafka confirmed, each with a reason."""
     dead = dead_seqs(ledger, letters)
     wrong = []

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab.influxdb import binary
-from lab.influxdb.server import Influxdb
+from lab.influxdb.server import InfluxdbServer
 from lab.provision import LabProvisioner, Secrets
 from lab.system import ports
 from lab.system.progress import Progress
@@ -61,7 +61,7 @@ class SmallDisk:
         self._ballast.unlink(missing_ok=True)
 
 
-class FlushingInfluxdb(Influxdb):
+class FlushingServer(InfluxdbServer):
     """InfluxDB that empties its write-ahead log when it is stopped.
 
     Without that a log that broke off on a full disk costs acknowledged points at the second start after it:
@@ -81,7 +81,7 @@ class FlushingInfluxdb(Influxdb):
 
 
 @contextmanager
-def small_influxdb(folder: Path) -> Iterator[tuple[Influxdb, Secrets, SmallDisk]]:
+def small_influxdb(folder: Path) -> Iterator[tuple[InfluxdbServer, Secrets, SmallDisk]]:
     """An InfluxDB with its engine on a small disk, provisioned, gone at the end.
 
     Args:
@@ -89,7 +89,7 @@ def small_influxdb(folder: Path) -> Iterator[tuple[Influxdb, Secrets, SmallDisk]
     """
     progress = Progress(quiet=True)
     (port,) = ports.choose("localhost", 1)
-    server = FlushingInfluxdb(folder, lambda: binary.influxd(progress), "localhost", port)
+    server = FlushingServer(folder, lambda: binary.influxd(progress), "localhost", port)
     disk = SmallDisk(folder / "engine")
     disk.mount()
     try:

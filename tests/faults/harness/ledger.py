@@ -18,7 +18,7 @@ DEVICES = 4
 MAX_SEQ = 2**53
 
 
-class Fate(IntEnum):
+class SendStatus(IntEnum):
     """What Kafka said about one attempt, where it named no offset."""
 
     PENDING = -1  # no delivery report yet: may appear or not
@@ -64,7 +64,7 @@ def sample(seed: int, partition: int, seq: int, second: int) -> bytes:
 class Book:
     """The ledger of one partition; the index into its columns is the sequence number."""
 
-    #: Offset Kafka confirmed, or a `Fate`.
+    #: Offset Kafka confirmed, or a `SendStatus`.
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     #: Second the stored point must lie in.
     seconds: "array[int]" = field(default_factory=lambda: array("q"))
@@ -80,7 +80,7 @@ class Book:
         return {offset: seq for seq, offset in enumerate(self.offsets) if offset >= 0}
 
 
-class Ledger:
+class SendLedger:
     """Every attempt and every delivery report, in memory for the checks and in a file for a person.
 
     The file has one line each: `a <partition> <seq> <second>` before a record is handed to the producer,
@@ -107,7 +107,7 @@ class Ledger:
         seq = len(book.offsets)
         if seq >= MAX_SEQ:
             raise OverflowError("sequence numbers past 2^53 are not exact in a float field")
-        book.offsets.append(Fate.PENDING)
+        book.offsets.append(SendStatus.PENDING)
         book.seconds.append(second)
         book.poison.append(poison)
         self._file.write(f"a {partition} {seq} {second}{' poison' if poison else ''}\n")
@@ -118,10 +118,10 @@ class Ledger:
         self.books[partition].offsets[seq] = offset
         self._file.write(f"d {partition} {seq} {offset}\n")
 
-    def fail(self, partition: int, seq: int, fate: Fate) -> None:
+    def fail(self, partition: int, seq: int, fate: SendStatus) -> None:
         """Write down that a record timed out or was refused."""
         self.books[partition].offsets[seq] = fate
-        self._file.write(f"{'t' if fate is Fate.TIMED_OUT else 'r'} {partition} {seq}\n")
+        self._file.write(f"{'t' if fate is SendStatus.TIMED_OUT else 'r'} {partition} {seq}\n")
 
     def remove(self, partition: int, low: int, high: int) -> int:
         """Require no more what Kafka itself has lost: records from offset `low` to before `high`.
@@ -131,7 +131,7 @@ class Ledger:
         """
         gone = [seq for seq, offset in enumerate(self.books[partition].offsets) if low <= offset < high]
         for seq in gone:
-            self.fail(partition, seq, Fate.TIMED_OUT)
+            self.fail(partition, seq, SendStatus.TIMED_OUT)
         return len(gone)
 
     @property
@@ -149,7 +149,7 @@ class Ledger:
         self._file.close()
 
 
-def read(path: Path, partitions: int) -> Ledger:
+def read(path: Path, partitions: int) -> SendLedger:
     """A ledger read back from its file, to look at a failure afterwards; its copy goes to `*.again`.
 
     Raises:
@@ -159,7 +159,7 @@ def read(path: Path, partitions: int) -> Ledger:
         first = next(lines, "")
         if not first.startswith("# seed "):
             raise ValueError(f"{path} is no ledger: its first line names no seed")
-        ledger = Ledger(int(first.split()[2]), partitions, path.with_suffix(".again"))
+        ledger = SendLedger(int(first.split()[2]), partitions, path.with_suffix(".again"))
         for line in lines:
             kind, partition, seq, *rest = line.split()
             if kind == "a":
@@ -167,6 +167,6 @@ def read(path: Path, partitions: int) -> Ledger:
             elif kind == "d":
                 ledger.deliver(int(partition), int(seq), int(rest[0]))
             else:
-                fate = Fate.TIMED_OUT if kind == "t" else Fate.REFUSED
+                fate = SendStatus.TIMED_OUT if kind == "t" else SendStatus.REFUSED
                 ledger.fail(int(partition), int(seq), fate)
     return ledger

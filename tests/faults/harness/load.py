@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from tests.faults.harness.ledger import Fate, Ledger, sample
+from tests.faults.harness.ledger import SendLedger, SendStatus, sample
 
 #: Seconds a record may wait for Kafka before the producer gives it up. Longer than any fault of the
 #: suite, so that giving up is rare; what is given up may still appear, and no check requires it.
@@ -44,7 +44,7 @@ class Load:
         self,
         bootstrap: str,
         topic: str,
-        ledger: Ledger,
+        ledger: SendLedger,
         rate: float = 2_000,
         properties: Mapping[str, Any] | None = None,
     ) -> None:
@@ -192,8 +192,8 @@ class Load:
                     self._ledger.deliver(partition, seq, message.offset())
                     self._delivered += 1
                 elif error.code() in UNCERTAIN:
-                    self._ledger.fail(partition, seq, Fate.TIMED_OUT)
+                    self._ledger.fail(partition, seq, SendStatus.TIMED_OUT)
                 else:
-                    self._ledger.fail(partition, seq, Fate.REFUSED)
+                    self._ledger.fail(partition, seq, SendStatus.REFUSED)
 
         return report

@@ -6,10 +6,10 @@ from lab.kafka.topics import OFFSETS
 from lab.lab import Lab
 
 #: Seconds for nodes that were killed to serve again and to catch up.
-MEND_S = 120.0
+REPAIR_S = 120.0
 
 
-def mend(lab: Lab, timeout_s: float = MEND_S) -> float:
+def repair(lab: Lab, timeout_s: float = REPAIR_S) -> float:
     """Start what does not run, wake what is paused, and wait until all of it serves.
 
     Returns:

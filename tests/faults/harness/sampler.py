@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.faults.harness.checks import CommitLog
-from tests.faults.harness.ledger import Fate, Ledger
+from tests.faults.harness.ledger import SendLedger, SendStatus
 from tests.faults.harness.stored import Database, DeadLetter
 
 #: Seconds between two samples.
@@ -47,7 +47,7 @@ class Sampler:
         group: str,
         topic: str,
         *,
-        ledger: Ledger,
+        ledger: SendLedger,
         database: Database,
         dead: Callable[[], list[DeadLetter]],
         look: Callable[[], object] = lambda: None,
@@ -155,7 +155,7 @@ class Sampler:
         offsets, open_ = self._ledger.books[number].offsets, self._open[number]
         seq = self._next[number]
         while seq < len(offsets) and offsets[seq] < committed:
-            if offsets[seq] == Fate.PENDING:
+            if offsets[seq] == SendStatus.PENDING:
                 # Nothing after it can be told yet, unless Kafka confirmed a later one below the commit.
                 if not any(0 <= each < committed for each in offsets[seq + 1 : seq + 1_000]):
                     break

@@ -9,18 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.influxdb.server import Influxdb
+from lab.influxdb.server import InfluxdbServer
 from lab.kafka.topics import Topics
 from lab.lab import Lab
 from lab.provision import LabProvisioner, Secrets
 from tests.faults.harness import stored
-from tests.faults.harness.ledger import Ledger
+from tests.faults.harness.ledger import SendLedger
 from tests.faults.harness.load import Load
 from tests.faults.harness.proxy import Proxy
 from tests.faults.harness.result import Result
 from tests.faults.harness.sampler import Sampler
 from tests.faults.harness.stored import Database, DeadLetter
-from tests.support.pool import Pool
+from tests.support.pool import TowerPool
 
 PARTITIONS = 3
 
@@ -68,7 +68,7 @@ class Stage:
         #: Further properties of the load's producer.
         self.producer: Mapping[str, Any] = {}
         #: Pools besides the first; all are checked alike.
-        self.others: list[Pool] = []
+        self.others: list[TowerPool] = []
         self._influxdb, self._secret_files = lab.influxdb, lab.secrets
         self.folder = Path(tempfile.mkdtemp(prefix=f"tower-{result.fault}-"))
         self.letters: list[DeadLetter] = []
@@ -80,10 +80,10 @@ class Stage:
         self._secrets: list[str] = []
         self._begun = time.monotonic()
         self._stack = ExitStack()
-        self.ledger = Ledger(self.seed, PARTITIONS, self.folder / "ledger")
+        self.ledger = SendLedger(self.seed, PARTITIONS, self.folder / "ledger")
         self._stack.callback(self.ledger.close)
 
-    def use(self, server: Influxdb, secrets: Secrets) -> None:
+    def use(self, server: InfluxdbServer, secrets: Secrets) -> None:
         """Take another InfluxDB than the lab's; before `start`."""
         self._influxdb, self._secret_files = server, secrets
 
@@ -116,7 +116,7 @@ class Stage:
         self.database = Database(self._influxdb.url, admin, self.name)
         self.proxy = self._stack.enter_context(Proxy(self._influxdb.url, self.seed, self.listen, keep))
         self.settings = self.environment() | dict(environment or {})
-        self.pool = Pool(self.folder / "pool", self.settings, workers, self.prefix)
+        self.pool = TowerPool(self.folder / "pool", self.settings, workers, self.prefix)
         self.sampler = Sampler(
             self.bootstrap,
             self.group,
@@ -137,21 +137,21 @@ class Stage:
         if pool:
             self.until(lambda: self.proxy.acknowledged() > 0, 30, "the first write")
 
-    def join(self, workers: int, prefix: Sequence[str]) -> Pool:
+    def join(self, workers: int, prefix: Sequence[str]) -> TowerPool:
         """A further pool of the same group, on another host.
 
         Args:
             workers: Number of its workers.
             prefix: Words before its command line.
         """
-        made = Pool(self.folder / f"pool-{len(self.others) + 1}", self.settings, workers, prefix)
+        made = TowerPool(self.folder / f"pool-{len(self.others) + 1}", self.settings, workers, prefix)
         self._stack.callback(made.stop)
         made.start(wait=False)
         self.others.append(made)
         return made
 
     @property
-    def pools(self) -> list[Pool]:
+    def pools(self) -> list[TowerPool]:
         """All pools."""
         return [self.pool, *self.others]
 

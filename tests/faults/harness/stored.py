@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from tests.faults.harness.ledger import Ledger, checksum
+from tests.faults.harness.ledger import SendLedger, checksum
 
 #: Seconds to wait for one answer of InfluxDB, which may just have been started again.
 TIMEOUT_S = 60
@@ -110,7 +110,7 @@ class Stored:
         """Number of different records among them."""
         return sum(len(counts) for counts in self.counts)
 
-    def add(self, point: Point, ledger: Ledger) -> None:
+    def add(self, point: Point, ledger: SendLedger) -> None:
         """Count one point, comparing it with the attempt of its number."""
         problem = explain(point, ledger)
         if problem:
@@ -121,7 +121,7 @@ class Stored:
             self.counts[point.part][point.seq] += 1
 
 
-def explain(point: Point, ledger: Ledger) -> str:
+def explain(point: Point, ledger: SendLedger) -> str:
     """What is wrong with a point, nothing where an attempt explains it."""
     if not 0 <= point.part < len(ledger.books):
         return "no such partition"
@@ -135,7 +135,7 @@ def explain(point: Point, ledger: Ledger) -> str:
     return ""
 
 
-def collect(points: Iterable[Point], ledger: Ledger) -> Stored:
+def collect(points: Iterable[Point], ledger: SendLedger) -> Stored:
     """Count all points of a bucket."""
     stored = Stored([Counter() for _ in ledger.books])
     for point in points:

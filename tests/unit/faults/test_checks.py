@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.harness import checks, ledger
 from tests.faults.harness.checks import CommitLog, Verdict, Vitals
-from tests.faults.harness.ledger import Fate, Ledger, checksum
+from tests.faults.harness.ledger import SendLedger, SendStatus, checksum
 from tests.faults.harness.stored import DeadLetter, Point, Stored, collect
 
 RECORDS = 100
@@ -16,9 +16,9 @@ SECOND = 1_700_000_000
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Ledger]:
+def book(tmp_path: Path) -> Iterator[SendLedger]:
     """Two partitions of a hundred acknowledged records each."""
-    made = Ledger(seed=7, partitions=2, path=tmp_path / "ledger")
+    made = SendLedger(seed=7, partitions=2, path=tmp_path / "ledger")
     for partition in range(2):
         for _ in range(RECORDS):
             seq = made.attempt(partition, SECOND + len(made.books[partition].offsets) // 10)
@@ -27,7 +27,7 @@ def book(tmp_path: Path) -> Iterator[Ledger]:
     made.close()
 
 
-def points(book: Ledger) -> list[Point]:
+def points(book: SendLedger) -> list[Point]:
     """What is stored where all went well."""
     return [
         Point(second * 10**9 + seq, partition, seq, checksum(book.seed, partition, seq))
@@ -40,7 +40,7 @@ def letter(partition: int, offset: int, reason: str = "json") -> DeadLetter:
     return DeadLetter(partition, offset, 0, reason, b"")
 
 
-def test_a_clean_run_passes_every_check(book: Ledger) -> None:
+def test_a_clean_run_passes_every_check(book: SendLedger) -> None:
     stored = collect(points(book), book)
 
     assert checks.no_loss(book, stored).ok
@@ -51,7 +51,7 @@ def test_a_clean_run_passes_every_check(book: Ledger) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_c1_names_each_record_that_is_missing(book: Ledger, seed: int) -> None:
+def test_c1_names_each_record_that_is_missing(book: SendLedger, seed: int) -> None:
     everything = points(book)
     lost = everything.pop(random.Random(seed).randrange(len(everything)))
 
@@ -61,7 +61,7 @@ def test_c1_names_each_record_that_is_missing(book: Ledger, seed: int) -> None:
     assert f"({lost.part}, {lost.seq})" in verdict.evidence
 
 
-def test_c1_is_not_satisfied_by_a_duplicate_that_makes_the_count_right(book: Ledger) -> None:
+def test_c1_is_not_satisfied_by_a_duplicate_that_makes_the_count_right(book: SendLedger) -> None:
     everything = points(book)
     everything[0] = everything[1]._replace(time=everything[1].time + 5)
 
@@ -69,17 +69,17 @@ def test_c1_is_not_satisfied_by_a_duplicate_that_makes_the_count_right(book: Led
     assert not checks.no_loss(book, collect(everything, book)).ok
 
 
-def test_c1_takes_a_dead_letter_for_kept_and_asks_for_nothing_unacknowledged(book: Ledger) -> None:
+def test_c1_takes_a_dead_letter_for_kept_and_asks_for_nothing_unacknowledged(book: SendLedger) -> None:
     everything = [each for each in points(book) if each.seq not in {3, 4, 5}]
-    book.fail(0, 4, Fate.TIMED_OUT)
-    book.fail(1, 4, Fate.REFUSED)
-    book.books[0].offsets[5] = book.books[1].offsets[5] = Fate.PENDING
+    book.fail(0, 4, SendStatus.TIMED_OUT)
+    book.fail(1, 4, SendStatus.REFUSED)
+    book.books[0].offsets[5] = book.books[1].offsets[5] = SendStatus.PENDING
 
     assert checks.no_loss(book, collect(everything, book), [letter(0, 3), letter(1, 3)]).ok
     assert not checks.no_loss(book, collect(everything, book), [letter(0, 3)]).ok
 
 
-def test_c1_leaves_out_what_was_stored_in_a_deleted_bucket(book: Ledger) -> None:
+def test_c1_leaves_out_what_was_stored_in_a_deleted_bucket(book: SendLedger) -> None:
     stored = collect((each for each in points(book) if each.seq >= 10), book)
 
     assert checks.no_loss(book, stored, excluded={0: 10, 1: 10}).ok
@@ -95,7 +95,7 @@ def test_c1_leaves_out_what_was_stored_in_a_deleted_bucket(book: Ledger) -> None
         pytest.param(lambda point: point._replace(time=point.time + 10**9), id="the next second"),
     ],
 )
-def test_c2_sees_a_point_no_attempt_explains(book: Ledger, wrong: Callable[[Point], Point]) -> None:
+def test_c2_sees_a_point_no_attempt_explains(book: SendLedger, wrong: Callable[[Point], Point]) -> None:
     verdict = checks.no_invention(collect([*points(book), wrong(points(book)[50])], book))
 
     assert not verdict.ok
@@ -115,7 +115,7 @@ def test_c4_sees_lag_and_records_that_a_successor_would_read() -> None:
     assert not checks.drained({0: 10, 1: 20}, {0: 10, 1: 20}, unread=1).ok
 
 
-def test_c5_sees_a_record_stored_at_two_times(book: Ledger) -> None:
+def test_c5_sees_a_record_stored_at_two_times(book: SendLedger) -> None:
     twice = points(book)[50]
 
     verdict = checks.no_duplicates(collect([*points(book), twice._replace(time=twice.time + 1)], book))
@@ -151,7 +151,7 @@ def test_c7_sees_an_account_that_does_not_add_up() -> None:
     assert not checks.accounted([]).ok
 
 
-def test_c8_sees_more_lines_than_the_fault_explains(book: Ledger) -> None:
+def test_c8_sees_more_lines_than_the_fault_explains(book: SendLedger) -> None:
     stored = collect(points(book), book)
 
     assert not checks.amplification(2 * RECORDS + 1, stored, 0).ok
@@ -159,7 +159,7 @@ def test_c8_sees_more_lines_than_the_fault_explains(book: Ledger) -> None:
     assert not checks.amplification(0, Stored([]), 0).ok
 
 
-def test_dead_letters_must_be_exactly_the_poison_each_with_a_reason(book: Ledger) -> None:
+def test_dead_letters_must_be_exactly_the_poison_each_with_a_reason(book: SendLedger) -> None:
     poison = book.attempt(0, SECOND, poison=True)
     book.deliver(0, poison, RECORDS)
 
@@ -175,8 +175,8 @@ def test_a_secret_is_found_and_not_repeated() -> None:
     assert verdict == Verdict("secrets", False, "2 places searched; found in worker-0.log")
 
 
-def test_the_ledger_is_read_back_as_it_was(book: Ledger, tmp_path: Path) -> None:
-    book.fail(0, book.attempt(0, SECOND), Fate.TIMED_OUT)
+def test_the_ledger_is_read_back_as_it_was(book: SendLedger, tmp_path: Path) -> None:
+    book.fail(0, book.attempt(0, SECOND), SendStatus.TIMED_OUT)
     book.attempt(1, SECOND, poison=True)
     book.close()
 

@@ -16,7 +16,7 @@ from lab.errors import LabError, MissingError
 from lab.senders.expected import Bad, Good
 from lab.senders.feed import Feed
 from lab.senders.formats import TIME_FORMAT, Format, encode, stamp
-from lab.senders.ledger import Ledger
+from lab.senders.ledger import ProducedRecords
 from lab.senders.sample import Snmp, psutil_sample, shell_line
 from lab.senders.synthetic import BAD_EVERY, POISON, records
 
@@ -211,9 +211,9 @@ def test_synthetic_records_come_in_all_formats() -> None:
     assert any(value[0] == 0x8D for value in values)  # a msgpack map of 13 fields
 
 
-def book() -> Ledger:
+def book() -> ProducedRecords:
     """Three good records and a bad one on two partitions."""
-    found = Ledger()
+    found = ProducedRecords()
     found.delivered(Good("a", 0), 0, 0)
     found.delivered(Good("a", 1), 0, 1)
     found.delivered(Good("b", 0), 1, 0)
