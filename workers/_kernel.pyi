@@ -1,6 +1,6 @@
 from collections.abc import Callable, Sequence
 
-from workers.types import Message, Partition, Source
+from workers.types import Message, MessageOrOrigin, Partition
 
 class Kernel:
     def __init__(
@@ -18,15 +18,15 @@ class Kernel:
         tag_count: int,
         fields: Sequence[tuple[bytes, int, int, int, bytes]],
         name_of: Callable[[str], bytes | None],
-        head_of: Callable[[tuple[str | None, ...]], bytes | None],
+        series_of: Callable[[tuple[str | None, ...]], bytes | None],
     ) -> None: ...
-    def take(
+    def convert(
         self,
         messages: list[Message],
         start: int,
         lines: list[bytes],
-        origins: list[Source],
-        ends: dict[Partition, int],
+        origins: list[MessageOrOrigin],
+        next_offsets: dict[Partition, int],
         records: dict[Partition, int],
         /,
     ) -> tuple[int, int, int, int]: ...

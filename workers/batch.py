@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workers.types import DeadLetter, Origin, Partition, Reason, Source, origin_of, partition_of
+from workers.types import DeadLetter, MessageOrOrigin, Origin, Partition, Reason, origin_of, partition_of
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Batch:
     """
 
     lines: list[bytes] = field(default_factory=list)
-    origins: list[Source] = field(default_factory=list)
+    origins: list[MessageOrOrigin] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     next_offsets: dict[Partition, int] = field(default_factory=dict)
     records: Counter[Partition] = field(default_factory=Counter)

@@ -14,7 +14,7 @@ from workers.influxdb.delivery import Delivery, Wait
 from workers.influxdb.writer import Writer
 from workers.kafka.consumer import GroupConsumer, Revoked
 from workers.kafka.dead_letters import DeadLetters
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.state import State, WorkerState
 from workers.types import Partition
@@ -50,7 +50,7 @@ class Parts:
     state: State
     drain: Drain
     encoder: Encoder
-    converter: Translator
+    converter: Converter
     writer: Writer
     delivery: Callable[[Wait, Callable[[], None]], Delivery]
     dead_letters: Callable[[Wait], DeadLetters]
@@ -90,7 +90,7 @@ class Loop:
         self._state = parts.state
         self._drain = parts.drain
         self._encoder = parts.encoder
-        self._translator = parts.converter
+        self._converter = parts.converter
         self._writer = parts.writer
         self._delivery = parts.delivery(self.wait, self._report)
         self._dead_letters = parts.dead_letters(self.wait)
@@ -142,7 +142,7 @@ class Loop:
         before = batch.records.copy()
         if batch.first_at is None:
             batch.first_at = self._clock()
-        self._translator.translate(messages, batch)
+        self._converter.convert(messages, batch)
         self._state.consumed.update(batch.records - before)
 
     def _settle(self, batch: Batch) -> None:
@@ -276,10 +276,10 @@ class Loop:
                 "rebalances": consumer.rebalances,
                 "renewals": consumer.renewals,
                 "commit_failures": consumer.commit_failures,
-                "values_left_out": self._encoder.left_out,
-                "times_not_believed": self._encoder.disbelieved,
-                "records_by_kernel": self._translator.by_kernel,
-                "records_by_python": self._translator.by_python,
+                "values_omitted": self._encoder.values_omitted,
+                "times_implausible": self._encoder.times_implausible,
+                "records_by_kernel": self._converter.by_kernel,
+                "records_by_python": self._converter.by_python,
             },
             "dead_letter_reasons": dict(self._dead_letters.reasons),
         }

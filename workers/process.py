@@ -86,7 +86,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     from workers.kafka.consumer import GroupConsumer  # noqa: PLC0415
     from workers.kafka.dead_letters import DeadLetters  # noqa: PLC0415
     from workers.loop import Loop, Parts  # noqa: PLC0415
-    from workers.records.converter import Translator  # noqa: PLC0415
+    from workers.records.converter import Converter  # noqa: PLC0415
     from workers.records.encoder import Encoder  # noqa: PLC0415
 
     def reread_credentials() -> bool:
@@ -98,7 +98,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
         state=state,
         drain=Drain(settings.drain_s, time.monotonic),
         encoder=encoder,
-        converter=Translator(settings, encoder),
+        converter=Converter(settings, encoder),
         writer=writer,
         delivery=lambda wait, report: Delivery(
             settings,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 #: Kafka's own value for a message without a timestamp (`TIMESTAMP_NOT_AVAILABLE` has type 0).
 NO_TIMESTAMP = 0
 
-#: Most records of one message: the index has so much room in a point's time (see identity.py).
+#: Most records of one message. workers/records/point_time.py has room for no larger index.
 MAX_RECORDS = 1024
 
 #: Most fields of one record that TOWER_MAX_FIELDS may allow. No decoder goes on past it.
@@ -78,10 +78,10 @@ class Origin(NamedTuple):
 
 
 #: What a batch keeps of where a line came from: of most the message alone, whose one record it is.
-Source = Message | Origin
+MessageOrOrigin = Message | Origin
 
 
-def origin_of(source: Source) -> Origin:
+def origin_of(source: MessageOrOrigin) -> Origin:
     """Where a line came from, in full."""
     return source if isinstance(source, Origin) else Origin(source, 0, source.value())
 

@@ -19,7 +19,7 @@ from lab.provision import ORG
 from workers.batch import Batch
 from workers.config.settings import load
 from workers.influxdb.writer import COMPRESSION, GZIP
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 
 #: Lines of a body and connections that are tried; the best pair counts.
@@ -46,7 +46,7 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as the workers' translator reads one."""
+    """A message as the workers' converter reads one."""
 
     number: int
     place: int
@@ -87,7 +87,7 @@ def bodies(shape: Shape, count: int, partitions: int, size: int) -> Iterator[tup
         size: Lines of a body.
     """
     settings = load({"TOWER_INFLUXDB_TOKEN": "-", "TOWER_IDENTITY_PARTITIONS": str(max(16, partitions))})
-    translator = Translator(settings, Encoder(settings))
+    converter = Converter(settings, Encoder(settings))
     for first in range(0, count, size * partitions):
         values = shape.values(first, min(size * partitions, count - first))
         for number in range(partitions):
@@ -96,7 +96,7 @@ def bodies(shape: Shape, count: int, partitions: int, size: int) -> Iterator[tup
                 for place, value in enumerate(values[number::partitions])
             ]
             batch = Batch()
-            translator.translate(messages, batch)
+            converter.convert(messages, batch)
             if batch.lines:
                 body = isal_zlib.compress(b"\n".join(batch.lines), COMPRESSION, GZIP)
                 yield len(batch.lines), body

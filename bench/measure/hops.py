@@ -110,7 +110,7 @@ def prepare(loop: Any, timers: Timers) -> None:
     timers.wrap(client, "consume", "consume")
     client.consume = timers.consuming(client.consume)
     group._consumer = client  # noqa: SLF001
-    timers.wrap(loop._translator, "translate", "decode and encode")  # noqa: SLF001
+    timers.wrap(loop._converter, "convert", "decode and encode")  # noqa: SLF001
     library = Library(vars(writer)["isal_zlib"])
     timers.wrap(library, "compress", "compress")
     vars(writer)["isal_zlib"] = library

@@ -18,7 +18,7 @@ from confluent_kafka import Message as KafkaMessage
 from tests.support import fakes
 from workers.batch import Batch
 from workers.config.settings import Settings
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.types import Message, origin_of
 
@@ -263,14 +263,14 @@ class Path:
 
     def __init__(self, settings: Settings, native: bool) -> None:
         self.encoder = Encoder(settings)
-        self.translator = Translator(settings, self.encoder, native=native)
+        self.converter = Converter(settings, self.encoder, native=native)
 
     def outcome(self, messages: Sequence[Message]) -> dict[str, Any]:
         """All that comes of `messages`; messages themselves stand for where lines came from."""
-        before = self.encoder.left_out, self.encoder.disbelieved
+        before = self.encoder.values_omitted, self.encoder.times_implausible
         batch = Batch()
-        self.translator.translate(messages, batch)
-        after = self.encoder.left_out, self.encoder.disbelieved
+        self.converter.convert(messages, batch)
+        after = self.encoder.values_omitted, self.encoder.times_implausible
         return {
             "lines": batch.lines,
             "origins": [(id(each.message), *each[1:]) for each in map(origin_of, batch.origins)],

@@ -12,7 +12,7 @@ from workers.influxdb.delivery import Delivery
 from workers.kafka.consumer import Revoked
 from workers.log import Repeats
 from workers.loop import Loop, Parts
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.state import State
 from workers.types import DeadLetter, Message, Partition
@@ -130,7 +130,7 @@ class Worker:
             state=self.state,
             drain=Drain(settings.drain_s, self.clock),
             encoder=encoder,
-            converter=Translator(settings, encoder),
+            converter=Converter(settings, encoder),
             writer=cast("Any", self.sink),
             delivery=lambda wait, report: Delivery(
                 settings,

@@ -11,7 +11,7 @@ from workers.influxdb import rejected_lines
 from workers.influxdb.writer import ADVICE
 from workers.log import Repeats, printable
 from workers.retry import Backoff
-from workers.types import DeadLetter, Reason, Source, origin_of, partition_of
+from workers.types import DeadLetter, MessageOrOrigin, Reason, origin_of, partition_of
 
 
 class Sink(Protocol):
@@ -33,7 +33,7 @@ class Piece:
     """
 
     lines: list[bytes]
-    origins: list[Source]
+    origins: list[MessageOrOrigin]
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -204,5 +204,5 @@ def _owned(piece: Piece, batch: Batch) -> Piece:
     )
 
 
-def _dead_letter(refused: Source, detail: str, batch: Batch) -> None:
+def _dead_letter(refused: MessageOrOrigin, detail: str, batch: Batch) -> None:
     batch.dead_letters.append(DeadLetter(origin_of(refused), Reason.REFUSED, detail))

@@ -7,8 +7,8 @@
 #include "convert.h"
 
 PyDoc_STRVAR(
-    take_doc,
-    "take($self, messages, start, lines, origins, ends, records, /)\n"
+    convert_doc,
+    "convert($self, messages, start, lines, origins, next_offsets, records, /)\n"
     "--\n\n"
     "Take messages until one is left to the Python path.\n\n"
     "Args:\n"
@@ -16,7 +16,7 @@ PyDoc_STRVAR(
     "    start: Position of the first of them to take.\n"
     "    lines: Gets the lines.\n"
     "    origins: Gets the message of each line.\n"
-    "    ends: Gets for each partition the offset after the last message taken.\n"
+    "    next_offsets: Gets for each partition the offset after the last message taken.\n"
     "    records: Gets for each partition the number of messages taken, added to what it holds.\n\n"
     "Returns:\n"
     "    Position of the message that is left, or the number of messages; bytes of the lines with a "
@@ -24,13 +24,13 @@ PyDoc_STRVAR(
     "    each; values left out; times not believed.");
 
 static PyObject *
-Kernel_take(Kernel *self, PyObject *const *args, Py_ssize_t count)
+Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 6 || !PyList_CheckExact(args[0]) || !PyLong_CheckExact(args[1]) ||
         !PyList_CheckExact(args[2]) || !PyList_CheckExact(args[3]) || !PyDict_Check(args[4]) ||
         !PyDict_Check(args[5])) {
-        PyErr_SetString(PyExc_TypeError, "take(messages: list, start: int, lines: list, origins: list, "
-                                         "ends: dict, records: dict)");
+        PyErr_SetString(PyExc_TypeError, "convert(messages: list, start: int, lines: list, origins: list, "
+                                         "next_offsets: dict, records: dict)");
         return NULL;
     }
     Py_ssize_t at = PyLong_AsSsize_t(args[1]);
@@ -115,16 +115,16 @@ static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
     static char *options[] = {
-        "json",       "msgpack",        "largest",   "max_fields", "max_tag", "max_text", "window",
-        "partitions", "partition_type", "tag_count", "fields",     "name_of", "head_of",  NULL};
+        "json",       "msgpack",        "largest",   "max_fields", "max_tag", "max_text",  "window",
+        "partitions", "partition_type", "tag_count", "fields",     "name_of", "series_of", NULL};
     memory *memory = &self->memory;
     int json, msgpack;
     Py_ssize_t largest, max_fields, max_tag, max_text, tag_count;
     long long window, partitions;
-    PyObject *partition_type, *fields, *name_of, *head_of;
+    PyObject *partition_type, *fields, *name_of, *series_of;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$ppnnnnLLOnOOO", options, &json, &msgpack, &largest,
                                      &max_fields, &max_tag, &max_text, &window, &partitions,
-                                     &partition_type, &tag_count, &fields, &name_of, &head_of)) {
+                                     &partition_type, &tag_count, &fields, &name_of, &series_of)) {
         return -1;
     }
     if (partitions < 1 || partitions > 4096 || max_fields < 0 || max_tag < 0 || max_text < 0 ||
@@ -142,7 +142,7 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     self->largest = largest;
     self->partition_type = Py_NewRef(partition_type);
     memory->name_of = Py_NewRef(name_of);
-    memory->head_of = Py_NewRef(head_of);
+    memory->series_of = Py_NewRef(series_of);
     memory->max_fields = (size_t)max_fields;
     memory->max_tag = (size_t)max_tag;
     memory->max_text = (size_t)max_text;
@@ -183,7 +183,7 @@ Kernel_traverse(Kernel *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->partition_type);
     Py_VISIT(self->memory.name_of);
-    Py_VISIT(self->memory.head_of);
+    Py_VISIT(self->memory.series_of);
     Py_VISIT(self->questions.type);
     return 0;
 }
@@ -194,7 +194,7 @@ Kernel_clear(Kernel *self)
     self->ready = false;
     Py_CLEAR(self->partition_type);
     Py_CLEAR(self->memory.name_of);
-    Py_CLEAR(self->memory.head_of);
+    Py_CLEAR(self->memory.series_of);
     questions_close(&self->questions);
     return 0;
 }
@@ -221,12 +221,13 @@ Kernel_dealloc(Kernel *self)
 }
 
 static PyMethodDef Kernel_methods[] = {
-    {"take", (PyCFunction)(void (*)(void))Kernel_take, METH_FASTCALL, take_doc},
+    {"convert", (PyCFunction)(void (*)(void))Kernel_convert, METH_FASTCALL, convert_doc},
     {NULL},
 };
 
 static PyType_Slot Kernel_slots[] = {
-    {Py_tp_doc, "Makes lines of messages whose records are of common shape; built by workers.records.native."},
+    {Py_tp_doc,
+     "Makes lines of messages whose records are of common shape; built by workers.records.native."},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, Kernel_init},
     {Py_tp_dealloc, Kernel_dealloc},

@@ -37,7 +37,7 @@ record_head(memory *memory, slice *text)
                 PyErr_Clear();
                 return LEFT;
             }
-            PyObject *made = PyObject_CallOneArg(memory->head_of, values);
+            PyObject *made = PyObject_CallOneArg(memory->series_of, values);
             Py_DECREF(values);
             if (made == NULL) {
                 return FAILED;
@@ -93,7 +93,7 @@ record_line(record *self, const coordinates *place, PyObject **line, Py_ssize_t 
     if (done != TAKEN) {
         return done;
     }
-    /* What identity.py does for the first record of a message. */
+    /* What workers/records/point_time.py does for the first record of a message. */
     int64_t slots = moment.tick / (CLASSES * memory->partitions);
     int64_t slot = (place->offset % slots * memory->partitions + place->partition) * CLASSES;
     byte time[DIGITS];

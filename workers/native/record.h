@@ -26,9 +26,9 @@ typedef struct {
     size_t max_text;
     int64_t window; /* nanoseconds */
     int64_t partitions;
-    PyObject *name_of; /* called with a new name: its prefix as bytes, or None */
-    PyObject *head_of; /* called with the tags' values: the head as bytes, or None */
-    byte *fields;      /* FIELDS_BYTES, and room for one number more */
+    PyObject *name_of;   /* called with a new name: its prefix as bytes, or None */
+    PyObject *series_of; /* called with the tags' values: the head as bytes, or None */
+    byte *fields;        /* FIELDS_BYTES, and room for one number more */
     slice *tags;
     byte *tag_digits; /* DIGITS bytes for each tag, where it is a number */
     uint64_t records;

@@ -1,4 +1,5 @@
-/* A record's own time, as workers/records/timestamps.py reads it, and the digits below, as workers/records/point_time.py does. */
+/* A record's own time, as workers/records/timestamps.py reads it, and the digits below, as
+ * workers/records/point_time.py does. */
 #ifndef TOWER_TIMESTAMP_H
 #define TOWER_TIMESTAMP_H
 
@@ -7,7 +8,8 @@
 #define SECOND INT64_C(1000000000)
 #define MILLISECOND INT64_C(1000000)
 
-/* Seconds or milliseconds, times first record of a message or a further one: see identity.py. */
+/* Seconds or milliseconds, times first record of a message or a further one: see
+ * workers/records/point_time.py. */
 #define CLASSES 4
 
 /* Times in nanoseconds beyond this (the year 2255) are left to the Python path, whose numbers have no end.

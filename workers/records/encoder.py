@@ -9,7 +9,7 @@ from workers.config.parsers import RESERVED
 from workers.config.settings import Settings
 from workers.errors import RecordError
 from workers.records import escape, timestamps
-from workers.records.point_time import Identity
+from workers.records.point_time import PointTime
 from workers.records.rename import Rename
 from workers.types import Nanoseconds, Reason, Untyped
 
@@ -35,15 +35,15 @@ class Encoder:
     the same line.
 
     Attributes:
-        left_out: Values that were no number, no text or no readable time.
-        disbelieved: Times further than the window from Kafka's own.
+        values_omitted: Values that were no number, no text or no readable time.
+        times_implausible: Times further than the window from Kafka's own.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.left_out = 0
-        self.disbelieved = 0
+        self.values_omitted = 0
+        self.times_implausible = 0
         self._settings = settings
-        self._identity = Identity(settings.identity_partitions)
+        self._point_time = PointTime(settings.identity_partitions)
         self._window_ns = settings.time_window_s * timestamps.SECOND
         self._tag_fields = settings.tag_fields
         self._rename = Rename(settings.rename, {*settings.tag_fields, *settings.time_fields})
@@ -54,7 +54,7 @@ class Encoder:
         )
         self._measurement = escape.measurement(settings.measurement)
         self._constant = {key: escape.tag(value) for key, value in settings.tags}
-        self._heads: dict[tuple[Any, ...], str] = {}
+        self._series: dict[tuple[Any, ...], str] = {}
         self._names: dict[str, str] = {}
         self._containers = 0
         self._names_by_sent: dict[str, str] = {}
@@ -83,31 +83,33 @@ class Encoder:
         # A dict of the new names would be a tenth of a record's cost, and most records do without.
         can_wait = self._rename.can_wait(values)
         values = values.copy() if can_wait else self._rename.apply(values)
-        moment = self._moment(values, kafka_ms)
+        timestamp = self._timestamp(values, kafka_ms)
         tags = tuple([values.pop(key, None) for key in self._tag_fields])
-        # Kept are heads of text alone, and no other type's value equals text: 7 is not found as "7" is.
-        head = self._heads.get(tags) or self.head(tuple(map(self._tag, tags)))
+        # Kept are series of text alone, and no other type's value equals text: 7 is not found as "7" is.
+        series = self._series.get(tags) or self.series(tuple(map(self._tag, tags)))
         fields = ",".join(self._fields(values, sent=can_wait))
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "no field with a value")
-        time = self._identity.timestamp(moment, partition, offset, index)
+        time = self._point_time.nanoseconds(timestamp, partition, offset, index)
         try:
-            return f"{head} {fields} {time}".encode()
+            return f"{series} {fields} {time}".encode()
         except UnicodeEncodeError:
             raise RecordError(Reason.TEXT, "half a surrogate pair") from None
 
-    def _moment(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Moment:
+    def _timestamp(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Timestamp:
         """The record's time, or Kafka's; takes the fields that were read for it out of `values`."""
         for name in self._settings.time_fields:
             if name not in values:
                 continue
-            moment = timestamps.parse(values.pop(name))
-            if moment is None:
-                self.left_out += 1
-            elif kafka_ms is None or abs(moment.ns - kafka_ms * timestamps.MILLISECOND) <= self._window_ns:
-                return moment
+            timestamp = timestamps.parse(values.pop(name))
+            if timestamp is None:
+                self.values_omitted += 1
+            elif (
+                kafka_ms is None or abs(timestamp.ns - kafka_ms * timestamps.MILLISECOND) <= self._window_ns
+            ):
+                return timestamp
             else:
-                self.disbelieved += 1
+                self.times_implausible += 1
                 break
         if kafka_ms is None:
             raise RecordError(Reason.NO_TIME, "neither the record nor Kafka tells a time")
@@ -177,7 +179,7 @@ class Encoder:
             else:
                 text = self._value(value)
             if text is None:
-                self.left_out += 1
+                self.values_omitted += 1
             else:
                 fields.append((names.get(name) or name_of(name)) + text)
         return fields
@@ -257,19 +259,19 @@ class Encoder:
         self._names_by_sent[name] = found = self.name(self._rename.new_name(name))
         return found
 
-    def head(self, tags: tuple[str | None, ...]) -> str:
+    def series(self, tags: tuple[str | None, ...]) -> str:
         """Measurement and tags, in the order of the tags' names as InfluxDB stores them."""
-        head = self._heads.get(tags)
-        if head is None:
+        series = self._series.get(tags)
+        if series is None:
             both = dict(self._constant)
             for key, value in zip(self._settings.tag_fields, tags, strict=True):
                 if value is not None:
                     both[key] = escape.tag(value)
             pairs = (f",{escape.name(key)}={both[key]}" for key in sorted(both))
-            if len(self._heads) >= CACHED:
-                self._heads.clear()
-            self._heads[tags] = head = self._measurement + "".join(pairs)
-        return head
+            if len(self._series) >= CACHED:
+                self._series.clear()
+            self._series[tags] = series = self._measurement + "".join(pairs)
+        return series
 
 
 def _float(value: float) -> str | None:

@@ -23,7 +23,7 @@ BUILT = Kernel is not None
 OTHER, NUMBER, TAG, TIME = 0, 1, 2, 3
 
 
-def build(settings: Settings, encoder: Encoder) -> "Kernel | None":
+def build_kernel(settings: Settings, encoder: Encoder) -> "Kernel | None":
     """A kernel that does what `encoder` does under `settings`, None where there can be none."""
     if not BUILT or settings.format == "text":
         return None
@@ -34,9 +34,9 @@ def build(settings: Settings, encoder: Encoder) -> "Kernel | None":
         except (RecordError, UnicodeEncodeError):
             return None
 
-    def head_of(tags: tuple[str | None, ...]) -> bytes | None:
+    def series_of(tags: tuple[str | None, ...]) -> bytes | None:
         try:
-            return encoder.head(tags).encode()
+            return encoder.series(tags).encode()
         except UnicodeEncodeError:
             return None
 
@@ -71,7 +71,7 @@ def build(settings: Settings, encoder: Encoder) -> "Kernel | None":
             tag_count=len(settings.tag_fields),
             fields=fields,
             name_of=name_of,
-            head_of=head_of,
+            series_of=series_of,
         )
     except ValueError:
         # More names, or longer ones, than it has room for.

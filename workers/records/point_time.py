@@ -18,7 +18,7 @@ one).
 
 from dataclasses import dataclass
 
-from workers.records.timestamps import SECOND, Moment
+from workers.records.timestamps import SECOND, Timestamp
 from workers.types import MAX_RECORDS
 
 #: Seconds or milliseconds, times first record of a message or a further one.
@@ -26,7 +26,7 @@ CLASSES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class PointTime:
     """Gives each record of a topic its own nanosecond.
 
     Args:
@@ -40,19 +40,19 @@ class Identity:
         """Offsets of one partition until a slot within `tick` nanoseconds is used again."""
         return tick // (CLASSES * self.partitions)
 
-    def timestamp(self, moment: Moment, partition: int, offset: int, index: int = 0) -> int:
+    def nanoseconds(self, timestamp: Timestamp, partition: int, offset: int, index: int = 0) -> int:
         """Nanoseconds since the epoch for one record's point.
 
         Args:
-            moment: The record's time, a multiple of its tick.
+            timestamp: The record's time, a multiple of its tick.
             partition: Number of the partition, below `partitions`.
             offset: Offset of the message.
             index: Place of the record in its message, 0 unless the message is an array.
 
         Returns:
-            A time within one tick after `moment.ns`.
+            A time within one tick after `timestamp.ns`.
         """
-        class_ = (0 if moment.tick == SECOND else 1) + (2 if index else 0)
+        class_ = (0 if timestamp.tick == SECOND else 1) + (2 if index else 0)
         place = offset * MAX_RECORDS + index if index else offset
-        slot = (place % self.window(moment.tick) * self.partitions + partition) * CLASSES + class_
-        return moment.ns + slot
+        slot = (place % self.window(timestamp.tick) * self.partitions + partition) * CLASSES + class_
+        return timestamp.ns + slot

@@ -11,7 +11,7 @@ SECOND = 10**9
 MILLISECOND = 10**6
 
 
-class Moment(NamedTuple):
+class Timestamp(NamedTuple):
     """A time as precise as its source.
 
     Args:
@@ -24,13 +24,13 @@ class Moment(NamedTuple):
     tick: int
 
 
-def from_milliseconds(milliseconds: int) -> Moment:
-    """Kafka's own timestamp of a message as a moment."""
-    return Moment(milliseconds * MILLISECOND, MILLISECOND)
+def from_milliseconds(milliseconds: int) -> Timestamp:
+    """Kafka's own timestamp of a message as a timestamp."""
+    return Timestamp(milliseconds * MILLISECOND, MILLISECOND)
 
 
-def parse(value: Any) -> Moment | None:
-    """The moment a record names, None where the value is no time.
+def parse(value: Any) -> Timestamp | None:
+    """The time a record names, None where the value is no time.
 
     Numbers are seconds, milliseconds, microseconds or nanoseconds since the epoch, told apart by size:
     a value below 10^11 is in seconds (until the year 5138), each further factor of 1,000 one unit
@@ -39,7 +39,7 @@ def parse(value: Any) -> Moment | None:
     if type(value) is int:
         return _from_whole(value)
     if isinstance(value, Nanoseconds):
-        return Moment(int(value) // MILLISECOND * MILLISECOND, MILLISECOND)
+        return Timestamp(int(value) // MILLISECOND * MILLISECOND, MILLISECOND)
     if isinstance(value, float):
         return _from_float(value)
     if isinstance(value, str):
@@ -49,16 +49,16 @@ def parse(value: Any) -> Moment | None:
     return None
 
 
-def _from_whole(number: int) -> Moment | None:
+def _from_whole(number: int) -> Timestamp | None:
     if number <= 0 or number >= 10**20:
         return None
     if number < 10**11:
-        return Moment(number * SECOND, SECOND)
+        return Timestamp(number * SECOND, SECOND)
     unit = MILLISECOND if number < 10**14 else 1_000 if number < 10**17 else 1
-    return Moment(number * unit // MILLISECOND * MILLISECOND, MILLISECOND)
+    return Timestamp(number * unit // MILLISECOND * MILLISECOND, MILLISECOND)
 
 
-def _from_float(number: float) -> Moment | None:
+def _from_float(number: float) -> Timestamp | None:
     if not math.isfinite(number) or number <= 0:
         return None
     if number >= 10**11 or number.is_integer():
@@ -66,10 +66,10 @@ def _from_float(number: float) -> Moment | None:
     # A double carries seconds of this century to about 0.2 us: round before the cut, so that
     # 1700000000.123 does not become .122.
     microseconds = round(number * 10**6)
-    return Moment(microseconds // 1_000 * MILLISECOND, MILLISECOND)
+    return Timestamp(microseconds // 1_000 * MILLISECOND, MILLISECOND)
 
 
-def _from_text(text: str) -> Moment | None:
+def _from_text(text: str) -> Timestamp | None:
     if text.isdecimal() and text.isascii() and len(text) <= 20:
         return _from_whole(int(text))
     try:
@@ -82,7 +82,7 @@ def _from_text(text: str) -> Moment | None:
         return None
 
 
-def _from_datetime(value: datetime, precise: bool = True) -> Moment | None:
+def _from_datetime(value: datetime, precise: bool = True) -> Timestamp | None:
     if value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
     since = value - EPOCH
@@ -90,5 +90,5 @@ def _from_datetime(value: datetime, precise: bool = True) -> Moment | None:
         return None
     # Whole numbers all the way: a double would round the last microseconds of a far year up.
     if not precise:
-        return Moment(since // timedelta(seconds=1) * SECOND, SECOND)
-    return Moment(since // timedelta(milliseconds=1) * MILLISECOND, MILLISECOND)
+        return Timestamp(since // timedelta(seconds=1) * SECOND, SECOND)
+    return Timestamp(since // timedelta(milliseconds=1) * MILLISECOND, MILLISECOND)

@@ -18,7 +18,7 @@ from workers.batch import Batch
 from workers.commands.check import newest_records, point
 from workers.commands.check.converted_record import Record
 from workers.errors import RecordError
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def test_of_whatever_stands_in_the_topic_it_says_what_the_worker_makes(milliseco
         for place, case in enumerate(corpus.load())
     ]
     batch = Batch()
-    Translator(settings, Encoder(settings)).translate(messages, batch)
+    Converter(settings, Encoder(settings)).convert(messages, batch)
 
     found = newest_records.sample(messages, settings, {}).records
 
@@ -236,10 +236,10 @@ def test_what_is_left_out_adds_up_with_the_workers_count(record: dict[str, Any])
 
     found = one(msgpack.packb(record))
 
-    assert len(found.left_out) <= encoder.left_out
+    assert len(found.left_out) <= encoder.values_omitted
     assert found.left_out.isdisjoint(found.types)
     if not {"time", "timestamp"} & record.keys() and "" not in record:
-        assert len(found.left_out) == encoder.left_out
+        assert len(found.left_out) == encoder.values_omitted
 
 
 class Partitions:

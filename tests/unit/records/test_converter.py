@@ -15,7 +15,7 @@ from tests.corpus import STORED, Case
 from tests.support import fakes
 from tests.support.fakes import FakeMessage, partition
 from workers.batch import Batch
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.types import Message, Reason, origin_of
 
@@ -33,18 +33,18 @@ VALUES = st.one_of(
 both_paths = pytest.mark.parametrize("native", [False, True], ids=["python", "native"])
 
 
-def translated(messages: Sequence[Message], *, native: bool = True, **options: object) -> Batch:
+def converted(messages: Sequence[Message], *, native: bool = True, **options: object) -> Batch:
     made = fakes.settings(**options)
     batch = Batch()
-    Translator(made, Encoder(made), native).translate(messages, batch)
+    Converter(made, Encoder(made), native).convert(messages, batch)
     return batch
 
 
 def account(messages: Sequence[Message], native: bool) -> dict[str, object]:
-    """All a translation tells, in a form that can be compared."""
+    """The outcome of a conversion, in a form that can be compared."""
     made = fakes.settings()
     encoder, batch = Encoder(made), Batch()
-    Translator(made, encoder, native).translate(messages, batch)
+    Converter(made, encoder, native).convert(messages, batch)
     return {
         "lines": batch.lines,
         "origins": [origin_of(each) for each in batch.origins],
@@ -52,8 +52,8 @@ def account(messages: Sequence[Message], native: bool) -> dict[str, object]:
         "next_offsets": batch.next_offsets,
         "records": batch.records,
         "size": batch.size,
-        "left out": encoder.left_out,
-        "not believed": encoder.disbelieved,
+        "left out": encoder.values_omitted,
+        "not believed": encoder.times_implausible,
     }
 
 
@@ -100,7 +100,7 @@ SENT = [
 def test_each_sender_of_the_lab_fills_the_same_fields_in_each_format(
     form: Callable[[dict[str, str]], bytes], native: bool
 ) -> None:
-    batch = translated([FakeMessage(form(record)) for record in SENT], native=native)
+    batch = converted([FakeMessage(form(record)) for record in SENT], native=native)
 
     assert [fields_of(line) for line in batch.lines] == [
         "tx=11,tx_dropped=0,CPU_Usage=3.8,memory=16479928,disk=7"
@@ -110,7 +110,7 @@ def test_each_sender_of_the_lab_fills_the_same_fields_in_each_format(
 @both_paths
 @pytest.mark.parametrize("case", CORPUS)
 def test_each_payload_of_the_corpus_has_its_outcome(case: Case, native: bool) -> None:
-    batch = translated([FakeMessage(case.value)], native=native)
+    batch = converted([FakeMessage(case.value)], native=native)
 
     assert outcomes(batch) == list(case.expect)
 
@@ -118,7 +118,7 @@ def test_each_payload_of_the_corpus_has_its_outcome(case: Case, native: bool) ->
 @both_paths
 @pytest.mark.parametrize("case", [each for each in CORPUS if each.values[0].fields])  # type: ignore[union-attr]
 def test_each_stored_payload_has_its_fields(case: Case, native: bool) -> None:
-    batch = translated([FakeMessage(case.value)], native=native)
+    batch = converted([FakeMessage(case.value)], native=native)
 
     assert [fields_of(line) for line in batch.lines] == list(case.fields)
 
@@ -126,7 +126,7 @@ def test_each_stored_payload_has_its_fields(case: Case, native: bool) -> None:
 @both_paths
 @pytest.mark.parametrize("case", [each for each in CORPUS if each.values[0].at])  # type: ignore[union-attr]
 def test_each_stored_payload_has_its_time(case: Case, native: bool) -> None:
-    batch = translated([FakeMessage(case.value)], native=native)
+    batch = converted([FakeMessage(case.value)], native=native)
 
     times = [time_of(line, precise="." in at) for line, at in zip(batch.lines, case.at, strict=True)]
     assert times == [datetime.fromisoformat(at) for at in case.at]
@@ -137,7 +137,7 @@ def test_each_stored_payload_has_its_time(case: Case, native: bool) -> None:
 def test_a_payload_leaves_its_neighbours_alone(case: Case, native: bool) -> None:
     before, after = FakeMessage(place=6), FakeMessage(place=8)
 
-    batch = translated([before, FakeMessage(case.value, place=7), after], native=native)
+    batch = converted([before, FakeMessage(case.value, place=7), after], native=native)
 
     assert outcomes(batch) == [STORED, *case.expect, STORED]
 
@@ -152,7 +152,7 @@ def test_a_payload_read_again_by_either_path_gives_the_same_account(case: Case) 
 @pytest.mark.parametrize("case", CORPUS)
 @pytest.mark.parametrize("format_", ["json", "msgpack", "text"])
 def test_a_payload_in_the_wrong_format_is_lines_or_dead_letters(case: Case, format_: str) -> None:
-    batch = translated([FakeMessage(case.value)], format=format_)
+    batch = converted([FakeMessage(case.value)], format=format_)
 
     assert len(batch.lines) + len(batch.dead_letters) == batch.records[partition(0)] >= 1
 
@@ -179,7 +179,7 @@ def test_the_names_of_the_corpus_are_distinct_and_its_files_are_all_used() -> No
 def test_every_message_ends_as_lines_or_dead_letters(messages: list[tuple[int, bytes | None]]) -> None:
     made = [FakeMessage(value, number, place) for place, (number, value) in enumerate(messages)]
 
-    batch = translated(made)
+    batch = converted(made)
 
     assert len(batch.lines) == len(batch.origins)
     assert len(batch.lines) + len(batch.dead_letters) == batch.records.total() >= len(made)
@@ -192,31 +192,31 @@ def test_every_message_ends_as_lines_or_dead_letters(messages: list[tuple[int, b
 
 
 def test_a_record_over_the_limit_is_a_dead_letter_undecoded() -> None:
-    batch = translated([FakeMessage(b'{"memory":1}' + b" " * 90)], max_record_bytes=100)
+    batch = converted([FakeMessage(b'{"memory":1}' + b" " * 90)], max_record_bytes=100)
 
     assert outcomes(batch) == [Reason.TOO_LARGE]
 
 
 def test_a_record_of_the_limit_is_stored() -> None:
-    batch = translated([FakeMessage(b'{"memory":1}' + b" " * 88)], max_record_bytes=100)
+    batch = converted([FakeMessage(b'{"memory":1}' + b" " * 88)], max_record_bytes=100)
 
     assert outcomes(batch) == [STORED]
 
 
 def test_a_record_without_any_time_is_a_dead_letter() -> None:
-    batch = translated([FakeMessage(milliseconds=None)])
+    batch = converted([FakeMessage(milliseconds=None)])
 
     assert outcomes(batch) == [Reason.NO_TIME]
 
 
 def test_a_record_with_a_time_needs_none_of_kafka() -> None:
-    batch = translated([FakeMessage(b'{"timestamp":1700000000,"memory":1}', milliseconds=None)])
+    batch = converted([FakeMessage(b'{"timestamp":1700000000,"memory":1}', milliseconds=None)])
 
     assert batch.lines == [b"labs,host=Labs,region=GIST memory=1 1700000000000000000"]
 
 
 def test_the_dead_letter_of_an_element_holds_its_own_bytes() -> None:
-    batch = translated([FakeMessage(b'[{"memory":1}, "two" ,{"memory":3}]')])
+    batch = converted([FakeMessage(b'[{"memory":1}, "two" ,{"memory":3}]')])
 
     assert [(each.origin.element, each.origin.value) for each in batch.dead_letters] == [(1, b'"two"')]
 
@@ -224,7 +224,7 @@ def test_the_dead_letter_of_an_element_holds_its_own_bytes() -> None:
 def test_the_dead_letter_of_a_message_holds_all_its_bytes() -> None:
     value = b'\xef\xbb\xbf{"disk":"none"}'
 
-    batch = translated([FakeMessage(value)])
+    batch = converted([FakeMessage(value)])
 
     assert [each.origin.value for each in batch.dead_letters] == [value]
 
@@ -239,7 +239,7 @@ def test_no_detail_quotes_the_record() -> None:
         b'{"":"' + secret + b'"}',
     ]
 
-    batch = translated([FakeMessage(value, place=place) for place, value in enumerate(values)])
+    batch = converted([FakeMessage(value, place=place) for place, value in enumerate(values)])
 
     assert len(batch.dead_letters) == len(values)
     assert [each.detail for each in batch.dead_letters if "CANARY" in each.detail] == []

@@ -20,9 +20,9 @@ from confluent_kafka import Message as KafkaMessage
 from tests.support import fakes
 from workers.batch import Batch
 from workers.kafka.consumer import GroupConsumer
-from workers.records import native as kernel
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
+from workers.records.native import BUILT
 from workers.types import Message, Partition
 
 #: Records of one measurement, all of the lab's shape, from so many devices.
@@ -35,7 +35,7 @@ CONSUMED = {1: 9, 3: 20.1}
 SLACK = 1.05
 
 counted_version = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="counted in CPython 3.11")
-needs_kernel = pytest.mark.skipif(not kernel.BUILT, reason="installed without a C compiler")
+needs_kernel = pytest.mark.skipif(not BUILT, reason="installed without a C compiler")
 
 
 def records(kind: str) -> list[dict[str, Any]]:
@@ -79,19 +79,19 @@ def bytecodes() -> Iterator[list[int]]:
         sys.settrace(before)
 
 
-def cost(translator: Translator, queue: list[Message]) -> float:
+def cost(converter: Converter, queue: list[Message]) -> float:
     """Bytecodes for one record, once names and devices are known."""
-    translator.translate(queue, Batch())
+    converter.convert(queue, Batch())
     with bytecodes() as count:
         batch = Batch()
-        translator.translate(queue, batch)
+        converter.convert(queue, batch)
     assert len(batch.lines) == RECORDS
     return count[0] / RECORDS
 
 
-def made(native: bool, encoder: type[Encoder] = Encoder) -> Translator:
+def made(native: bool, encoder: type[Encoder] = Encoder) -> Converter:
     settings = fakes.settings()
-    return Translator(settings, encoder(settings), native=native)
+    return Converter(settings, encoder(settings), native=native)
 
 
 @counted_version
@@ -137,9 +137,9 @@ import sys
 from tests.support import fakes
 from tests.unit.records import test_cost
 from workers.batch import Batch
-test_cost.made(native=True).translate(test_cost.messages("text"), Batch())
+test_cost.made(native=True).convert(test_cost.messages("text"), Batch())
 print("msgspec" in sys.modules)
-test_cost.made(native=False).translate(test_cost.messages("text"), Batch())
+test_cost.made(native=False).convert(test_cost.messages("text"), Batch())
 print("msgspec" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -197,20 +197,20 @@ class Forgetful(Encoder):
         self.asked += 1
         return super().name(name)
 
-    def head(self, tags: tuple[str | None, ...]) -> str:
+    def series(self, tags: tuple[str | None, ...]) -> str:
         self.asked += 1
-        return super().head(tags)
+        return super().series(tags)
 
 
 @needs_kernel
 def test_the_kernel_asks_for_each_name_and_device_once() -> None:
     settings = fakes.settings()
     encoder = Forgetful(settings)
-    translator = Translator(settings, encoder)
+    converter = Converter(settings, encoder)
     configured = encoder.asked
 
     for _ in range(3):
-        translator.translate(messages("numbers"), Batch())
+        converter.convert(messages("numbers"), Batch())
 
     assert encoder.asked - configured == DEVICES
 
@@ -219,13 +219,13 @@ def test_the_kernel_asks_for_each_name_and_device_once() -> None:
 @pytest.mark.parametrize("kind", BYTECODES)
 def test_a_record_in_hand_keeps_one_block_of_memory(kind: str, native: bool) -> None:
     """Its line; where it came from is the message itself."""
-    translator, queue = made(native), messages(kind)
-    translator.translate(queue, Batch())
+    converter, queue = made(native), messages(kind)
+    converter.convert(queue, Batch())
     gc.collect()
 
     before = sys.getallocatedblocks()
     batch = Batch()
-    translator.translate(queue, batch)
+    converter.convert(queue, batch)
     kept = sys.getallocatedblocks() - before
 
     assert len(batch.lines) == RECORDS

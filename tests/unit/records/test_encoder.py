@@ -218,7 +218,7 @@ def test_a_lab_field_that_is_no_number_is_left_out_and_counted(value: object) ->
     line = encoder.encode({"memory": value, "tx": 1}, KAFKA_MS, 0, 0)
 
     assert b" tx=1 " in line
-    assert encoder.left_out == 1
+    assert encoder.values_omitted == 1
 
 
 @pytest.mark.timeout(10)
@@ -241,7 +241,7 @@ def test_a_value_without_a_type_is_left_out_and_counted(value: object) -> None:
 
     encoder.encode({"other": value, "tx": 1}, KAFKA_MS, 0, 0)
 
-    assert encoder.left_out == 1
+    assert encoder.values_omitted == 1
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ class TestTime:
         line = encoder.encode(record, 1_700_000_000_000, 0, 0)
 
         assert line.decode() == f"{HEAD}memory=1 1700000000000000001"
-        assert (encoder.disbelieved, encoder.left_out) == (1, 0)
+        assert (encoder.times_implausible, encoder.values_omitted) == (1, 0)
 
     def test_one_that_cannot_be_read_is_left_out_and_counted(self) -> None:
         encoder = Encoder(fakes.settings())
@@ -311,7 +311,7 @@ class TestTime:
         line = encoder.encode({"timestamp": "?", "memory": 1}, KAFKA_MS, 0, 0)
 
         assert b"timestamp" not in line
-        assert encoder.left_out == 1
+        assert encoder.values_omitted == 1
 
     def test_without_any_it_is_a_dead_letter(self) -> None:
         with pytest.raises(RecordError) as caught:
@@ -534,7 +534,7 @@ class TestLimits:
         for each in range(CACHED + 10):
             encoder.encode({"ip": f"t{each}", f"f{each}": 1}, KAFKA_MS, 0, each)
 
-        assert len(encoder._heads) <= CACHED
+        assert len(encoder._series) <= CACHED
         assert len(encoder._names) <= CACHED
         assert len(encoder._names_by_sent) <= CACHED
 

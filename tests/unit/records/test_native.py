@@ -20,15 +20,15 @@ from tests.support import fakes, line_protocol, variants
 from tests.support.fakes import FakeMessage, partition
 from tests.support.variants import NOW, SETTINGS, Path
 from workers.batch import Batch
-from workers.records import native as kernel
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.encoder import Encoder
+from workers.records.native import BUILT, TAG
 from workers.types import Message, Partition
 
 if TYPE_CHECKING:
     from workers._kernel import Kernel
 
-needs_kernel = pytest.mark.skipif(not kernel.BUILT, reason="installed without a C compiler")
+needs_kernel = pytest.mark.skipif(not BUILT, reason="installed without a C compiler")
 
 #: What the lab's Fluentd sends, in each form it comes in. Unformatted, here and below: one field a line
 #: would fill a page with a dozen numbers.
@@ -102,18 +102,20 @@ def assert_same(values: list[bytes | None]) -> None:
 
 
 def test_the_kernel_is_built_where_there_is_a_compiler() -> None:
-    assert kernel.BUILT or shutil.which("cc") is None
+    assert BUILT or shutil.which("cc") is None
 
 
 @needs_kernel
 @pytest.mark.parametrize("value", COMMON)
-def test_the_kernel_takes_what_is_common(value: bytes) -> None:
+def test_the_kernel_converts_what_is_common(value: bytes) -> None:
     queue = [message(value, place) for place in range(3)]
     batch = Batch()
-    native = NATIVE.translator._kernel
-    assert native is not None
+    kernel = NATIVE.converter._kernel
+    assert kernel is not None
 
-    place, size, _, _ = native.take(queue, 0, batch.lines, batch.origins, batch.next_offsets, batch.records)
+    place, size, _, _ = kernel.convert(
+        queue, 0, batch.lines, batch.origins, batch.next_offsets, batch.records
+    )
 
     assert place == 3
     assert size == sum(len(line) + 1 for line in batch.lines)
@@ -122,14 +124,14 @@ def test_the_kernel_takes_what_is_common(value: bytes) -> None:
     assert (batch.next_offsets, batch.records) == ({partition(0): 3}, {partition(0): 3})
 
 
-def taken(native: "Kernel | None", values: Sequence[bytes], kafka_ms: int = PI_MS) -> list[bytes]:
+def lines_of(kernel: "Kernel | None", values: Sequence[bytes], kafka_ms: int = PI_MS) -> list[bytes]:
     """The lines of messages with these values, all of which the kernel takes."""
-    assert native is not None
+    assert kernel is not None
     queue: list[Message] = [
         FakeMessage(value, place=place, milliseconds=kafka_ms) for place, value in enumerate(values)
     ]
     lines: list[bytes] = []
-    assert native.take(queue, 0, lines, [], {}, {})[0] == len(queue)
+    assert kernel.convert(queue, 0, lines, [], {}, {})[0] == len(queue)
     return lines
 
 
@@ -143,12 +145,12 @@ def taken(native: "Kernel | None", values: Sequence[bytes], kafka_ms: int = PI_M
         pytest.param(msgpack.packb, id="msgpack"),
     ],
 )
-def test_the_kernel_takes_the_record_of_the_labs_pi(
+def test_the_kernel_converts_the_record_of_the_labs_pi(
     form: Callable[[dict[str, Any]], bytes], load: object
 ) -> None:
     value = form({**PI, "cpu_load": load})
 
-    assert taken(NATIVE.translator._kernel, [value] * 3) == [
+    assert lines_of(NATIVE.converter._kernel, [value] * 3) == [
         b"labs,host=Labs,region=GIST tx=11,rx=22,tx_dropped=0,rx_dropped=1,txError=0,rxError=0,"
         b"CPU_Usage=3.8,memory=16479928,disk=7 %d" % (1_795_647_000_000_000_000 + place * 64)
         for place in range(3)
@@ -158,10 +160,10 @@ def test_the_kernel_takes_the_record_of_the_labs_pi(
 @needs_kernel
 @pytest.mark.parametrize("form", [lambda record: json.dumps(record).encode(), msgpack.packb])
 @pytest.mark.parametrize("record", [PI_OLDER, PI_FLUME])
-def test_the_kernel_takes_the_records_of_older_senders(
+def test_the_kernel_converts_the_records_of_older_senders(
     form: Callable[[dict[str, Any]], bytes], record: dict[str, Any]
 ) -> None:
-    (line,) = taken(NATIVE.translator._kernel, [form(record)])
+    (line,) = lines_of(NATIVE.converter._kernel, [form(record)])
 
     assert line_protocol.parse(line.decode()).fields == PI_FLUME
 
@@ -169,9 +171,9 @@ def test_the_kernel_takes_the_records_of_older_senders(
 @needs_kernel
 def test_a_renamed_field_may_be_a_tag_or_the_time() -> None:
     options = {"rename": "dev:deviceId,@timestamp:time,up:uptime"}
-    native = Path(fakes.settings(**options), native=True).translator._kernel
+    kernel = Path(fakes.settings(**options), native=True).converter._kernel
 
-    (line,) = taken(native, [b'{"dev":"pi","up":5,"@timestamp":"2026-11-26T07:50:00+0900"}'])
+    (line,) = lines_of(kernel, [b'{"dev":"pi","up":5,"@timestamp":"2026-11-26T07:50:00+0900"}'])
 
     assert line == b"labs,deviceId=pi,host=Labs,region=GIST uptime=5 1795647000000000000"
 
@@ -187,13 +189,13 @@ def test_a_renamed_field_may_be_a_tag_or_the_time() -> None:
     ],
 )
 def test_the_kernel_leaves_a_record_in_which_two_fields_would_share_a_name(record: dict[str, Any]) -> None:
-    native = NATIVE.translator._kernel
-    assert native is not None
+    kernel = NATIVE.converter._kernel
+    assert kernel is not None
     one_each = json.dumps({"free_ram": 1, "cpu": 2}).encode()
 
     for value in (json.dumps(record).encode(), msgpack.packb(record)):
         queue: list[Message] = [FakeMessage(one_each), FakeMessage(value), FakeMessage(one_each)]
-        assert native.take(queue, 0, [], [], {}, {})[0] == 1
+        assert kernel.convert(queue, 0, [], [], {}, {})[0] == 1
         assert NATIVE.outcome(queue) == PYTHON.outcome(queue)
 
 
@@ -224,12 +226,12 @@ def _json(record: dict[str, Any]) -> bytes:
 
 
 @needs_kernel
-def test_the_kernel_takes_a_record_whose_own_time_is_the_only_one() -> None:
+def test_the_kernel_converts_a_record_whose_own_time_is_the_only_one() -> None:
     message_ = FakeMessage(json.dumps(LAB).encode(), milliseconds=None)
-    native = NATIVE.translator._kernel
-    assert native is not None
+    kernel = NATIVE.converter._kernel
+    assert kernel is not None
 
-    assert native.take([message_], 0, [], [], {}, {})[0] == 1
+    assert kernel.convert([message_], 0, [], [], {}, {})[0] == 1
 
 
 @pytest.mark.parametrize("value", COMMON)
@@ -415,13 +417,13 @@ class Broken(FakeMessage):
 
 
 @needs_kernel
-def test_what_was_taken_before_an_error_is_accounted_for() -> None:
+def test_what_was_converted_before_an_error_is_accounted_for() -> None:
     made = fakes.settings()
     batch = Batch()
     good, broken = FakeMessage(place=4), Broken(place=5)
 
     with pytest.raises(OSError, match="gone"):
-        Translator(made, Encoder(made)).translate([good, broken], batch)
+        Converter(made, Encoder(made)).convert([good, broken], batch)
 
     assert len(batch.lines) == len(batch.origins) == 1
     assert (batch.next_offsets, batch.records) == ({partition(0): 5}, {partition(0): 1})
@@ -434,7 +436,7 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
     given: dict[str, Any] = {
         "json": True, "msgpack": True, "largest": 1000, "max_fields": 10, "max_tag": 10, "max_text": 10,
         "window": 10, "partitions": 2, "partition_type": Partition, "tag_count": 1,
-        "fields": [(b"ip", kernel.TAG, 0, 0, b"")], "head_of": lambda _: b"m",
+        "fields": [(b"ip", TAG, 0, 0, b"")], "series_of": lambda _: b"m",
         "name_of": name_of or (lambda name: f"{name}=".encode()),
     }  # fmt: skip
     return Kernel(**(given | options))
@@ -472,23 +474,23 @@ def test_a_kernel_refuses_wrong_arguments() -> None:
     wrong = [[*lists[:place], None, *lists[place + 1 :]] for place in range(len(lists))]
     for each in [*wrong, lists[:-1]]:
         with pytest.raises(TypeError):
-            made.take(*each)
+            made.convert(*each)
     with pytest.raises(ValueError, match="negative"):
-        made.take([], -1, [], [], {}, {})
+        made.convert([], -1, [], [], {}, {})
     with pytest.raises(RuntimeError):
-        type(made).__new__(type(made)).take([], 0, [], [], {}, {})
+        type(made).__new__(type(made)).convert([], 0, [], [], {}, {})
 
 
 @needs_kernel
-def test_a_kernel_takes_one_list_at_a_time() -> None:
+def test_a_kernel_converts_one_list_at_a_time() -> None:
     def again(_: str) -> bytes:
-        made.take([message(b'{"rx":1}')], 0, [], [], {}, {})
+        made.convert([message(b'{"rx":1}')], 0, [], [], {}, {})
         return b"tx="
 
     made = built(again)
 
     with pytest.raises(RuntimeError, match="one list at a time"):
-        made.take([message(b'{"tx":1}')], 0, [], [], {}, {})
+        made.convert([message(b'{"tx":1}')], 0, [], [], {}, {})
 
 
 @needs_kernel
@@ -503,7 +505,7 @@ def test_a_list_that_shrinks_meanwhile_ends_early() -> None:
     queue += [Shrinking(), Shrinking()]
     lines: list[bytes] = []
 
-    assert built().take(queue, 0, lines, [], {}, {})[0] == 1
+    assert built().convert(queue, 0, lines, [], {}, {})[0] == 1
     assert len(lines) == 1
 
 
@@ -511,15 +513,15 @@ def test_a_list_that_shrinks_meanwhile_ends_early() -> None:
 def test_no_reference_is_lost_or_kept() -> None:
     """What a record touches has as many references afterwards as before."""
     value, broken = json.dumps(LAB).encode(), b'{"tx":1,"rx":"'
-    taken, left = message(value), message(broken)
-    topic = taken.topic()
+    converted, left = message(value), message(broken)
+    topic = converted.topic()
 
     def counts() -> list[int]:
-        return [sys.getrefcount(each) for each in (value, broken, taken, left, topic)]
+        return [sys.getrefcount(each) for each in (value, broken, converted, left, topic)]
 
-    NATIVE.translator.translate([taken, left], Batch())  # from here on it knows topic and partition
+    NATIVE.converter.convert([converted, left], Batch())  # from here on it knows topic and partition
     before = counts()
     for _ in range(1000):
-        NATIVE.translator.translate([taken, left], Batch())
+        NATIVE.converter.convert([converted, left], Batch())
 
     assert counts() == before

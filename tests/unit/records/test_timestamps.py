@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.records.timestamps import MILLISECOND, SECOND, Moment, from_milliseconds, parse
+from workers.records.timestamps import MILLISECOND, SECOND, Timestamp, from_milliseconds, parse
 from workers.types import Nanoseconds
 
-WHOLE = Moment(1_700_000_000 * SECOND, SECOND)
-FINE = Moment(1_700_000_000_123 * MILLISECOND, MILLISECOND)
+WHOLE = Timestamp(1_700_000_000 * SECOND, SECOND)
+FINE = Timestamp(1_700_000_000_123 * MILLISECOND, MILLISECOND)
 
 
 @pytest.mark.parametrize(
-    ("value", "moment"),
+    ("value", "timestamp"),
     [
         pytest.param(1_700_000_000, WHOLE, id="seconds"),
         pytest.param("1700000000", WHOLE, id="seconds as text"),
@@ -36,15 +36,15 @@ FINE = Moment(1_700_000_000_123 * MILLISECOND, MILLISECOND)
         pytest.param("2023-11-14T22:13:20,123Z", FINE, id="ISO 8601 with a comma"),
         pytest.param("20231114T221320Z", WHOLE, id="ISO 8601, basic"),
         pytest.param(datetime(2023, 11, 14, 22, 13, 20, 123_456, UTC), FINE, id="msgpack timestamp"),
-        pytest.param(1, Moment(SECOND, SECOND), id="the first second"),
-        pytest.param(10**11 - 1, Moment((10**11 - 1) * SECOND, SECOND), id="the last number of seconds"),
-        pytest.param(10**11, Moment(10**11 * MILLISECOND, MILLISECOND), id="the first of milliseconds"),
-        pytest.param(10**14, Moment(10**11 * MILLISECOND, MILLISECOND), id="the first of microseconds"),
-        pytest.param(10**17, Moment(10**11 * MILLISECOND, MILLISECOND), id="the first of nanoseconds"),
+        pytest.param(1, Timestamp(SECOND, SECOND), id="the first second"),
+        pytest.param(10**11 - 1, Timestamp((10**11 - 1) * SECOND, SECOND), id="the last number of seconds"),
+        pytest.param(10**11, Timestamp(10**11 * MILLISECOND, MILLISECOND), id="the first of milliseconds"),
+        pytest.param(10**14, Timestamp(10**11 * MILLISECOND, MILLISECOND), id="the first of microseconds"),
+        pytest.param(10**17, Timestamp(10**11 * MILLISECOND, MILLISECOND), id="the first of nanoseconds"),
     ],
 )
-def test_a_time_is_read_in_its_unit(value: object, moment: Moment) -> None:
-    assert parse(value) == moment
+def test_a_time_is_read_in_its_unit(value: object, timestamp: Timestamp) -> None:
+    assert parse(value) == timestamp
 
 
 @pytest.mark.parametrize(
@@ -88,24 +88,26 @@ def test_what_is_no_time_is_none(value: object) -> None:
 
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.integers().map(str), st.floats().map(str)))
 def test_any_value_is_a_moment_on_its_tick_or_none(value: object) -> None:
-    moment = parse(value)
+    timestamp = parse(value)
 
-    assert moment is None or (moment.tick in {SECOND, MILLISECOND} and moment.ns % moment.tick == 0)
-    assert moment is None or moment.ns >= 0
+    assert timestamp is None or (
+        timestamp.tick in {SECOND, MILLISECOND} and timestamp.ns % timestamp.tick == 0
+    )
+    assert timestamp is None or timestamp.ns >= 0
 
 
 @given(
     st.datetimes(datetime(1970, 1, 2), datetime(2261, 12, 31)),  # noqa: DTZ001
     st.integers(-14 * 60, 14 * 60),
 )
-def test_iso_8601_in_any_zone_is_the_millisecond_it_names(moment: datetime, minutes: int) -> None:
-    zoned = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+def test_iso_8601_in_any_zone_is_the_millisecond_it_names(timestamp: datetime, minutes: int) -> None:
+    zoned = timestamp.replace(tzinfo=timezone(timedelta(minutes=minutes)))
 
     parsed = parse(zoned.isoformat(timespec="microseconds"))
 
     since = zoned - datetime(1970, 1, 1, tzinfo=UTC)
     expected = since // timedelta(milliseconds=1) * MILLISECOND
-    assert parsed == (Moment(expected, MILLISECOND) if since >= timedelta(seconds=1) else None)
+    assert parsed == (Timestamp(expected, MILLISECOND) if since >= timedelta(seconds=1) else None)
 
 
 @given(st.integers(946_684_800_000, 4_102_444_800_000))

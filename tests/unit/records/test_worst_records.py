@@ -19,10 +19,10 @@ from tests.support import fakes, worst_records
 from workers import gc_tuning
 from workers.batch import Batch
 from workers.errors import RecordError
-from workers.records import native as kernel
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.decoder import decode
 from workers.records.encoder import Encoder
+from workers.records.native import BUILT
 from workers.types import Message
 
 #: Bytes of the largest record that is taken, and of a small one to compare with.
@@ -43,7 +43,7 @@ SHORT_S = 0.01
 TRIES = 6
 
 #: Python alone, and with the C kernel taking what it can, if it is built.
-PATHS = [False, True] if kernel.BUILT else [False]
+PATHS = [False, True] if BUILT else [False]
 
 SHAPES = [
     pytest.param(shape, MOST_OF_ARRAY if shapes is worst_records.ARRAYS else MOST, id=f"{format_}: {name}")
@@ -69,11 +69,11 @@ def garbage_as_in_a_worker() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-def translate(messages: list[Message], *, native: bool) -> None:
+def convert(messages: list[Message], *, native: bool) -> None:
     """All messages become lines or dead letters, with an empty cache."""
     settings = fakes.settings()
     batch = Batch()
-    Translator(settings, Encoder(settings), native).translate(messages, batch)
+    Converter(settings, Encoder(settings), native).convert(messages, batch)
     assert len(batch.lines) + len(batch.dead_letters) >= len(messages)
 
 
@@ -96,7 +96,7 @@ def common() -> list[Message]:
 @cache
 def common_s() -> float:
     """CPU time the Python path takes for them."""
-    return min(seconds(lambda _: translate(common(), native=False), b"") for _ in range(TRIES))
+    return min(seconds(lambda _: convert(common(), native=False), b"") for _ in range(TRIES))
 
 
 def fault(work: Work, small: bytes, large: bytes, most: float, tries: int = TRIES) -> str:
@@ -129,7 +129,7 @@ def test_a_record_costs_a_few_times_what_common_ones_of_its_size_do(
     for native in PATHS:
 
         def work(value: bytes, native: bool = native) -> None:
-            translate([fakes.FakeMessage(value)], native=native)
+            convert([fakes.FakeMessage(value)], native=native)
 
         assert fault(work, small, large, most) == ""
 
@@ -165,7 +165,7 @@ def test_growth_with_the_square_of_a_record_is_caught(
 
 
 def test_a_cost_three_times_too_high_is_caught() -> None:
-    assert fault(lambda _: translate(common(), native=False), b"", b"", most=1 / 3, tries=1) != ""
+    assert fault(lambda _: convert(common(), native=False), b"", b"", most=1 / 3, tries=1) != ""
 
 
 @pytest.mark.parametrize(

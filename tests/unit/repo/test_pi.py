@@ -130,7 +130,7 @@ def test_the_time_of_the_configuration_is_read_with_its_zone() -> None:
     taken = datetime(2026, 11, 26, 7, 50, tzinfo=timezone(timedelta(hours=9)))
 
     assert setting("time_key") in fakes.settings().time_fields
-    assert timestamps.parse(taken.strftime(setting("time_format"))) == timestamps.Moment(
+    assert timestamps.parse(taken.strftime(setting("time_format"))) == timestamps.Timestamp(
         int(taken.timestamp()) * 10**9, timestamps.SECOND
     )
 

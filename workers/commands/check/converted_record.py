@@ -9,7 +9,7 @@ from workers.commands.check import point
 from workers.config.settings import Settings
 from workers.errors import RecordError
 from workers.records import timestamps
-from workers.records.converter import Translator
+from workers.records.converter import Converter
 from workers.records.decoder import decode
 from workers.records.encoder import Encoder
 from workers.types import NO_TIMESTAMP, Message, origin_of
@@ -69,8 +69,8 @@ class Path:
     def __init__(self, settings: Settings) -> None:
         self._format = settings.format
         self._encoder = Encoder(settings)
-        self._translator = Translator(settings, self._encoder)
-        self._untimed = Translator(settings, Encoder(settings))
+        self._converter = Converter(settings, self._encoder)
+        self._untimed = Converter(settings, Encoder(settings))
         self._names = Encoder(settings)
 
     def records(self, message: Message, fresh: bool) -> list[Record]:
@@ -78,15 +78,15 @@ class Path:
         kind, milliseconds = message.timestamp()
         kafka_s = None if kind == NO_TIMESTAMP else milliseconds / 1000
         place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-        batch, before = Batch(), self._encoder.left_out
-        self._translator.translate([message], batch)
+        batch, before = Batch(), self._encoder.values_omitted
+        self._converter.convert([message], batch)
         points = _points(batch)
         missing = self._missing(message, points)
         own_times = self._own_times(message)
         # The encoder counts both: values that are none for their field, and times that are none.
         known = [names for names in missing.values() if names is not None]
         all_known = len(known) == len(points)
-        has_bad_time = all_known and self._encoder.left_out - before > sum(map(len, known))
+        has_bad_time = all_known and self._encoder.values_omitted - before > sum(map(len, known))
         return [
             Record(
                 place,
@@ -104,7 +104,7 @@ class Path:
     def _own_times(self, message: Message) -> dict[int, float]:
         """Each record's own time, by its place in the message, however far it is from Kafka's."""
         batch = Batch()
-        self._untimed.translate([_Untimed(message)], batch)
+        self._untimed.convert([_Untimed(message)], batch)
         return {element: stored.time / timestamps.SECOND for element, stored in _points(batch).items()}
 
     def _missing(
