@@ -124,7 +124,7 @@ class Loop:
         try:
             # 5. write: returns when each line has its 204 or is among the dead letters
             self._delivery.deliver(batch, self._drain.remaining(self._settings.influxdb_timeout_s))
-            self._dead_letters.keep(batch.dead_letters)
+            self._dead_letters.store(batch.dead_letters)
         finally:
             self._delivering = False
         # 6. commit: a partition that was taken away meanwhile is no longer in the batch

@@ -38,7 +38,7 @@ def why(rig: Rig) -> str:
 def complaints(rig: Rig) -> list[str]:
     """Errors about dead letters in the log of the poisoned partition's owner."""
     lines = rig.pool.log(rig.pool.owner(PARTITION)).splitlines()
-    return [line for line in lines if " ERROR tower.deadletters dead letters cannot be kept" in line]
+    return [line for line in lines if " ERROR tower.deadletters dead letters cannot be written to" in line]
 
 
 def is_held(rig: Rig, poison: int) -> bool:
@@ -57,7 +57,7 @@ def waiting(rig: Rig, name: str) -> Iterator[None]:
     )
     since = time.monotonic()
     rig.until(lambda: len(complaints(rig)) > before, TRY_S, f"{name}: an error in the log")
-    rig.until(lambda: "cannot be kept" in why(rig), 5, f"{name}: the state to say why")
+    rig.until(lambda: "cannot be written" in why(rig), 5, f"{name}: the state to say why")
     rig.run_for(5)
     told, held = why(rig), is_held(rig, poison)
     silence = max(rig.proxy.longest_gap(since, time.monotonic(), each) for each in (1, 2))

@@ -101,14 +101,14 @@ class FakeWriter(FakeSink):
 
 
 class FakeDeadLetters:
-    """Keeps dead letters at once."""
+    """Stores dead letters at once."""
 
     def __init__(self) -> None:
-        self.kept: list[DeadLetter] = []
+        self.stored: list[DeadLetter] = []
         self.reasons: dict[str, int] = {}
 
-    def keep(self, letters: list[DeadLetter]) -> None:
-        self.kept += letters
+    def store(self, dead_letters: list[DeadLetter]) -> None:
+        self.stored += dead_letters
 
 
 class Worker:

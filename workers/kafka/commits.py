@@ -1,4 +1,4 @@
-"""What the group has acknowledged of what it was told to commit."""
+"""Commits of offsets, and which of them the group has acknowledged."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,14 @@ from workers.types import Partition
 
 
 class Commits:
-    """Commits offsets and keeps the answers.
+    """Commits offsets and stores the answers.
 
-    A failure is counted and logged, and is no harm: the records are read again and overwrite their own
-    points.
+    A failed commit is counted and logged. It loses nothing: the records are read again and overwrite their
+    own points.
 
     Attributes:
-        acknowledged: Last offset the group acknowledged, by partition.
-        failures: Commits that Kafka refused: their records are read again, never skipped.
+        acknowledged: Last offset that the group acknowledged, by partition.
+        failures: Commits that failed.
     """
 
     def __init__(self) -> None:
@@ -38,41 +38,50 @@ class Commits:
         Args:
             client: The group's member.
             next_offsets: For each partition the offset after its last record that is safe.
-            metadata: What is kept with the offset, where there is anything.
-            blocking: Wait for the answer; else it comes to `answered` by the client's callback.
+            metadata: Text that Kafka stores with an offset, by partition.
+            blocking: Wait for the answer. Otherwise the client passes it to `on_answer` later.
         """
-        wanted = [
-            TopicPartition(each.topic, each.number, end, metadata.get(each, ""))
-            for each, end in next_offsets.items()
+        commits = [
+            TopicPartition(partition.topic, partition.number, offset, metadata.get(partition, ""))
+            for partition, offset in next_offsets.items()
         ]
-        if not wanted:
+        if not commits:
             return
         try:
-            done = client.commit(offsets=wanted, asynchronous=not blocking)
+            answers = client.commit(offsets=commits, asynchronous=not blocking)
         except KafkaException as error:
-            self.answered(error.args[0], wanted)
+            self.on_answer(error.args[0], commits)
         else:
             if blocking:
-                self.answered(None, done)
+                self.on_answer(None, answers)
 
-    def answered(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
-        """What Kafka says to a commit, as a whole and of each partition."""
-        for each in partitions:
-            failure = error or each.error
+    def on_answer(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
+        """Store Kafka's answer to a commit.
+
+        Args:
+            error: Why the whole commit failed; None if it did not.
+            partitions: The offsets, each with an error of its own if it failed.
+        """
+        for answer in partitions:
+            failure = error or answer.error
             if failure is None:
-                self.acknowledged[Partition(each.topic, each.partition)] = each.offset
+                self.acknowledged[Partition(answer.topic, answer.partition)] = answer.offset
             elif failure.code() != KafkaError._NO_OFFSET:  # noqa: SLF001
                 self.failures += 1
                 self._repeats.warning(
-                    "commit", "commit failed, its records will be read again: %s", failure.str()
+                    "commit",
+                    "Kafka: commit failed (%s). It is repeated; until then a restart reads these records "
+                    "again and overwrites their points",
+                    failure.str(),
                 )
 
     def lag(self, client: Any, partition: Partition) -> int | None:
-        """Messages from the committed offset to the end of the partition, None while unknown."""
-        safe = self.acknowledged.get(partition)
-        where = TopicPartition(partition.topic, partition.number)
+        """Return the number of messages from the committed offset to the end; None if it is unknown."""
+        committed = self.acknowledged.get(partition)
         try:
-            _, end = client.get_watermark_offsets(where, cached=True)
+            _, end = client.get_watermark_offsets(
+                TopicPartition(partition.topic, partition.number), cached=True
+            )
         except KafkaException:
             return None
-        return max(0, end - safe) if safe is not None and end >= 0 else None
+        return max(0, end - committed) if committed is not None and end >= 0 else None

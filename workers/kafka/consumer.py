@@ -1,4 +1,4 @@
-"""This worker's member of the consumer group: the one room that consumes and commits."""
+"""This worker's member of the consumer group. Only this module consumes and commits."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -23,15 +23,15 @@ Revoked = Callable[[set[Partition], bool], None]
 
 
 class GroupConsumer:
-    """Consumes the topic as one member of the group, and commits what it is told to.
+    """Consumes the topic as one member of the group, and commits offsets on request.
 
-    Partitions come and go inside `consume` and `wait` only.
+    Partitions are assigned and revoked inside `consume` and `wait` only.
 
     Args:
         settings: Topic and Kafka properties.
         revoked: Called before partitions are given up.
-        topic_id: Gives the id of the topic that is there now, None where Kafka does not tell it; asks
-            Kafka unless a test decides.
+        topic_id: Returns the id of the current topic, None if Kafka does not answer. Asks Kafka unless a
+            test replaces it.
 
     Attributes:
         owned: Partitions assigned to this worker now.
@@ -39,7 +39,7 @@ class GroupConsumer:
         rebalances: Assignments so far.
 
     Raises:
-        SettingsError: librdkafka refuses a property.
+        SettingsError: librdkafka rejects a property.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class GroupConsumer:
         self._position: dict[Partition, int] = {}
         self._topic_recreation = TopicRecreation(topic_id or TopicId(settings).ask)
         self._commits = Commits()
-        told = ConsumerCallbacks(
-            self._on_assign, self._on_gone, self._commits.answered, self._topic_recreation.changed
+        callbacks = ConsumerCallbacks(
+            self._on_assign, self._on_gone, self._commits.on_answer, self._topic_recreation.change
         )
-        self._membership = Membership(settings, told, self._repeats)
+        self._membership = Membership(settings, callbacks, self._repeats)
         self._consumer = self._membership.join()
 
     @property
@@ -74,35 +74,35 @@ class GroupConsumer:
 
     @property
     def commit_failures(self) -> int:
-        """Commits that Kafka refused: their records are read again, never skipped."""
+        """Commits that failed. Their records are read again, never skipped."""
         return self._commits.failures
 
     @property
     def renewals(self) -> int:
-        """Clients that were replaced: they gave up, or had credentials that are others now."""
+        """Clients that were replaced, because they failed for good or their credentials changed."""
         return self._membership.renewals
 
     def consume(self, most: int, timeout_s: float, *, gather: bool = True) -> list[Message]:
-        """Up to `most` messages of owned partitions, in order within each.
+        """Return up to `most` messages of owned partitions, in order within each partition.
 
         Args:
             most: Number of messages at which it returns at once.
-            timeout_s: Seconds after which it returns what there is.
-            gather: False returns as soon as there is any.
+            timeout_s: Seconds after which it returns what it has.
+            gather: False returns as soon as there is any message.
         """
         self._rebalanced = False
         messages = self._take(most if gather else 1, most, timeout_s)
-        if self._membership.given_up:
+        if self._membership.failure:
             self._renew()
             return []
         # A plain loop: a generator here would cost 3 % of a worker.
         for message in messages:
             if message.error() is not None:
-                messages = self._records_of(messages)
+                messages = self._without_events(messages)
                 break
         if self._rebalanced and messages:
-            # What was fetched under the old assignment may stand before what belongs to the new one, and
-            # committing the last offset would cover a gap. Start over from the known positions.
+            # Messages fetched under the old assignment may come before those of the new one. A commit of
+            # the last offset would then cover a gap. Start over from the known positions.
             self._rewind({partition_of(message) for message in messages})
             return []
         if not self._topic_recreation.is_unchanged(bool(messages)):
@@ -112,29 +112,34 @@ class GroupConsumer:
         if messages and len(self.owned) == 1:
             self._position[partition_of(messages[-1])] = messages[-1].offset() + 1
         else:
-            for number, last in {each.partition(): each.offset() for each in messages}.items():
-                self._position[Partition(self._topic, number)] = last + 1
+            last_offsets = {message.partition(): message.offset() for message in messages}
+            for number, offset in last_offsets.items():
+                self._position[Partition(self._topic, number)] = offset + 1
         return messages
 
     def _take(self, enough: int, most: int, timeout_s: float) -> list[Any]:
         return self._prefetch.take(
-            self._consumer, enough, most, timeout_s, over=lambda: self._membership.given_up
+            self._consumer, enough, most, timeout_s, over=lambda: self._membership.failure
         )
 
     def wait(self, timeout_s: float) -> None:
-        """Keep the membership without consuming: partitions are paused until `resume`."""
+        """Keep the membership without consuming. Partitions stay paused until `resume`.
+
+        Args:
+            timeout_s: Seconds to wait.
+        """
         if not self._paused:
             self._paused = True
             self._consumer.pause(offsets.to_kafka(self.owned))
         messages = self._take(1, 1, timeout_s)
-        if self._membership.given_up:
+        if self._membership.failure:
             self._renew()
             return
         for message in messages:
             if message.error() is not None:
-                self._event(message)
+                self._on_event(message)
             else:
-                # It was on its way when the pause began: it is handed out again later.
+                # It was fetched before the pause began, and is consumed again after it.
                 self._seek(partition_of(message), message.offset())
 
     def resume(self) -> None:
@@ -144,35 +149,33 @@ class GroupConsumer:
             self._consumer.resume(offsets.to_kafka(self.owned - self.stopped.keys()))
 
     def commit(self, next_offsets: Mapping[Partition, int], blocking: bool = False) -> None:
-        """Commit offsets of owned partitions.
-
-        A failure is counted and logged, and is no harm: the records are read again and overwrite their
-        own points.
+        """Commit offsets of owned partitions. A failure is counted and logged (see `Commits`).
 
         Args:
             next_offsets: For each partition the offset after its last record that is safe.
-            blocking: Wait for the answer; else it is taken at a later `consume` or `wait`.
+            blocking: Wait for the answer; otherwise it arrives in a later `consume` or `wait`.
         """
-        # Not for a stopped partition: a topic made anew under the same name would get the old one's offset,
-        # and whoever starts there next would skip what lies before it.
-        safe = {each: end for each, end in next_offsets.items() if each in self.owned - self.stopped.keys()}
-        self._commits.send(self._consumer, safe, self._topic_recreation.metadata, blocking)
+        # Not for a stopped partition: if the topic was created again, the new topic would get the old one's
+        # offset, and the next owner would skip the records before it.
+        readable = self.owned - self.stopped.keys()
+        committable = {key: offset for key, offset in next_offsets.items() if key in readable}
+        self._commits.send(self._consumer, committable, self._topic_recreation.metadata, blocking)
 
     def position(self, partition: Partition) -> int | None:
-        """Offset after the last message handed out, None before the first."""
+        """Return the offset after the last message consumed, None before the first."""
         return self._position.get(partition)
 
     def lag(self, partition: Partition) -> int | None:
-        """Messages from the committed offset to the end of the partition, None while unknown."""
+        """Return the number of messages from the committed offset to the end; None if it is unknown."""
         return self._commits.lag(self._consumer, partition)
 
     def close(self) -> None:
-        """Leave the group; a static member's partitions wait for it until its session ends."""
+        """Leave the group. A static member keeps its partitions until its session ends."""
         self._consumer.close()
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
-        came = offsets.from_kafka(partitions)
-        highest = max((each.number for each in came), default=0)
+        assigned = offsets.from_kafka(partitions)
+        highest = max((partition.number for partition in assigned), default=0)
         if highest >= self._room:
             raise SettingsError(
                 "TOWER_IDENTITY_PARTITIONS",
@@ -181,28 +184,28 @@ class GroupConsumer:
             )
         self._rebalanced = True
         self.rebalances += 1
-        self.owned |= came
-        # In this order: an offset of a topic made anew in between is then seen not to belong to it.
-        known = self._topic_recreation.look()
+        self.owned |= assigned
+        # In this order: if the topic is created again in between, the offset's id is found to differ.
+        refreshed = self._topic_recreation.refresh()
         starts = offsets.committed(self._consumer, partitions, self._repeats)
-        self._topic_recreation.enter(starts, known)
-        # auto.offset.reset stays "error": a group without an offset begins at the beginning because it is
-        # told to here, so that an offset that is gone can never be mistaken for one that never was.
-        for each in starts:
-            if each.offset < 0:
-                each.offset = OFFSET_BEGINNING
+        self._topic_recreation.add(starts, refreshed)
+        # auto.offset.reset is "error", so that an offset that no longer exists is never mistaken for a
+        # missing one. A group without an offset starts at the beginning because of these lines.
+        for start in starts:
+            if start.offset < 0:
+                start.offset = OFFSET_BEGINNING
             else:
-                self._position[Partition(each.topic, each.partition)] = each.offset
+                self._position[Partition(start.topic, start.partition)] = start.offset
         incremental = self._membership.incremental
         (self._consumer.incremental_assign if incremental else self._consumer.assign)(starts)
-        # Said either way: the client forgets a pause at one rebalance and keeps it across another (where
-        # partitions were lost); one that is paused for good is as bad as a memory that fills up.
+        # Set in both cases: the client forgets a pause at one rebalance and keeps it across another (if
+        # partitions were lost). A forgotten pause fills the memory, and a kept one stops the partition.
         (self._consumer.pause if self._paused else self._consumer.resume)(starts)
-        self._log.info("assigned %s", _names(came))
+        self._log.info("assigned %s", _names(assigned))
         self._stop(self._topic_recreation.stale, RECREATED)
 
     def _renew(self) -> None:
-        """Go on as a new member; what the one before had is lost."""
+        """Continue with a new client. The old client's partitions are lost."""
         if self.owned:
             self._on_gone(offsets.to_kafka(self.owned), lost=True)
         self._consumer = self._membership.renew(self._consumer)
@@ -210,56 +213,57 @@ class GroupConsumer:
     def _on_gone(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
         gone = offsets.from_kafka(partitions) & self.owned
         self._rebalanced = True
-        self._log.log(
-            logging.WARNING if lost else logging.INFO,
-            "%s %s",
-            "lost" if lost else "giving up",
-            _names(gone),
-        )
+        if lost:
+            self._log.warning(
+                "lost %s: records in hand are dropped uncommitted, and the next owner reads them again",
+                _names(gone),
+            )
+        else:
+            self._log.info("giving up %s", _names(gone))
         self._revoked(gone, lost)
         self.owned -= gone
-        for kept in (self._position, self.committed, self.stopped):
-            for each in gone:
-                kept.pop(each, None)
-        self._topic_recreation.forget(gone)
+        for by_partition in (self._position, self.committed, self.stopped):
+            for partition in gone:
+                by_partition.pop(partition, None)
+        self._topic_recreation.remove(gone)
 
-    def _records_of(self, messages: list[Any]) -> list[Message]:
-        """Take note of what is no record; gives the others."""
+    def _without_events(self, messages: list[Any]) -> list[Message]:
+        """Handle the events among the messages and return the others."""
         for message in messages:
             if message.error() is not None:
-                self._event(message)
+                self._on_event(message)
         return [message for message in messages if message.error() is None]
 
-    def _event(self, message: Any) -> None:
-        """What the client reports in place of a message."""
+    def _on_event(self, message: Any) -> None:
+        """Handle an event that the client returns in place of a message."""
         error = message.error()
         if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            self._membership.hear(error)
+            self._membership.on_error(error)
             return
-        gone = {Partition(message.topic(), message.partition())}
-        made_anew = self._topic_recreation.look() and gone <= self._topic_recreation.stale
-        self._stop(gone, RECREATED if made_anew else error.str())
+        partitions = {Partition(message.topic(), message.partition())}
+        recreated = self._topic_recreation.refresh() and partitions <= self._topic_recreation.stale
+        self._stop(partitions, RECREATED if recreated else error.str())
 
     def _stop(self, partitions: set[Partition], why: str) -> None:
-        """Stop reading partitions whose offset no longer exists: a jump would lose what lies between."""
+        """Stop reading partitions whose offset no longer exists, because a jump would lose records."""
         stopping = (partitions & self.owned) - self.stopped.keys()
-        for each in stopping:
-            position = self._position.get(each, "at the beginning")
-            self.stopped[each] = f"offset {position} no longer exists in Kafka ({why})"
+        for partition in stopping:
+            position = self._position.get(partition, "at the beginning")
+            self.stopped[partition] = f"offset {position} no longer exists in Kafka ({why})"
             self._log.error(
-                "%s is stopped: %s, so records may have gone before they were stored. Stop the pool, "
-                "choose where to go on with `python -m workers replay --partition %d --from earliest`, "
-                "and start it again",
-                each,
-                self.stopped[each],
-                each.number,
+                "%s is stopped: %s. Records may have been deleted before they were stored. Stop the pool, "
+                "choose where to continue with `python -m workers replay --partition %d --from earliest`, "
+                "and start the pool again",
+                partition,
+                self.stopped[partition],
+                partition.number,
             )
         if stopping:
             self._consumer.pause(offsets.to_kafka(stopping))
-            self._topic_recreation.forget(stopping)
+            self._topic_recreation.remove(stopping)
 
     def _rewind(self, partitions: set[Partition]) -> None:
-        # Only those that have handed something out: one whose offset is gone refuses every seek.
+        # Only partitions that returned messages: a partition whose offset is gone rejects every seek.
         for partition in (partitions & self.owned) - self.stopped.keys():
             self._seek(partition, self._position.get(partition, OFFSET_BEGINNING))
 

@@ -1,4 +1,4 @@
-"""Passwords, keys and certificates in files, which may be others than a client of Kafka once read there."""
+"""Passwords, keys and certificates in files, which may change while a Kafka client runs."""
 
 import hashlib
 import time
@@ -9,40 +9,41 @@ from pathlib import Path
 from workers.config.secret import Secret
 from workers.config.settings import Settings
 
-#: Seconds between two looks at the files while Kafka refuses what they held.
+#: Seconds between two reads of the files after Kafka rejected the credentials.
 CHECK_S = 1.0
 
-#: Seconds for which an error counts as a refusal: librdkafka may keep the same one to itself for 30 s.
+#: Seconds for which a rejection counts. librdkafka may suppress a repeated error for 30 s.
 REJECTED_S = 60.0
 
 
 class Credentials:
-    """What the files that Kafka's properties name held when a client was made.
+    """The content of the credential files when a client was created.
 
-    A client reads them once. One that was refused may be replaced where they are others now; one that was
-    not is left in peace, since a new password often is in the file before Kafka knows it.
+    A client reads the files once. It may be replaced if Kafka rejected the credentials and the files have
+    changed since. A client that works is not replaced: a new password is often in the file before Kafka
+    accepts it.
 
     Args:
-        settings: The properties.
+        settings: The Kafka properties.
         clock: Monotonic seconds.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._refused_at = self._looked_at = float("-inf")
+        self._rejected_at = self._checked_at = float("-inf")
         self._digest = self._read()
 
     def reject(self) -> None:
-        """Kafka does not take them, or the client not the certificate of Kafka."""
-        self._refused_at = self._clock()
+        """Note that Kafka rejected the credentials, or the client the broker's certificate."""
+        self._rejected_at = self._clock()
 
     def have_changed(self) -> bool:
-        """Whether they were refused of late and their files hold something else now."""
+        """Return whether they were rejected within `REJECTED_S` and the files have changed since."""
         now = self._clock()
-        if now - self._refused_at > REJECTED_S or now - self._looked_at < CHECK_S:
+        if now - self._rejected_at > REJECTED_S or now - self._checked_at < CHECK_S:
             return False
-        self._looked_at = now
+        self._checked_at = now
         return self._read() != self._digest
 
     def _read(self) -> bytes:
@@ -53,7 +54,8 @@ class Credentials:
                 value.reread()
                 content = value.reveal().encode()
             elif key.endswith(".location"):
-                with suppress(OSError):  # a folder, or missing: the client says what it thinks of that
+                # A folder or a missing file: the client reports it.
+                with suppress(OSError):
                     content = Path(value).read_bytes()
             digest.update(f"{key} {len(content)} ".encode() + content)
         return digest.digest()

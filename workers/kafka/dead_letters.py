@@ -1,4 +1,4 @@
-"""Records that will not become points, kept in a topic of their own, with the reason."""
+"""Produces records that will not become points to the dead-letter topic, with the reason."""
 
 import logging
 import time
@@ -11,24 +11,30 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from workers.config.settings import Settings
 from workers.errors import SettingsError
 from workers.kafka.credentials import Credentials
-from workers.kafka.properties import CREDENTIAL_ERRORS, producer_properties, settings_error
+from workers.kafka.properties import (
+    ADVICE,
+    CREDENTIAL_ERRORS,
+    RETRYING,
+    producer_properties,
+    settings_error,
+)
 from workers.log import Repeats, printable
 from workers.retry import Backoff
 from workers.types import DeadLetter
 
-#: Seconds between two looks at the delivery reports.
+#: Seconds between two polls for delivery reports.
 REPORT_S = 0.05
 
-#: Seconds without a report after which a person is told. Kafka's client itself tries for half a minute.
+#: Seconds without a delivery report after which a warning is logged. Kafka's client retries for 30 s.
 SLOW_S = 5.0
 
 
 class DeadLetters:
-    """Produces dead letters and knows which of them Kafka has confirmed.
+    """Produces dead letters and waits until Kafka has confirmed them.
 
     Args:
-        settings: The topic and the way to the brokers.
-        wait: Waits so many seconds for a reason, keeping the group membership.
+        settings: The topic and the connection to the brokers.
+        wait: Waits a number of seconds for a reason, and keeps the group membership meanwhile.
         clock: Monotonic seconds.
 
     Attributes:
@@ -46,107 +52,118 @@ class DeadLetters:
         self._wait = wait
         self._clock = clock
         self._repeats = Repeats(logging.getLogger("tower.deadletters"))
-        # Made at the first dead letter: most workers never need its memory and threads.
+        # Created at the first dead letter: most workers never need its memory and threads.
         self._producer: Producer | None = None
         self._credentials = Credentials(settings)
-        self._fatal = self._connected = False
+        self._must_replace = self._connected = False
 
-    def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Return once Kafka has confirmed every one of `letters`; wait as long as that takes.
+    def store(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Return once Kafka has confirmed every dead letter. This waits as long as it takes.
 
         Raises:
-            DrainExpired: From `wait`, when the time to finish in is over.
+            DrainExpired: From `wait`, when the time to finish is over.
+            SettingsError: librdkafka rejects a property.
         """
         backoff = Backoff(self._settings.retry_max_s)
-        open_ = list(letters)
+        unconfirmed = list(dead_letters)
         topic = self._settings.dead_letter_topic
         why = f"dead letters are not confirmed yet by {topic}"
-        while open_:
+        while unconfirmed:
             failures: list[tuple[DeadLetter, str]] = []
             confirmed: list[DeadLetter] = []
             try:
-                self._produce(open_, confirmed, failures, why)
+                self._produce(unconfirmed, confirmed, failures, why)
             except SettingsError as error:
                 if not self._connected:
                     raise
-                # They were right before, so a file is being written: no reason to end.
-                failures = [(letter, str(error)) for letter in open_]
-            self.reasons.update(letter.reason for letter in confirmed)
-            open_ = [letter for letter, _ in failures]
-            if self._fatal:
-                # An idempotent producer that has lost its place (its topic was made anew, say) refuses
-                # every message from then on; another one does not.
-                self._producer, self._fatal = None, False
+                # The settings were valid before, so a file is being written: the worker goes on.
+                failures = [(dead_letter, str(error)) for dead_letter in unconfirmed]
+            self.reasons.update(dead_letter.reason for dead_letter in confirmed)
+            unconfirmed = [dead_letter for dead_letter, _ in failures]
+            if self._must_replace:
+                # After a fatal error (for example, the topic was created again) an idempotent producer
+                # rejects every message. A new producer does not.
+                self._producer, self._must_replace = None, False
             if failures:
                 cause = failures[0][1]
-                why = f"dead letters cannot be kept in {topic}: {cause}"
-                largest = max(len(letter.origin.value or b"") for letter in open_)
+                why = f"dead letters cannot be written to {topic}: {cause}"
+                largest = max(len(dead_letter.origin.value or b"") for dead_letter in unconfirmed)
                 self._repeats.error(
-                    cause, "%s; the partition waits. Check that the topic exists, may be written to, has "
-                    "its replicas in sync, and takes messages of %d bytes (its max.message.bytes)",
-                    why, largest,
-                )  # fmt: skip
+                    cause,
+                    "%s. The partition waits and retries. Check that the topic exists, that this user may "
+                    "write to it, that its replicas are in sync, and that its max.message.bytes allows "
+                    "messages of %d bytes",
+                    why,
+                    largest,
+                )
                 self._wait(max(backoff.next(), REPORT_S), why)
 
     def _produce(
         self,
-        letters: Sequence[DeadLetter],
+        dead_letters: Sequence[DeadLetter],
         confirmed: list[DeadLetter],
         failures: list[tuple[DeadLetter, str]],
         why: str,
     ) -> None:
-        """Send all of `letters` and sort them by what their delivery reports say.
+        """Send all dead letters and sort them by their delivery reports.
 
-        Meanwhile `why` is told: the last failure, if there was one.
+        Args:
+            dead_letters: What to send.
+            confirmed: Gets those that Kafka has confirmed.
+            failures: Gets the others, each with its error.
+            why: The reason to wait, as `wait` takes it: the last failure, if there was one.
         """
         if self._producer is None:
             self._producer = self._connect()
 
-        def report(letter: DeadLetter) -> Callable[[KafkaError | None, Any], None]:
-            def done(error: KafkaError | None, _: Any) -> None:
+        def reporter(dead_letter: DeadLetter) -> Callable[[KafkaError | None, Any], None]:
+            def on_delivery(error: KafkaError | None, _: Any) -> None:
                 if error is None:
-                    confirmed.append(letter)
+                    confirmed.append(dead_letter)
                 else:
-                    self._failed(error)
-                    failures.append((letter, error.str()))
+                    self._check_fatal(error)
+                    failures.append((dead_letter, error.str()))
 
-            return done
+            return on_delivery
 
-        for letter in letters:
+        for dead_letter in dead_letters:
             try:
                 self._producer.produce(
                     self._settings.dead_letter_topic,
-                    value=letter.origin.value,
-                    headers=headers(letter),
-                    on_delivery=report(letter),
+                    value=dead_letter.origin.value,
+                    headers=headers(dead_letter),
+                    on_delivery=reporter(dead_letter),
                 )
             except BufferError:
-                failures.append((letter, "the producer's queue is full"))
+                failures.append((dead_letter, "the producer's queue is full"))
             except KafkaException as error:
-                self._failed(error.args[0])
-                failures.append((letter, error.args[0].str()))
-        begun = self._clock()
-        while len(confirmed) + len(failures) < len(letters):
+                self._check_fatal(error.args[0])
+                failures.append((dead_letter, error.args[0].str()))
+        started = self._clock()
+        while len(confirmed) + len(failures) < len(dead_letters):
             self._producer.poll(REPORT_S)
             if self._credentials.have_changed():
-                # Another producer takes up the new ones at once, but for messages under way: these may be
-                # in the topic, so they are waited for.
-                self._fatal = True
+                # A new producer reads the new credentials. Messages in flight are not purged: they may be
+                # in the topic already, so their reports are awaited.
+                self._must_replace = True
                 self._producer.purge(in_flight=False)
             self._wait(0, why)
-            if self._clock() - begun > SLOW_S:
-                self._repeats.warning("slow", "%s; the partition waits", why)
+            if self._clock() - started > SLOW_S:
+                self._repeats.warning(
+                    "slow", "%s. The partition waits. Check that the topic's brokers are up", why
+                )
 
-    def _failed(self, error: KafkaError) -> None:
-        self._fatal = self._fatal or error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001
+    def _check_fatal(self, error: KafkaError) -> None:
+        is_fatal = error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001
+        self._must_replace = self._must_replace or is_fatal
 
     def _connect(self) -> Producer:
         credentials = Credentials(self._settings)
-        made = producer_properties(self._settings)
-        made["logger"] = logging.getLogger("tower.kafka")
-        made["error_cb"] = self._on_error
+        properties = producer_properties(self._settings)
+        properties["logger"] = logging.getLogger("tower.kafka")
+        properties["error_cb"] = self._on_error
         try:
-            producer = Producer(made)
+            producer = Producer(properties)
         except KafkaException as error:
             raise settings_error(error) from None
         self._connected, self._credentials = True, credentials
@@ -155,19 +172,22 @@ class DeadLetters:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
-        self._repeats.warning(f"kafka {error.code()}", "Kafka, for dead letters: %s", error.str())
+        advice = ADVICE.get(error.code(), RETRYING)
+        self._repeats.warning(
+            f"kafka {error.code()}", "Kafka, for dead letters: %s; %s", error.str(), advice
+        )
 
 
-def headers(letter: DeadLetter) -> dict[str, str | bytes | None]:
-    """What a dead letter tells about itself: why, and where it stood."""
-    message = letter.origin.message
+def headers(dead_letter: DeadLetter) -> dict[str, str | bytes | None]:
+    """Return the headers of a dead letter: the reason, and the coordinates of its record."""
+    message = dead_letter.origin.message
     kind, milliseconds = message.timestamp()
     return {
-        "tower.reason": str(letter.reason),
-        "tower.error": printable(letter.detail),
+        "tower.reason": str(dead_letter.reason),
+        "tower.error": printable(dead_letter.detail),
         "tower.topic": message.topic(),
         "tower.partition": str(message.partition()),
         "tower.offset": str(message.offset()),
-        "tower.index": str(letter.origin.element),
+        "tower.index": str(dead_letter.origin.element),
         "tower.timestamp": str(milliseconds) if kind else "",
     }

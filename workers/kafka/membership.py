@@ -1,4 +1,4 @@
-"""The client that is the group's member, and the one that takes its place where it gives up."""
+"""The client that is the group's member, and its replacement if it fails for good."""
 
 import logging
 import os
@@ -15,6 +15,7 @@ from workers.kafka.credentials import Credentials
 from workers.kafka.properties import (
     ADVICE,
     CREDENTIAL_ERRORS,
+    RETRYING,
     consumer_properties,
     is_incremental,
     settings_error,
@@ -23,146 +24,159 @@ from workers.kafka.topic_id import DEBUG, ClientLog
 from workers.log import Repeats
 from workers.retry import Backoff
 
-#: Longest pause in seconds before a new client takes the place of one that gave up.
+#: Longest pause in seconds before a failed client is replaced.
 RENEW_S = 5.0
 
-#: Errors after which librdkafka's consumer does nothing any more. The last: it had no memory for a broker's
-#: thread, and never tries that again.
-GIVEN_UP = frozenset(
+#: Errors after which librdkafka's consumer does nothing any more. The last one means that there was no
+#: memory for a broker's thread, which librdkafka never tries again.
+CLIENT_FAILED = frozenset(
     {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError._CRIT_SYS_RESOURCE}  # noqa: SLF001
 )
 
 
 class ConsumerCallbacks(NamedTuple):
-    """Who hears what the client reports, all inside its own calls."""
+    """Functions that the client calls, all of them inside its own calls."""
 
-    #: Partitions came.
+    #: Partitions were assigned.
     assigned: Callable[[list[TopicPartition]], None]
-    #: Partitions go; True where they are lost already.
+    #: Partitions are given up; the second argument is True if they are lost already.
     gone: Callable[[Iterable[TopicPartition], bool], None]
-    #: Offsets were committed, or were not.
+    #: The answer to a commit, as `Commits.on_answer` takes it.
     committed: Callable[[KafkaError | None, Iterable[TopicPartition]], None]
-    #: The topic was made anew, and has this id now.
-    changed: Callable[[str], None]
+    #: The topic was created again and has this id now.
+    topic_changed: Callable[[str], None]
 
 
 class Membership:
-    """One membership of the group, kept up by as many clients as it takes.
+    """One membership of the group, with one client after the other.
 
     Args:
         settings: Topic and Kafka properties.
-        told: Who hears of partitions, commits and the topic.
-        repeats: Where errors are logged that pass.
+        callbacks: Functions for partitions, commits and the topic id.
+        repeats: Where temporary errors are logged.
 
     Attributes:
-        incremental: True where partitions come and go one by one.
-        renewals: Clients that were replaced: they gave up, or had credentials that are others now.
+        incremental: True if partitions are assigned and revoked one by one.
+        renewals: Clients that were replaced, because they failed for good or their credentials changed.
     """
 
-    def __init__(self, settings: Settings, told: ConsumerCallbacks, repeats: Repeats) -> None:
+    def __init__(self, settings: Settings, callbacks: ConsumerCallbacks, repeats: Repeats) -> None:
         self._settings = settings
         self.incremental = is_incremental(consumer_properties(settings))
         self.renewals = 0
-        self._given_up = ""
+        self._failure = ""
         self._credentials = Credentials(settings)
-        self._told = told
+        self._callbacks = callbacks
         self._repeats = repeats
         self._parent = os.getppid()
         self._backoff = Backoff(RENEW_S)
         self._log = logging.getLogger("tower.consumer")
 
     @property
-    def given_up(self) -> str:
-        """Why another client has to take this one's place; empty while it need not."""
-        if not self._given_up and self._credentials.have_changed():
-            self._given_up = "its credentials were refused, and are others now"
-        return self._given_up
+    def failure(self) -> str:
+        """Why the client has to be replaced; empty if it need not be."""
+        if not self._failure and self._credentials.have_changed():
+            self._failure = "Kafka rejected the credentials and their files have changed"
+        return self._failure
 
     def join(self) -> Any:
-        """The first client.
+        """Create the first client.
 
         Raises:
-            SettingsError: librdkafka refuses a property.
+            SettingsError: librdkafka rejects a property.
         """
         return self._join(0)
 
     def _join(self, number: int) -> Any:
-        """A client that is a member of the group, or becomes one at its first `consume`.
+        """Create a client that becomes a member of the group at its first `consume`.
 
-        One that was replaced may still report what it had, from the thread that closes it: nobody listens.
+        A replaced client may still call back from the thread that closes it: its calls are ignored.
 
         Args:
-            number: How many will have been replaced by then.
+            number: Number of clients before this one.
         """
-        told, credentials = self._told, Credentials(self._settings)
+        callbacks, credentials = self._callbacks, Credentials(self._settings)
         properties = consumer_properties(self._settings)
-        made = properties | {
+        properties |= {
             "debug": ",".join(filter(None, (properties.get("debug"), DEBUG))),
-            "on_commit": lambda error, done: (
-                told.committed(error, done) if number == self.renewals else None
+            "on_commit": lambda error, answers: (
+                callbacks.committed(error, answers) if number == self.renewals else None
             ),
-            "error_cb": lambda error: self.hear(error) if number == self.renewals else None,
+            "error_cb": lambda error: self.on_error(error) if number == self.renewals else None,
             "logger": ClientLog(
                 logging.getLogger("tower.kafka"),
-                lambda now: told.changed(now) if number == self.renewals else None,
+                lambda topic_id: callbacks.topic_changed(topic_id) if number == self.renewals else None,
             ),
         }
         try:
-            consumer = Consumer(made)
+            consumer = Consumer(properties)
         except KafkaException as error:
             raise settings_error(error) from None
         consumer.subscribe(
             [self._settings.topic],
-            on_assign=lambda _, came: self._on_assign(came) if number == self.renewals else None,
-            on_revoke=lambda _, gone: told.gone(gone, False) if number == self.renewals else None,
-            on_lost=lambda _, gone: told.gone(gone, True) if number == self.renewals else None,
+            on_assign=lambda _, assigned: self._on_assign(assigned) if number == self.renewals else None,
+            on_revoke=lambda _, revoked: (
+                callbacks.gone(revoked, False) if number == self.renewals else None
+            ),
+            on_lost=lambda _, lost: callbacks.gone(lost, True) if number == self.renewals else None,
         )
         self._credentials = credentials
         return consumer
 
     def renew(self, client: Any) -> Any:
-        """Be a new member where the client gave up for good, or has credentials that are others now.
+        """Replace a client that failed for good or whose credentials have changed.
 
-        librdkafka calls it fatal when the coordinator fences a static member, which happens without any
-        other one when brokers die while it joins. Elsewhere it means a worker that supervisord left behind
-        when it was killed; that one has to go.
+        librdkafka reports a fatal error when the coordinator fences a static member. That happens without
+        a second member if brokers are killed while it joins. Otherwise it means that this worker survived
+        its killed supervisord, and a new pool has started another worker in its place: then it ends.
+
+        Args:
+            client: The client to replace.
 
         Returns:
-            The new client; the old one where none can be made yet, and the next call tries again.
+            The new client; the old one if none can be created yet. The next call tries again.
 
         Raises:
-            DrainExpired: This worker has lost its supervisord, and another one its place.
+            DrainExpired: supervisord is gone and another worker has replaced this one.
         """
         if os.getppid() != self._parent:
-            self._log.error("supervisord is gone and another worker has this one's place: ending")
+            self._log.error(
+                "supervisord is gone and another worker has replaced this one (%s): stopping. The other "
+                "worker reads the uncommitted records again",
+                self._failure,
+            )
             raise DrainExpired(
-                f"this worker's supervisord is gone, and another worker has its place: {self._given_up}"
+                f"supervisord is gone and another worker has replaced this one: {self._failure}"
             )
         time.sleep(self._backoff.next())
         try:
-            fresh = self._join(self.renewals + 1)
+            successor = self._join(self.renewals + 1)
         except SettingsError as error:
-            # A file that is half written, say. It was right when this worker started: no reason to end.
-            self._repeats.error("renew", "no new client for Kafka, the next try follows: %s", error)
+            # A file may be half written. The settings were valid at start, so the worker goes on.
+            self._repeats.error("renew", "Kafka: cannot create a new client, retrying. Check %s", error)
             return client
-        self._log.error("Kafka's client gave up (%s); a new one joins the group", self._given_up)
+        self._log.error(
+            "Kafka: the client failed (%s). A new client joins the group and uncommitted records are read "
+            "again. If this repeats, check the brokers' logs",
+            self._failure,
+        )
         self.renewals += 1
-        # In a thread: it may hang. A last answer to it is nothing this worker waits for.
+        # In a thread, because `close` may hang. Nothing of its result is needed.
         threading.Thread(target=client.close, daemon=True).start()
-        self._given_up = ""
-        return fresh
+        self._failure = ""
+        return successor
 
-    def hear(self, error: KafkaError) -> None:
-        """An error the client reports."""
-        if error.fatal() or error.code() in GIVEN_UP:
-            # Acted upon outside the client's own call: an exception in here would be lost.
-            self._given_up = error.str()
+    def on_error(self, error: KafkaError) -> None:
+        """Handle an error that the client reports."""
+        if error.fatal() or error.code() in CLIENT_FAILED:
+            # The client is replaced outside its own call: an exception raised in here would be lost.
+            self._failure = error.str()
             return
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
-        advice = ADVICE.get(error.code(), "the worker goes on trying")
+        advice = ADVICE.get(error.code(), RETRYING)
         self._repeats.warning(f"kafka {error.code()}", "Kafka: %s; %s", error.str(), advice)
 
-    def _on_assign(self, came: list[TopicPartition]) -> None:
-        self._told.assigned(came)
+    def _on_assign(self, partitions: list[TopicPartition]) -> None:
+        self._callbacks.assigned(partitions)
         self._backoff.reset()

@@ -1,4 +1,4 @@
-"""Where a partition is read from: what the group has committed, and how to go there."""
+"""Committed offsets, seeks, and partitions as Kafka's client names them."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -9,25 +9,31 @@ from confluent_kafka import KafkaException, TopicPartition
 from workers.log import Repeats
 from workers.types import Partition
 
-#: Seconds that one question to the group's coordinator, or one seek, may take.
+#: Time-out in seconds of one request to the group coordinator, and of one seek.
 ASK_S = 5.0
 
-#: Seconds within which a coordinator that moves must have answered: far below max.poll.interval.ms.
+#: Seconds until the group coordinator must have answered, also if it moves to another broker. It is far
+#: below max.poll.interval.ms.
 COORDINATOR_S = 60.0
 
 
 def to_kafka(partitions: Iterable[Partition]) -> list[TopicPartition]:
-    """Partitions as Kafka's client names them."""
-    return [TopicPartition(each.topic, each.number) for each in partitions]
+    """Return partitions as Kafka's client names them."""
+    return [TopicPartition(partition.topic, partition.number) for partition in partitions]
 
 
 def from_kafka(partitions: Iterable[TopicPartition]) -> set[Partition]:
-    """Partitions as Tower names them."""
-    return {Partition(each.topic, each.partition) for each in partitions}
+    """Return partitions as Tower names them."""
+    return {Partition(partition.topic, partition.partition) for partition in partitions}
 
 
 def committed(client: Any, partitions: list[TopicPartition], repeats: Repeats) -> list[TopicPartition]:
-    """The group's committed offsets, negative where it has none.
+    """Return the group's committed offsets; an offset is negative if the group has none.
+
+    Args:
+        client: The consumer.
+        partitions: The partitions to ask for.
+        repeats: Where failed requests are logged.
 
     Raises:
         KafkaException: The coordinator did not answer within `COORDINATOR_S`.
@@ -35,29 +41,35 @@ def committed(client: Any, partitions: list[TopicPartition], repeats: Repeats) -
     deadline = time.monotonic() + COORDINATOR_S
     while True:
         try:
-            found: list[TopicPartition] = client.committed(partitions, timeout=ASK_S)
-            failure = next((each.error for each in found if each.error is not None), None)
+            answers: list[TopicPartition] = client.committed(partitions, timeout=ASK_S)
+            failure = next((answer.error for answer in answers if answer.error is not None), None)
             if failure is None:
-                return found
+                return answers
             raise KafkaException(failure)
         except KafkaException as error:
             if time.monotonic() > deadline:
                 raise
-            repeats.warning("ask", "Kafka: the committed offsets are not told yet: %s", error.args[0].str())
+            repeats.warning(
+                "committed offsets",
+                "Kafka did not return the group's committed offsets (%s): retrying for up to %d s. If this "
+                "repeats, check that all brokers are up",
+                error.args[0].str(),
+                COORDINATOR_S,
+            )
             time.sleep(0.1)
 
 
 def seek(client: Any, partition: Partition, offset: int, owned: Callable[[], bool]) -> None:
-    """Go on from an offset; a partition just assigned takes a moment until it can.
+    """Continue at an offset. Retry for a moment, because a partition just assigned is not ready yet.
 
     Args:
         client: The consumer.
-        partition: Which one.
+        partition: The partition.
         offset: Offset of the next message, or OFFSET_BEGINNING.
-        owned: Whether the partition is still this worker's.
+        owned: Returns whether the partition still belongs to this worker.
 
     Raises:
-        KafkaException: It could not within `ASK_S`.
+        KafkaException: The seek failed for `ASK_S`.
     """
     deadline = time.monotonic() + ASK_S
     while owned():

@@ -1,29 +1,29 @@
-"""What Kafka's client has fetched already, and how it is waited for."""
+"""Takes messages that Kafka's client has fetched, and waits for more."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
-#: Seconds between two looks at what the client has fetched, where messages are waited for.
+#: Seconds between two polls of the client's queue while messages arrive.
 POLL_S = 0.01
 
-#: The same where none have come for a while.
+#: Longest interval, reached if no messages arrive for a while.
 IDLE_POLL_S = 0.1
 
-#: The same while more are gathered, unless a look found `MANY`, as where the client's queue fills up in
-#: between: looks are most of what one of many workers costs.
+#: The interval while more messages are gathered. It is not used after a poll that returned `MANY`, because
+#: the client's queue could fill up in between. Polls are most of what one of many workers costs.
 GATHER_POLL_S = 0.05
 MANY = 1_000
 
 
 class Prefetch:
-    """Takes messages out of the client's queue, and looks there ever more rarely where none come.
+    """Takes messages out of the client's queue. It polls less often while none arrive.
 
-    The client is asked without its own wait, which ends at a time of the wall clock: one that is put back
-    by an hour meanwhile, as where a machine first hears of the right time, would hold it for that hour.
+    The client's own wait is not used: it ends at a time of the wall clock. If that clock is set back by an
+    hour meanwhile, the wait lasts an hour longer.
 
     Args:
-        most_bytes: Bytes of messages that are enough, however many they are.
+        most_bytes: Bytes of messages that are enough, whatever their number.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -33,31 +33,31 @@ class Prefetch:
     def take(
         self, client: Any, enough: int, most: int, timeout_s: float, over: Callable[[], object]
     ) -> list[Any]:
-        """What the client hands out, events among it, until there is enough or the time is over.
+        """Return messages and events as soon as there are enough, or when the time is over.
 
         Args:
             client: The consumer.
             enough: Number of messages that ends the wait.
-            most: Number of messages that are never exceeded.
-            timeout_s: Seconds after which it returns what there is.
-            over: Asked before each wait for more: what is true ends it.
+            most: Largest number of messages to return.
+            timeout_s: Seconds after which it returns what it has.
+            over: Called before each wait; a true result ends the wait.
         """
-        until = time.monotonic() + timeout_s
-        found: list[Any] = client.consume(most, 0)
-        if found:
+        deadline = time.monotonic() + timeout_s
+        messages: list[Any] = client.consume(most, 0)
+        if messages:
             self._poll_s = POLL_S
-        if len(found) >= enough:
-            return found
-        came, size = len(found), sum(map(len, found))
-        while len(found) < enough and size < self._most_bytes and not over():
-            left = until - time.monotonic()
-            if left <= 0:
+        if len(messages) >= enough:
+            return messages
+        polled, size = len(messages), sum(map(len, messages))
+        while len(messages) < enough and size < self._most_bytes and not over():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
                 break
-            calm = enough > 1 and came < MANY
-            time.sleep(min(GATHER_POLL_S if calm else self._poll_s, left))
-            more = client.consume(most - len(found), 0)
-            came = len(more)
-            self._poll_s = POLL_S if came else min(2 * self._poll_s, IDLE_POLL_S)
+            gathering = enough > 1 and polled < MANY
+            time.sleep(min(GATHER_POLL_S if gathering else self._poll_s, left_s))
+            more = client.consume(most - len(messages), 0)
+            polled = len(more)
+            self._poll_s = POLL_S if polled else min(2 * self._poll_s, IDLE_POLL_S)
             size += sum(map(len, more))
-            found += more
-        return found
+            messages += more
+        return messages

@@ -1,4 +1,4 @@
-"""The id Kafka gives a topic: another topic under the same name has another one."""
+"""The id Kafka gives a topic. A topic that is created again under the same name gets another id."""
 
 import logging
 import re
@@ -13,92 +13,101 @@ from workers.config.settings import Settings
 from workers.kafka.properties import client_properties
 from workers.log import Repeats
 
-#: Seconds within which Kafka must tell the id, all tries together: far below max.poll.interval.ms.
+#: Time-out in seconds of one `ask`, all tries together. It is far below max.poll.interval.ms.
 ASK_S = 5.0
 
-#: Seconds for one try. The next one has a new client: one that keeps to a broker that is gone, or had no
-#: memory for a thread, is not worth waiting for.
+#: Time-out in seconds of one try. The next try uses a new client, because the old one may stay connected to
+#: a broker that is gone, or may have had no memory for a thread.
 TRY_S = 2.0
 
-#: Seconds between two tries where Kafka refuses at once.
+#: Seconds between two tries if Kafka rejects one at once.
 PAUSE_S = 0.1
 
-#: What the consumer has to log so that the next is among it: 20 lines a minute.
+#: The consumer's debug contexts that log a change of the topic id: 20 lines a minute.
 DEBUG = "metadata"
 
-#: A line of the consumer's debug log: it has learnt that another topic has the name now, and fetches from
-#: that one from then on. An id of zero is none, as before the first answer.
+#: A line of the consumer's debug log: the topic's id has changed, and the consumer fetches from the new
+#: topic from now on. An id of zero means none, as before the first answer.
 CHANGED = re.compile(r" changed id from (?!A{22} )\S+ to (?!A{22}$)(\S+)$")
 
-#: The client exports its classes without saying so to a type checker.
+#: The module's classes are not declared as exported, so a type checker does not find them.
 kafka: Any = admin
 
 
 class TopicId:
     """Asks Kafka for the topic's id.
 
-    The consumer cannot be asked. This is a client of its own, which costs 0.9 MB where it keeps in touch
-    with three brokers; a new one for each question costs as much in the end. Each answer costs 0.2 kB for
-    good: confluent-kafka 2.3 to 2.16.1 never free the id they return. So ask seldom.
+    The consumer has no call for it, so this uses an admin client. It costs 0.9 MB while it stays connected
+    to three brokers; a new client for each request costs as much in the end. Each answer costs 0.2 kB that
+    is never freed: confluent-kafka 2.3 to 2.16.1 leak the id they return. So ask seldom.
 
     Args:
-        settings: The topic, and the way to the brokers.
+        settings: The topic, and the connection to the brokers.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = settings.topic
         self._client: Any = None
-        self._told = False
+        self._warned = False
         self._log = logging.getLogger("tower.consumer")
         self._repeats = Repeats(self._log)
 
     def ask(self) -> str | None:
-        """The id now; empty where brokers give none; None where they did not answer within `ASK_S`."""
+        """Return the current id; empty if brokers give none, None if they do not answer within `ASK_S`."""
         deadline = time.monotonic() + ASK_S
-        while (left := deadline - time.monotonic()) > 0:
+        while (left_s := deadline - time.monotonic()) > 0:
             try:
-                found = self._describe(min(TRY_S, left))
+                topic_id = self._describe(min(TRY_S, left_s))
             except (KafkaException, TimeoutError) as error:
-                self._drop()
+                self._drop_client()
                 why = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
-                self._repeats.warning("topic id", "Kafka: the topic's id is not told yet: %s", why)
-                time.sleep(min(PAUSE_S, left))
+                self._repeats.warning(
+                    "topic id",
+                    "Kafka: topic id unavailable (%s), retrying. If this repeats, check that topic %s "
+                    "exists and this user may describe it",
+                    why,
+                    self._topic,
+                )
+                time.sleep(min(PAUSE_S, left_s))
             else:
-                return self._known(found)
+                return self._as_text(topic_id)
         return None
 
     def _describe(self, timeout_s: float) -> Any:
         if self._client is None:
-            # What it would log, the consumer does.
+            # Without a log: the consumer logs the same connection errors.
             self._client = kafka.AdminClient({**client_properties(self._settings), "log_level": 0})
-        # Whatever waits to be called back, such as a refreshed token for SASL.
+        # Runs pending callbacks, such as the refresh of a SASL token.
         self._client.poll(0)
-        asked = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=timeout_s)
-        return asked[self._topic].result(timeout_s + PAUSE_S).topic_id
+        futures = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=timeout_s)
+        return futures[self._topic].result(timeout_s + PAUSE_S).topic_id
 
-    def _drop(self) -> None:
-        """Let go of the client, in a thread: it ends when all of its own have, and the loop cannot wait."""
-        last, self._client = [self._client], None
-        threading.Thread(target=last.clear, daemon=True).start()
+    def _drop_client(self) -> None:
+        """Close the client in a thread: that waits for the client's own threads, which may take long."""
+        references, self._client = [self._client], None
+        threading.Thread(target=references.clear, daemon=True).start()
 
-    def _known(self, found: Any) -> str:
-        if found is not None and (found.get_most_significant_bits() or found.get_least_significant_bits()):
-            return str(found)
-        if not self._told:
-            self._told = True
+    def _as_text(self, topic_id: Any) -> str:
+        if topic_id is not None and (
+            topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits()
+        ):
+            return str(topic_id)
+        if not self._warned:
+            self._warned = True
             self._log.warning(
-                "these brokers give topics no ids: a topic deleted and made anew under its name is noticed "
-                "where an offset no longer exists, and not by its id"
+                "Kafka: these brokers give topics no ids (before 2.8). If the topic is deleted and created "
+                "again, Tower notices it only if an offset no longer exists. Stop the pool before you "
+                "delete the topic"
             )
         return ""
 
 
 class ClientLog:
-    """Takes the consumer's log, passes it on, and reports when the topic's id has changed.
+    """The consumer's logger: passes each line on, and reports a change of the topic id.
 
-    The client reports that nowhere else. The line is queued before any message of the new topic and ahead
-    of all messages, so it arrives here first.
+    The client reports the change nowhere else. It queues the line before any message of the new topic, and
+    ahead of all messages, so the report comes first.
 
     Args:
         logger: Where the lines go.
@@ -110,7 +119,7 @@ class ClientLog:
         self._changed = changed
 
     def log(self, level: int, template: str, *args: str) -> None:
-        """Called by the client; the last of `args` is what it says."""
+        """Log a line of the client; its text is the last of `args`."""
         change = CHANGED.search(args[-1]) if level == logging.DEBUG and args else None
         if change:
             self._changed(change[1])

@@ -1,4 +1,4 @@
-"""Which topic a position belongs to, of all that had the name one after the other."""
+"""Finds positions that belong to an earlier topic of the same name."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -7,26 +7,28 @@ from confluent_kafka import TopicPartition
 
 from workers.types import Partition
 
-#: Seconds between two questions for the id, in case the client does not report a change: it may word that
-#: differently one day. 288 questions a day leave 59 kB in memory.
+#: Seconds between two requests for the topic id. They are needed only if the client does not report a
+#: change, for example because a later version words it differently. 288 requests a day leave 59 kB in
+#: memory.
 ASK_EVERY_S = 300.0
 
-#: Begins the metadata of an offset that Tower commits; other tools may write there what they like.
-MARK = "topic-id="
+#: Prefix of the metadata of an offset that Tower commits. Other tools may write any other text there.
+ID_PREFIX = "topic-id="
 
-#: What an operator reads.
-RECREATED = "the topic was made anew: deleted, and created again under its name"
+#: The reason shown to an operator.
+RECREATED = "the topic was deleted and created again under the same name"
 
 
 class TopicRecreation:
-    """Holds each partition's position together with the id of the topic it was gained in.
+    """Stores each partition's position together with the id of its topic.
 
-    Kafka's client reads on at the old position in the new topic, where that has grown past it, and so jumps
-    over the records before. It reports the new id before it hands out the first of these messages. If it
-    does not, the next look finds the jump, or the next assignment does by the id that was committed.
+    If the topic is deleted and created again, Kafka's client continues at the old position in the new topic
+    and so skips the records before it. The client reports the new id before it returns the first message of
+    the new topic. Without that report, the next request for the id finds the change, or the next assignment
+    does by the id that was committed.
 
     Args:
-        ask: Gives the id now; empty where brokers have none, None where they do not answer.
+        ask: Returns the topic's current id; empty if the brokers have no ids, None if they do not answer.
         clock: Monotonic seconds.
     """
 
@@ -34,74 +36,83 @@ class TopicRecreation:
         self._ask = ask
         self._clock = clock
         self._ids: dict[Partition, str | None] = {}
-        self._now = ""
-        self._asked = float("-inf")
-        self._known = False
+        self._current = ""
+        self._asked_at = float("-inf")
+        self._is_known = False
 
-    def look(self) -> bool:
-        """Ask for the id; False where Kafka does not tell."""
-        self._asked = self._clock()
-        answer = self._ask()
-        if answer is None:
+    def refresh(self) -> bool:
+        """Ask for the current id. Return False if Kafka does not answer."""
+        self._asked_at = self._clock()
+        topic_id = self._ask()
+        if topic_id is None:
             return False
-        self._now, self._known = answer, True
+        self._current, self._is_known = topic_id, True
         return True
 
-    def changed(self, now: str) -> None:
-        """The client reports that the topic has another id now."""
-        self._now = now
+    def change(self, topic_id: str) -> None:
+        """Store the new id that the client reports."""
+        self._current = topic_id
 
-    def enter(self, starts: Iterable[TopicPartition], known: bool) -> None:
-        """Take partitions in, at the offsets the group has committed.
+    def add(self, starts: Iterable[TopicPartition], refreshed: bool) -> None:
+        """Add assigned partitions with the offsets the group has committed.
 
         Args:
             starts: The offsets, with the metadata they were committed with.
-            known: Whether a `look` before these were asked for was answered.
+            refreshed: Whether a `refresh` before the request for these offsets was answered.
         """
-        for each in starts:
-            # An offset another tool committed is taken as one of the topic that is there.
-            committed = _id_of(each.metadata) if each.offset >= 0 else None
-            now = self._now if known else None
-            self._ids[Partition(each.topic, each.partition)] = committed or now or None
-        self._known = known
+        for start in starts:
+            # An offset that another tool committed counts as one of the current topic.
+            committed = _id_in(start.metadata) if start.offset >= 0 else None
+            current = self._current if refreshed else None
+            self._ids[Partition(start.topic, start.partition)] = committed or current or None
+        self._is_known = refreshed
 
-    def forget(self, partitions: Iterable[Partition]) -> None:
-        """Partitions that are given up, or not read any more."""
-        for each in partitions:
-            self._ids.pop(each, None)
+    def remove(self, partitions: Iterable[Partition]) -> None:
+        """Remove partitions that are given up or stopped."""
+        for partition in partitions:
+            self._ids.pop(partition, None)
 
-    def is_unchanged(self, heard: bool) -> bool:
-        """Whether messages that were consumed just now belong to the topic of the positions.
+    def is_unchanged(self, any_messages: bool) -> bool:
+        """Return whether the messages just consumed belong to the topic of the positions.
 
-        May ask Kafka. Where it is False, they must not be handed out: those of partitions that are `stale`
-        never, the others after going back to their positions.
+        This may ask Kafka. If it is False, do not use the messages: those of `stale` partitions never, the
+        others after a seek back to their positions.
 
         Args:
-            heard: Whether there are any.
+            any_messages: Whether any messages were consumed.
         """
-        due = (heard and not self._known) or self._clock() - self._asked > ASK_EVERY_S
+        due = (any_messages and not self._is_known) or self._clock() - self._asked_at > ASK_EVERY_S
         if due and self._ids:
-            answered = self.look()
-            if not self._known or (answered and self._adopt()):
+            answered = self.refresh()
+            if not self._is_known or (answered and self._fill_missing_ids()):
                 return False
         return not self.stale
 
     @property
     def stale(self) -> set[Partition]:
         """Partitions whose position belongs to an earlier topic."""
-        return {each for each, known in self._ids.items() if known and self._now and known != self._now}
+        return {
+            partition
+            for partition, topic_id in self._ids.items()
+            if topic_id and self._current and topic_id != self._current
+        }
 
     @property
     def metadata(self) -> dict[Partition, str]:
-        """What to commit with an offset, of each partition whose id is known."""
-        return {each: MARK + known for each, known in self._ids.items() if known}
+        """What to commit with an offset, for each partition whose topic id is known."""
+        return {partition: ID_PREFIX + topic_id for partition, topic_id in self._ids.items() if topic_id}
 
-    def _adopt(self) -> bool:
-        """Give partitions without an id the one just told; what they had consumed may be of another."""
-        unknown = [each for each, known in self._ids.items() if known is None] if self._now else []
-        self._ids |= dict.fromkeys(unknown, self._now)
-        return bool(unknown)
+    def _fill_missing_ids(self) -> bool:
+        """Give partitions without an id the current one. Return True if there were any.
+
+        Messages consumed before may be of another topic.
+        """
+        without_id = (
+            [key for key, topic_id in self._ids.items() if topic_id is None] if self._current else []
+        )
+        self._ids |= dict.fromkeys(without_id, self._current)
+        return bool(without_id)
 
 
-def _id_of(metadata: str | None) -> str | None:
-    return metadata.removeprefix(MARK) if metadata and metadata.startswith(MARK) else None
+def _id_in(metadata: str | None) -> str | None:
+    return metadata.removeprefix(ID_PREFIX) if metadata and metadata.startswith(ID_PREFIX) else None

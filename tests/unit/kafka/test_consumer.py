@@ -306,7 +306,7 @@ def test_a_topic_made_anew_is_not_jumped_into(
     told = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
     assert len(told) == PARTITIONS
     assert all("offset 50 no longer exists" in each and "replay" in each for each in told)
-    assert all("the topic was made anew" in each for each in [*told, *member.consumer.stopped.values()])
+    assert all("deleted and created again" in each for each in [*told, *member.consumer.stopped.values()])
 
 
 def test_an_offset_committed_in_an_earlier_topic_stops_its_partition_loudly(

@@ -89,19 +89,19 @@ def failed(code: int = KafkaError._MSG_TIMED_OUT, fatal: bool = False) -> KafkaE
 
 
 def test_without_a_letter_there_is_no_producer(kafka: FakeProducer) -> None:
-    DeadLetters(fakes.settings(), FakeWait()).keep([])
+    DeadLetters(fakes.settings(), FakeWait()).store([])
 
     assert kafka.made == 0
 
 
 def test_every_letter_is_confirmed_before_it_returns(kafka: FakeProducer) -> None:
-    kept = DeadLetters(fakes.settings(), FakeWait())
+    store = DeadLetters(fakes.settings(), FakeWait())
 
-    kept.keep([letter(b"a"), letter(None), letter(b"c")])
+    store.store([letter(b"a"), letter(None), letter(b"c")])
 
     assert kafka.sent == [b"a", None, b"c"]
     assert kafka.pending == []
-    assert kept.reasons == {"json": 3}
+    assert store.reasons == {"json": 3}
 
 
 def test_what_is_not_confirmed_is_sent_again_and_only_that(
@@ -109,12 +109,12 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(
 ) -> None:
     kafka.verdicts = [None, failed(), None, BufferError("full"), KafkaException(failed()), failed()]
     wait = FakeWait()
-    kept = DeadLetters(fakes.settings(), wait)
+    store = DeadLetters(fakes.settings(), wait)
 
-    kept.keep([letter(b"a"), letter(b"b"), letter(b"c"), letter(b"d"), letter(b"e")])
+    store.store([letter(b"a"), letter(b"b"), letter(b"c"), letter(b"d"), letter(b"e")])
 
     assert kafka.sent == [b"a", b"b", b"c", b"d", b"e", b"b", b"d"]
-    assert kept.reasons == {"json": 5}
+    assert store.reasons == {"json": 5}
     assert len(wait.pauses) == 2
     assert "resource.dlq" in caplog.text
     assert len(caplog.records) == 2  # one for each cause
@@ -123,7 +123,7 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(
 def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -> None:
     wait = FakeWait()
 
-    DeadLetters(fakes.settings(), wait).keep([letter(), letter()])
+    DeadLetters(fakes.settings(), wait).store([letter(), letter()])
 
     assert [seconds for seconds, _ in wait.asked] == [0, 0]
     assert kafka.made == 1
@@ -136,14 +136,14 @@ def test_the_reason_is_told_while_the_next_try_is_under_way(
     kafka.verdicts = [failed(), large, large]
     wait = FakeWait()
 
-    DeadLetters(fakes.settings(), wait).keep([letter(b"x" * 70)])
+    DeadLetters(fakes.settings(), wait).store([letter(b"x" * 70)])
 
     first, *later = [why for _, why in wait.asked]
     assert first == "dead letters are not confirmed yet by resource.dlq"
-    assert all(why.startswith("dead letters cannot be kept in resource.dlq: ") for why in later)
+    assert all(why.startswith("dead letters cannot be written to resource.dlq: ") for why in later)
     # Each cause once, however soon it follows another, and what to do about it.
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
-    assert "takes messages of 70 bytes" in caplog.text
+    assert "allows messages of 70 bytes" in caplog.text
 
 
 @pytest.mark.usefixtures("kafka")
@@ -153,7 +153,7 @@ def test_a_person_is_told_before_kafkas_client_gives_up(caplog: pytest.LogCaptur
     def pass_by() -> None:
         clock.now += dead_letters.SLOW_S + 1
 
-    DeadLetters(fakes.settings(), FakeWait(then=pass_by), clock).keep([letter()])
+    DeadLetters(fakes.settings(), FakeWait(then=pass_by), clock).store([letter()])
 
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "not confirmed yet by resource.dlq" in caplog.text
@@ -162,11 +162,11 @@ def test_a_person_is_told_before_kafkas_client_gives_up(caplog: pytest.LogCaptur
 def test_a_record_of_any_size_is_handed_to_the_topic_which_decides(cluster: Brokers) -> None:
     cluster.make_topic("large.dlq")
     named = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap, "TOWER_DEAD_LETTER_TOPIC": "large.dlq"}
-    kept = DeadLetters(fakes.settings(named), FakeWait())
+    store = DeadLetters(fakes.settings(named), FakeWait())
 
-    kept.keep([letter(bytes(48_000_000))])
+    store.store([letter(bytes(48_000_000))])
 
-    assert kept.reasons == {"json": 1}
+    assert store.reasons == {"json": 1}
 
 
 def test_a_drain_that_expires_ends_it_unconfirmed(kafka: FakeProducer) -> None:
@@ -175,11 +175,11 @@ def test_a_drain_that_expires_ends_it_unconfirmed(kafka: FakeProducer) -> None:
     def expire() -> None:
         raise DrainExpired("over")
 
-    kept = DeadLetters(fakes.settings(), FakeWait(then=expire))
+    store = DeadLetters(fakes.settings(), FakeWait(then=expire))
 
     with pytest.raises(DrainExpired):
-        kept.keep([letter()])
-    assert kept.reasons == {}
+        store.store([letter()])
+    assert store.reasons == {}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_producer_that_is_done_for_is_made_anew(
 ) -> None:
     kafka.verdicts = [verdict]
 
-    DeadLetters(fakes.settings(), FakeWait()).keep([letter()])
+    DeadLetters(fakes.settings(), FakeWait()).store([letter()])
 
     assert kafka.made == 2
 
@@ -201,13 +201,13 @@ def test_letters_that_wait_with_an_old_password_go_with_the_new_one(
     file = tmp_path / "password"
     file.write_text("old")
     kafka.password = "new"
-    kept = DeadLetters(
+    store = DeadLetters(
         fakes.settings({"TOWER_KAFKA_SASL_PASSWORD_FILE": str(file)}), lambda *_: rotate(file, "new")
     )
 
-    kept.keep([letter()])
+    store.store([letter()])
 
-    assert (kafka.made, kept.reasons.total()) == (2, 1)
+    assert (kafka.made, store.reasons.total()) == (2, 1)
 
 
 def rotate(file: Path, password: str) -> None:
@@ -215,19 +215,19 @@ def rotate(file: Path, password: str) -> None:
 
 
 def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
-    kept = DeadLetters(fakes.settings(), FakeWait())
+    store = DeadLetters(fakes.settings(), FakeWait())
 
-    kept.keep([letter()])
-    kept.keep([letter()])
+    store.store([letter()])
+    store.store([letter()])
 
     assert kafka.made == 1
 
 
 def test_a_property_the_producer_refuses_is_a_wrong_setting() -> None:
-    kept = DeadLetters(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
+    store = DeadLetters(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
 
     with pytest.raises(SettingsError) as caught:
-        kept.keep([letter()])
+        store.store([letter()])
 
     assert caught.value.option == "TOWER_KAFKA_CLIENT_DNS_LOOKUP"
 
@@ -264,7 +264,7 @@ def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> Non
     letters = [letter(b"\xff\0 poison", 5), letter(None, 6), letter(b"", 7), letter(b"x" * 1_000_000, 8)]
     made = fakes.settings({"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap})
 
-    DeadLetters(made, FakeWait()).keep(letters)
+    DeadLetters(made, FakeWait()).store(letters)
 
     found = {
         dict(message.headers())["tower.offset"]: message.value()

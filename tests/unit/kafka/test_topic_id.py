@@ -23,7 +23,7 @@ def test_a_question_that_is_not_answered_is_bounded_and_told(
     assert answer is None
     assert 0.5 < took < 2.0
     (record,) = [each for each in caplog.records if each.name == "tower.consumer"]
-    assert "topic's id is not told yet" in record.getMessage()
+    assert "topic id unavailable" in record.getMessage()
 
 
 def test_a_broker_without_ids_is_told_once(

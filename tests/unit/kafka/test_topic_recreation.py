@@ -3,7 +3,7 @@
 from confluent_kafka import TopicPartition
 
 from tests.support.fakes import FakeClock, partition
-from workers.kafka.topic_recreation import ASK_EVERY_S, MARK, TopicRecreation
+from workers.kafka.topic_recreation import ASK_EVERY_S, ID_PREFIX, TopicRecreation
 
 
 class Kafka:
@@ -21,8 +21,8 @@ class Kafka:
 def assigned(kafka: Kafka, clock: FakeClock, *metadata: str) -> TopicRecreation:
     """One with partitions from 0 on, whose offsets were committed with this metadata."""
     made = TopicRecreation(kafka.ask, clock)
-    known = made.look()
-    made.enter([TopicPartition("resource", number, 7, told) for number, told in enumerate(metadata)], known)
+    known = made.refresh()
+    made.add([TopicPartition("resource", number, 7, told) for number, told in enumerate(metadata)], known)
     return made
 
 
@@ -42,13 +42,13 @@ def test_a_day_of_records_that_come_one_by_one_costs_a_question_every_five_minut
 def test_once_the_client_reports_another_id_nothing_is_handed_out_and_nothing_asked() -> None:
     kafka, clock = Kafka(), FakeClock()
     topic = assigned(kafka, clock, "", "")
-    topic.changed("new")
+    topic.change("new")
 
     assert not topic.is_unchanged(True)
     assert topic.stale == {partition(0), partition(1)}
     # As long as they are not given up, whatever comes.
     assert not topic.is_unchanged(True)
-    topic.forget({partition(0), partition(1)})
+    topic.remove({partition(0), partition(1)})
     assert topic.is_unchanged(True)
     assert kafka.asked == 1
 
@@ -77,21 +77,23 @@ def test_a_look_that_is_not_answered_holds_up_nothing_whose_topic_is_known() -> 
 
 
 def test_an_offset_committed_in_an_earlier_topic_is_stale_at_once() -> None:
-    made = assigned(Kafka("new"), FakeClock(), MARK + "old", MARK + "new", "another tool's words", "")
+    made = assigned(
+        Kafka("new"), FakeClock(), ID_PREFIX + "old", ID_PREFIX + "new", "another tool's words", ""
+    )
 
     assert made.stale == {partition(0)}
     # And is told as what it is, should it be committed once more.
-    assert made.metadata[partition(0)] == MARK + "old"
-    assert {made.metadata[partition(number)] for number in (1, 2, 3)} == {MARK + "new"}
+    assert made.metadata[partition(0)] == ID_PREFIX + "old"
+    assert {made.metadata[partition(number)] for number in (1, 2, 3)} == {ID_PREFIX + "new"}
 
 
 def test_a_group_without_an_offset_begins_in_the_topic_that_is_there() -> None:
     made = TopicRecreation(Kafka("new").ask, FakeClock())
-    known = made.look()
-    made.enter([TopicPartition("resource", 0, -1001, MARK + "old")], known)
+    known = made.refresh()
+    made.add([TopicPartition("resource", 0, -1001, ID_PREFIX + "old")], known)
 
     assert not made.stale
-    assert made.metadata == {partition(0): MARK + "new"}
+    assert made.metadata == {partition(0): ID_PREFIX + "new"}
 
 
 def test_what_came_before_the_id_was_known_is_read_again_from_its_beginning() -> None:
@@ -105,12 +107,12 @@ def test_what_came_before_the_id_was_known_is_read_again_from_its_beginning() ->
     assert (before, silent, first) == ({}, False, False)
     assert not made.stale
     assert made.is_unchanged(True)
-    assert made.metadata == {partition(0): MARK + "new"}
+    assert made.metadata == {partition(0): ID_PREFIX + "new"}
 
 
 def test_an_offset_of_an_earlier_topic_is_found_stale_also_where_kafka_answers_late() -> None:
     kafka = Kafka(None)
-    made = assigned(kafka, FakeClock(), MARK + "old")
+    made = assigned(kafka, FakeClock(), ID_PREFIX + "old")
     kafka.now = "new"
 
     assert not made.is_unchanged(True)
@@ -121,15 +123,15 @@ def test_partitions_that_come_one_by_one_show_that_the_others_are_stale() -> Non
     kafka, clock = Kafka(), FakeClock()
     made = assigned(kafka, clock, "")
     kafka.now = "new"
-    known = made.look()
-    made.enter([TopicPartition("resource", 1, -1001)], known)
+    known = made.refresh()
+    made.add([TopicPartition("resource", 1, -1001)], known)
 
     assert made.stale == {partition(0)}
 
 
 def test_brokers_that_give_topics_no_ids_hold_nothing_up() -> None:
     kafka, clock = Kafka(""), FakeClock()
-    made = assigned(kafka, clock, "", MARK + "old")
+    made = assigned(kafka, clock, "", ID_PREFIX + "old")
     clock.now += 2 * ASK_EVERY_S
 
     assert made.is_unchanged(True)
@@ -154,7 +156,7 @@ def test_a_jump_that_nobody_saw_is_told_though_no_record_follows() -> None:
 def test_a_worker_without_partitions_asks_nothing() -> None:
     kafka, clock = Kafka(), FakeClock()
     made = assigned(kafka, clock, "")
-    made.forget({partition(0)})
+    made.remove({partition(0)})
     clock.now += 2 * ASK_EVERY_S
 
     assert made.is_unchanged(False)

@@ -11,7 +11,7 @@ from tests.support.worker import Step, Worker
 from workers import drain
 from workers.errors import Misconfigured, Unavailable, WriteError
 from workers.state import WorkerState
-from workers.types import Message, Partition
+from workers.types import DeadLetter, Message, Partition
 
 
 @pytest.fixture(autouse=True)
@@ -92,12 +92,16 @@ def test_nothing_is_committed_while_influxdb_refuses(worker: Worker) -> None:
 
 
 def test_dead_letters_are_kept_before_the_commit(worker: Worker) -> None:
-    kept: list[object] = []
-    worker.dead_letters.keep = lambda letters: kept.append((len(letters), list(worker.consumer.commits)))  # type: ignore[method-assign]
+    stored: list[object] = []
+
+    def store(dead_letters: list[DeadLetter]) -> None:
+        stored.append((len(dead_letters), list(worker.consumer.commits)))
+
+    worker.dead_letters.store = store  # type: ignore[method-assign]
 
     worker.run(step(messages(0, 1), messages(0, 2, value=b"{}"), messages(0, 3)))
 
-    assert kept[0] == (1, [])
+    assert stored[0] == (1, [])
     assert worker.consumer.commits[0] == {0: 4}
     assert worker.account() == {0: (3, 2, 1, 0)}
 
