@@ -67,34 +67,32 @@ LIBRARIES = {
 }
 
 #: Names of modules that said nothing to an engineer from outside.
-BANNED = set(
-    [
-        "incarnation",
-        "sight",
-        "mark",
-        "moves",
-        "reach",
-        "finding",
-        "step",
-        "letters",
-        "heads",
-        "moment",
-        "take",
-        "garbage",
-        "translator",
-        "refusal",
-        "fate",
-        "mend",
-        "exchange",
-        "everything",
-        "manager",
-        "helper",
-        "helpers",
-        "util",
-        "utils",
-        "handler",
-    ]
-)
+BANNED = {
+    "incarnation",
+    "sight",
+    "mark",
+    "moves",
+    "reach",
+    "finding",
+    "step",
+    "letters",
+    "heads",
+    "moment",
+    "take",
+    "garbage",
+    "translator",
+    "refusal",
+    "fate",
+    "mend",
+    "exchange",
+    "everything",
+    "manager",
+    "helper",
+    "helpers",
+    "util",
+    "utils",
+    "handler",
+}
 
 #: Lines at which a module has more than one noun.
 MOST_LINES = 300
