@@ -1,4 +1,4 @@
-"""What the operator sees: waits, tables, spans of time."""
+"""Output for the operator: waits, tables, spans of time."""
 
 import threading
 import time
@@ -12,30 +12,30 @@ import click
 from workers.log import printable
 
 #: Seconds between two lines about the same wait.
-SAY_S = 2.0
+PROGRESS_S = 2.0
 
-#: Texts in a list that are shown, and characters of a foreign name: a sender may use any number of either.
-NAMES = 12
+#: Most texts of a list that are shown, and most characters of a name that a sender has chosen.
+LISTED = 12
 NAME_CHARACTERS = 40
 
 
 class Wait:
-    """A wait that is bounded and seen: a line on standard error every `SAY_S` seconds.
+    """A bounded wait that prints a line on standard error every `PROGRESS_S` seconds.
 
     Args:
-        what: What is waited for.
-        longest_s: Seconds after which it is over in any case.
+        what: What it waits for.
+        longest_s: Seconds after which it is over.
     """
 
     def __init__(self, what: str, longest_s: float) -> None:
         self._what = what
         self._begun = time.monotonic()
         self._end = self._begun + longest_s
-        self._said = self._begun
+        self._printed_at = self._begun
 
     @property
     def is_over(self) -> bool:
-        """True where the time is up."""
+        """Whether the time is up."""
         return time.monotonic() >= self._end
 
     def pause(self, seconds: float, note: str = "") -> None:
@@ -44,45 +44,45 @@ class Wait:
         self.tick(note)
 
     def tick(self, note: str = "") -> None:
-        """Say that the wait goes on, where it is time to."""
+        """Print that the wait goes on, if the last line is old enough."""
         now = time.monotonic()
-        if now - self._said >= SAY_S:
-            self._said = now
+        if now - self._printed_at >= PROGRESS_S:
+            self._printed_at = now
             text = f"  waiting for {self._what}"
             spent, longest = now - self._begun, self._end - self._begun
             click.echo(f"{text} ({spent:.0f} s of at most {longest:.0f}){note}", err=True)
 
 
 @contextmanager
-def seen(what: str, longest_s: float) -> Iterator[None]:
-    """Show that something inside the block is waited for, where it takes longer than `SAY_S`.
+def show_wait(what: str, longest_s: float) -> Iterator[None]:
+    """Print what the block waits for, every `PROGRESS_S` seconds.
 
     Args:
-        what: What is waited for.
-        longest_s: Seconds after which the block itself gives up.
+        what: What the block waits for.
+        longest_s: Seconds after which the block gives up by itself.
     """
-    over = threading.Event()
+    finished = threading.Event()
     wait = Wait(what, longest_s)
 
-    def say() -> None:
-        while not over.wait(SAY_S):
+    def print_lines() -> None:
+        while not finished.wait(PROGRESS_S):
             wait.tick()
 
-    thread = threading.Thread(target=say, daemon=True)
+    thread = threading.Thread(target=print_lines, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        finished.set()
         thread.join()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Columns of text under a head; numbers to the right, None as `-`.
+    """Format columns of text under their titles: numbers to the right, None as `-`.
 
     Args:
         head: Titles of the columns.
-        rows: Cells, as many as titles.
+        rows: One cell for each title.
 
     Returns:
         Lines joined by newlines, without trailing spaces.
@@ -105,7 +105,7 @@ def _is_number(cell: str) -> bool:
 
 
 def age(seconds: float) -> str:
-    """A span of time for people: `3 s`, `5 min`, `2.5 h`, `4 days`."""
+    """Format a span of time: `3 s`, `5 min`, `2.5 h`, `4 days`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7_200:
@@ -115,8 +115,8 @@ def age(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} days"
 
 
-def moment(seconds: float) -> str:
-    """A time for people: `2026-11-26T07:50:00Z`."""
+def utc_time(seconds: float) -> str:
+    """Format a time: `2026-11-26T07:50:00Z`."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
@@ -124,11 +124,11 @@ def moment(seconds: float) -> str:
 
 
 def listed(texts: Iterable[str]) -> str:
-    """Texts on one line, not too many of them."""
-    all_ = list(texts)
-    return ", ".join(all_[:NAMES]) + (f" and {len(all_) - NAMES} more" if len(all_) > NAMES else "")
+    """Join texts on one line, at most `LISTED` of them."""
+    items = list(texts)
+    return ", ".join(items[:LISTED]) + (f" and {len(items) - LISTED} more" if len(items) > LISTED else "")
 
 
 def name_shown(text: str) -> str:
-    """A foreign name, cut and without control characters."""
+    """Shorten a sender's name and replace its control characters."""
     return printable(text[:NAME_CHARACTERS]) + ("…" if len(text) > NAME_CHARACTERS else "")

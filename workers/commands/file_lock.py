@@ -1,4 +1,4 @@
-"""One at a time: a command that must not run twice at once on this machine."""
+"""A lock for commands that must not run twice at the same time on this machine."""
 
 import fcntl
 from collections.abc import Iterator
@@ -10,18 +10,22 @@ from workers.errors import CommandError
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold a lock file; the kernel lets go of it when its holder ends, however it ends.
+    """Hold a lock file inside the block. The operating system releases it when the process ends.
 
     Raises:
-        CommandError: Another process holds it, or it cannot be made.
+        CommandError: Another process holds it, or it cannot be created.
     """
     with ExitStack() as stack:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            held = stack.enter_context(file.open("a"))
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = stack.enter_context(file.open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CommandError(f"another process is at it and holds {file}", "wait for its end") from None
+            raise CommandError(
+                f"this command is running already (it holds {file})", "wait until it ends"
+            ) from None
         except OSError as error:
-            raise CommandError(f"{file} cannot be made: {error.strerror}", "set TOWER_RUN_DIR") from None
+            raise CommandError(
+                f"{file} cannot be created: {error.strerror}", "set TOWER_RUN_DIR to another folder"
+            ) from None
         yield

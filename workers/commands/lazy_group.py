@@ -1,4 +1,4 @@
-"""How the operator's commands are found, and how they fail."""
+"""The group of all commands: loads them on demand and reports their errors."""
 
 import importlib
 from typing import Any
@@ -9,13 +9,13 @@ from workers.errors import CommandError, SettingsError
 from workers.exit_codes import FAILED, MISCONFIGURED
 
 
-class Commands(click.Group):
-    """A group whose commands are imported when they are asked for.
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used.
 
-    So a worker never loads the operator's commands, which would cost it memory.
+    A worker does not import the operator's commands, which saves memory.
 
     Args:
-        lazy: Where each further command is, as `module:name`, by the command's name.
+        lazy: `module:name` of each command that is imported on demand, by the command's name.
     """
 
     def __init__(self, *args: Any, lazy: dict[str, str] | None = None, **kwargs: Any) -> None:
@@ -23,19 +23,19 @@ class Commands(click.Group):
         self._lazy = lazy or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all commands, for the help."""
+        """Return the names of all commands, for the help."""
         return sorted({*super().list_commands(ctx), *self._lazy})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, None where there is none."""
+        """Return the command of that name, None if there is none."""
         if cmd_name not in self._lazy:
             return super().get_command(ctx, cmd_name)
         module, _, name = self._lazy[cmd_name].partition(":")
-        found: click.Command = getattr(importlib.import_module(module), name)
-        return found
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what it cannot do is one line and an exit code."""
+        """Run the command. An error becomes one line and an exit code."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:

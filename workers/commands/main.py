@@ -1,11 +1,11 @@
-"""All commands under one name."""
+"""The command line: all commands."""
 
 import click
 
 from workers import __version__
-from workers.commands.lazy_group import Commands
+from workers.commands.lazy_group import LazyGroup
 
-#: The operator's commands, loaded when they are asked for.
+#: The operator's commands, imported on demand.
 OPERATOR = {
     "check": "workers.commands.check.command:check",
     "dlq": "workers.commands.dlq.command:dlq",
@@ -16,19 +16,20 @@ OPERATOR = {
 
 
 @click.version_option(__version__, prog_name="tower", message="%(prog)s %(version)s")
-@click.group(cls=Commands, lazy=OPERATOR, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=OPERATOR, context_settings={"help_option_names": ["-h", "--help"]})
 def tower() -> None:
     """Tower moves every record of a Kafka topic into InfluxDB.
 
-    Settings come from the environment and from the file TOWER_CONFIG names; docs/settings.md lists them.
+    Settings come from the environment and from the file that TOWER_CONFIG names; docs/settings.md lists
+    them.
     """
 
 
 @tower.command()
 def run() -> None:
-    """Run one worker until SIGTERM; supervisord runs one per partition.
+    """Run one worker until SIGTERM. supervisord runs one for each partition.
 
-    Exit codes: 0 stopped as asked, 1 crashed, 78 an option has to be changed.
+    Exit codes: 0 stopped by a signal, 1 crashed, 78 a setting has to be changed.
     """
     from workers import process  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`python -m workers status`: what the pool does right now, and whether all is well."""
+"""`python -m workers status`: the state of the pool and of each partition."""
 
 import json
 import os
@@ -10,28 +10,28 @@ from typing import Any
 import click
 
 from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.clients.worker_states import Sight, look, total
+from workers.commands.clients.worker_states import WorkerReport, read_states, total
 from workers.commands.console import table
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
 from workers.exit_codes import FAILED
 from workers.pool_size import DEFAULT_WORKERS
 
-#: Entries of a partition's account, as the state files call them.
-ACCOUNT = ("consumed", "written", "dead_lettered", "uncommitted")
+#: Counters of a partition, by their names in the state files.
+COUNTERS = ("consumed", "written", "dead_lettered", "uncommitted")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One partition: its account since its workers started, and its place in Kafka.
+class PartitionRow:
+    """One partition: its counters since its workers started, and its offsets in Kafka.
 
     Args:
         partition: Its number.
-        owner: Who has it: `worker 0`, or the group's member where that is on another machine.
-        committed: Offset the group goes on from, None before the first commit.
-        end: Offset the next record will get, None where Kafka does not answer.
-        lag: Records from one to the other.
-        state: Of its owner, or why it is not read.
+        owner: `worker 0`, or the group's member if that is on another machine.
+        committed: The group's committed offset, None before the first commit.
+        end: Offset that the next record will get, None if Kafka does not answer.
+        lag: Records between the two.
+        state: State of its owner, or why it is not read.
         age_s: Seconds since its owner's last heartbeat.
     """
 
@@ -49,8 +49,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Kafka:
-    """What Kafka tells about the group; `problem` where it does not answer."""
+class GroupOffsets:
+    """The group and the topic's offsets, by partition; `problem` if Kafka does not answer."""
 
     ends: Mapping[int, int]
     committed: Mapping[int, int]
@@ -61,173 +61,189 @@ class Kafka:
 
 
 @click.command()
-@click.option("--max-lag", type=click.IntRange(0), help="More lag than this in a partition is not well.")
-@click.option("--json", "as_json", is_flag=True, help="One object, for programs.")
+@click.option(
+    "--max-lag",
+    type=click.IntRange(0),
+    help="Report a problem if a partition lags by more records than this.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 def status(max_lag: int | None, as_json: bool) -> None:
     """Show partitions, workers and lag.
 
-    The account (consumed = written + dead-lettered + uncommitted) is the workers' own since they started;
-    committed, end and lag are Kafka's.
+    The workers count consumed = written + dead-lettered + uncommitted since they started. The columns
+    committed, end and lag come from Kafka.
 
-    All is well where each of the TOWER_WORKERS workers runs and has a heartbeat, each partition has an
-    owner, is read and adds up, and Kafka answers.
+    All is well if each of the TOWER_WORKERS workers runs and has a recent heartbeat, if each partition has
+    an owner, is read and its counters add up, and if Kafka answers.
 
-    Exit codes: 0 all is well, 1 it is not, 78 an option has to be changed.
+    Exit codes: 0 all is well, 1 there is a problem, 78 a setting has to be changed.
     """
     settings = load(os.environ, credentials=False)
     expected = _expected(os.environ.get("TOWER_WORKERS"))
-    sights = look(settings.run_dir, time.time())
-    kafka = ask(settings)
-    made = rows(sights, kafka)
-    found = troubles(sights, made, kafka, expected, max_lag)
+    workers = read_states(settings.run_dir, time.time())
+    offsets = read_offsets(settings)
+    rows = partition_rows(workers, offsets)
+    problems = find_problems(workers, rows, offsets, expected, max_lag)
     if as_json:
-        click.echo(json.dumps(as_object(settings, sights, made, kafka, found), indent=2))
+        click.echo(json.dumps(as_object(settings, workers, rows, offsets, problems), indent=2))
     else:
-        click.echo(describe(settings, sights, made, found))
-    if found:
+        click.echo(describe(settings, workers, rows, problems))
+    if problems:
         raise click.exceptions.Exit(FAILED)
 
 
-def ask(settings: Settings) -> Kafka:
-    """What Kafka tells; a Kafka that does not answer is a finding, not an error."""
+def read_offsets(settings: Settings) -> GroupOffsets:
+    """Read the group and the topic's offsets. If Kafka does not answer, that is a problem and no error."""
     try:
         kafka_admin = KafkaAdmin(settings)
         topic, name = settings.topic, settings.group
-        ends, starts = kafka_admin.ends(topic), kafka_admin.starts(topic)
+        ends, starts = kafka_admin.end_offsets(topic), kafka_admin.start_offsets(topic)
         committed = kafka_admin.committed(name, topic)
         group = kafka_admin.group(name)
     except CommandError as error:
-        return Kafka({}, {}, {}, {}, None, str(error))
+        return GroupOffsets({}, {}, {}, {}, None, str(error))
     owners = {
         number: f"{member.id} on {member.host}"
         for member in group.members
-        for part, number in member.partitions
-        if part == topic
+        for assigned_topic, number in member.partitions
+        if assigned_topic == topic
     }
-    return Kafka(ends, committed, starts, owners, len(group.members))
+    return GroupOffsets(ends, committed, starts, owners, len(group.members))
 
 
-def rows(sights: list[Sight], kafka: Kafka) -> list[Row]:
-    """One row for each partition that Kafka has or a worker has had."""
-    known = set(kafka.ends) | {number for each in sights for number in each.accounts}
-    return [_row(number, sights, kafka) for number in sorted(known)]
+def partition_rows(workers: list[WorkerReport], offsets: GroupOffsets) -> list[PartitionRow]:
+    """Build one row for each partition that Kafka has or a worker has had."""
+    numbers = set(offsets.ends) | {number for worker in workers for number in worker.accounts}
+    return [_row(number, workers, offsets) for number in sorted(numbers)]
 
 
-def _row(number: int, sights: list[Sight], kafka: Kafka) -> Row:
-    here = next((each for each in sights if number in each.owned and each.beats), None)
-    elsewhere = kafka.owners.get(number)
-    committed, end = kafka.committed.get(number), kafka.ends.get(number)
+def _row(number: int, workers: list[WorkerReport], offsets: GroupOffsets) -> PartitionRow:
+    owner = next((worker for worker in workers if number in worker.owned and worker.is_running), None)
+    member = offsets.owners.get(number)
+    committed, end = offsets.committed.get(number), offsets.ends.get(number)
     lag = None
     if end is not None:
-        lag = max(0, end - (kafka.starts.get(number, 0) if committed is None else committed))
-    if here is not None:
-        state = here.stopped.get(number, here.state)
+        lag = max(0, end - (offsets.starts.get(number, 0) if committed is None else committed))
+    if owner is not None:
+        state = owner.stopped.get(number, owner.state)
     else:
-        state = "not here" if elsewhere else "no owner"
-    return Row(
+        state = "not here" if member else "no owner"
+    return PartitionRow(
         partition=number,
-        owner=f"worker {here.number}" if here else elsewhere,
-        **{name: total(sights, number, name) for name in ACCOUNT},
+        owner=f"worker {owner.number}" if owner else member,
+        **{name: total(workers, number, name) for name in COUNTERS},
         committed=committed,
         end=end,
         lag=lag,
         state=state,
-        age_s=None if here is None else round(here.age_s, 1),
+        age_s=None if owner is None else round(owner.age_s, 1),
     )
 
 
-def troubles(
-    sights: list[Sight], made: list[Row], kafka: Kafka, expected: int, max_lag: int | None = None
+def find_problems(
+    workers: list[WorkerReport],
+    rows: list[PartitionRow],
+    offsets: GroupOffsets,
+    expected: int,
+    max_lag: int | None = None,
 ) -> list[str]:
-    """Everything that is not well, one sentence each; empty where all is.
+    """Find everything that is wrong, one sentence each; empty if all is well.
 
     Args:
-        sights: The workers.
-        made: The partitions.
-        kafka: What Kafka tells.
-        expected: Number of workers that should run here.
-        max_lag: Lag of a partition that is still well.
+        workers: The workers' state files.
+        rows: The partitions.
+        offsets: What Kafka says.
+        expected: Number of workers that should run on this machine.
+        max_lag: Largest lag of a partition, in records, that is no problem.
     """
-    found = [kafka.problem] if kafka.problem else []
-    here = {each.number for each in sights}
-    absent = [number for number in range(expected) if number not in here]
+    problems = [offsets.problem] if offsets.problem else []
+    numbers = {worker.number for worker in workers}
+    absent = [number for number in range(expected) if number not in numbers]
     if len(absent) == expected:
-        found.append(
-            "no worker has ever run here; start the pool with `supervisord -c supervisor.conf`, or name "
-            "its folder with TOWER_RUN_DIR"
+        problems.append(
+            "no worker has ever run here; start the pool with `supervisord -c supervisor.conf`, or set "
+            "TOWER_RUN_DIR to the pool's folder"
         )
     else:
-        found += [f"worker {number} has never run here" for number in absent]
-    # A worker past TOWER_WORKERS has left its file behind when the pool became smaller.
-    found += [each.trouble for each in sights if each.trouble and (each.number < expected or each.beats)]
-    for each in sights:
-        stopped = each.stopped if each.beats else {}
-        found += [f"partition {number} is not read: {why}" for number, why in stopped.items()]
-    orphans = [str(row.partition) for row in made if row.owner is None]
-    if orphans and not kafka.problem:
-        found.append(f"no owner: partition {', '.join(orphans)}")
-    for row in made:
+        problems += [f"worker {number} has never run here" for number in absent]
+    for worker in workers:
+        # When a pool becomes smaller, the state files of the other workers stay.
+        if worker.problem and (worker.number < expected or worker.is_running):
+            problems.append(worker.problem)
+    for worker in workers:
+        if worker.is_running:
+            problems += [f"partition {number} is not read: {why}" for number, why in worker.stopped.items()]
+    orphans = [str(row.partition) for row in rows if row.owner is None]
+    if orphans and not offsets.problem:
+        problems.append(f"no owner: partition {', '.join(orphans)}")
+    for row in rows:
         accounted = row.written + row.dead_lettered + row.uncommitted
         if row.consumed != accounted:
-            found.append(
+            problems.append(
                 f"partition {row.partition}: {row.consumed} consumed, {accounted} accounted for; please "
                 "report this"
             )
         if max_lag is not None and (row.lag or 0) > max_lag:
-            found.append(f"partition {row.partition} lags {row.lag} records, more than {max_lag}")
-    return found
+            problems.append(f"partition {row.partition} lags {row.lag} records, more than {max_lag}")
+    return problems
 
 
-def describe(settings: Settings, sights: list[Sight], made: list[Row], found: list[str]) -> str:
-    """The status for people."""
+def describe(
+    settings: Settings, workers: list[WorkerReport], rows: list[PartitionRow], problems: list[str]
+) -> str:
+    """Describe the status for people."""
     head = (
         *("partition", "owner", "consumed", "written", "dead-lettered", "uncommitted", "committed"),
         *("end", "lag", "state", "heartbeat"),
     )
     cells = [
         [*list(asdict(row).values())[:-1], None if row.age_s is None else f"{row.age_s:.0f} s ago"]
-        for row in made
+        for row in rows
     ]
-    idle = [each.number for each in sights if each.beats and not each.owned]
+    idle = [worker.number for worker in workers if worker.is_running and not worker.owned]
     lines = [f"topic {settings.topic}, group {settings.group}", table(head, cells)]
     if idle:
         lines.append(f"without a partition: worker {', '.join(map(str, idle))}")
-    by_kernel = sum(worker.by_kernel for worker in sights)
-    records = by_kernel + sum(worker.by_python for worker in sights)
+    by_kernel = sum(worker.by_kernel for worker in workers)
+    records = by_kernel + sum(worker.by_python for worker in workers)
     if records:
         lines.append(f"C kernel: {by_kernel} of {records} records ({by_kernel / records:.1%})")
-    lines += [f"not well: {each}" for each in found] or ["all is well"]
+    lines += [f"problem: {problem}" for problem in problems] or ["all is well"]
     return "\n".join(lines)
 
 
 def as_object(
-    settings: Settings, sights: list[Sight], made: list[Row], kafka: Kafka, found: list[str]
+    settings: Settings,
+    workers: list[WorkerReport],
+    rows: list[PartitionRow],
+    offsets: GroupOffsets,
+    problems: list[str],
 ) -> dict[str, Any]:
-    """The status for programs."""
+    """Describe the status for programs."""
     return {
-        "healthy": not found,
-        "troubles": found,
+        "healthy": not problems,
+        "troubles": problems,
         "topic": settings.topic,
         "group": settings.group,
-        "members": kafka.members,
-        "lag": sum(row.lag or 0 for row in made) if kafka.ends else None,
-        "partitions": [asdict(row) for row in made],
+        "members": offsets.members,
+        "lag": sum(row.lag or 0 for row in rows) if offsets.ends else None,
+        "partitions": [asdict(row) for row in rows],
         "workers": [
             {
-                "worker": each.number,
-                "pid": each.pid,
-                "state": each.state,
-                "why": each.why,
-                "heartbeat_age_s": round(each.age_s, 1),
-                "alive": each.alive,
-                "owned": list(each.owned),
-                "records_by_kernel": each.by_kernel,
-                "records_by_python": each.by_python,
+                "worker": worker.number,
+                "pid": worker.pid,
+                "state": worker.state,
+                "why": worker.why,
+                "heartbeat_age_s": round(worker.age_s, 1),
+                "alive": worker.alive,
+                "owned": list(worker.owned),
+                "records_by_kernel": worker.by_kernel,
+                "records_by_python": worker.by_python,
             }
-            for each in sights
+            for worker in workers
         ],
     }
 
 
-def _expected(given: str | None) -> int:
-    return int(given) if given and given.isdecimal() else DEFAULT_WORKERS
+def _expected(variable: str | None) -> int:
+    return int(variable) if variable and variable.isdecimal() else DEFAULT_WORKERS

@@ -30,7 +30,7 @@ def test_a_coordinator_that_is_not_ready_is_asked_again() -> None:
     """A new cluster answers so until it has made the topic of committed offsets."""
     ask, left = answers(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, "group")
 
-    assert admin_request.settled(ask, "looking at group tower") == "group"
+    assert admin_request.ask_coordinator(ask, "looking at group tower") == "group"
     assert left == ["group"]
 
 
@@ -41,7 +41,7 @@ def test_a_coordinator_that_stays_away_is_named_and_not_waited_for_without_end(
     ask, _ = answers(KafkaError.NOT_COORDINATOR)
 
     with pytest.raises(CommandError) as raised:
-        admin_request.settled(ask, "looking at group tower")
+        admin_request.ask_coordinator(ask, "looking at group tower")
 
     assert raised.value.problem == "looking at group tower: ConsumerGroupDescribe: NOT_COORDINATOR"
     assert "try again" in raised.value.do
@@ -51,6 +51,6 @@ def test_a_request_that_is_refused_is_not_sent_again() -> None:
     ask, left = answers(KafkaError.GROUP_AUTHORIZATION_FAILED, "group")
 
     with pytest.raises(CommandError, match="GROUP_AUTHORIZATION_FAILED"):
-        admin_request.settled(ask, "looking at group tower")
+        admin_request.ask_coordinator(ask, "looking at group tower")
 
     assert left == ["group"]

@@ -10,8 +10,8 @@ from workers.commands.check import command, points, pool, topics
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.result import Finding, Level, as_object, fail, ok, summary, warn
 from workers.commands.clients import influxdb_api
-from workers.commands.clients.influxdb_api import Answer, series
-from workers.commands.clients.kafka_admin import Part
+from workers.commands.clients.influxdb_api import Answer, result_rows
+from workers.commands.clients.kafka_admin import PartitionReplicas
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
 
@@ -29,16 +29,25 @@ def levels(found: list[Finding]) -> list[Level]:
 @pytest.mark.parametrize(
     ("parts", "config", "expected"),
     [
-        pytest.param({0: Part(3, 3, 3)}, {"min.insync.replicas": "2"}, [Level.OK], id="the lab's"),
-        pytest.param({0: Part(3, 1, 1)}, {}, [Level.OK], id="one broker"),
-        pytest.param({0: Part(3, 3, 3)}, {}, [Level.WARN], id="one sure copy of three"),
-        pytest.param({0: Part(3, 3, 2)}, {"min.insync.replicas": "2"}, [Level.WARN], id="a copy lags"),
-        pytest.param({0: Part(3, 3, 1)}, {"min.insync.replicas": "2"}, [Level.FAIL], id="too few in sync"),
-        pytest.param({0: Part(-1, 1, 1)}, {}, [Level.FAIL], id="no leader"),
+        pytest.param(
+            {0: PartitionReplicas(3, 3, 3)}, {"min.insync.replicas": "2"}, [Level.OK], id="the lab's"
+        ),
+        pytest.param({0: PartitionReplicas(3, 1, 1)}, {}, [Level.OK], id="one broker"),
+        pytest.param({0: PartitionReplicas(3, 3, 3)}, {}, [Level.WARN], id="one sure copy of three"),
+        pytest.param(
+            {0: PartitionReplicas(3, 3, 2)}, {"min.insync.replicas": "2"}, [Level.WARN], id="a copy lags"
+        ),
+        pytest.param(
+            {0: PartitionReplicas(3, 3, 1)},
+            {"min.insync.replicas": "2"},
+            [Level.FAIL],
+            id="too few in sync",
+        ),
+        pytest.param({0: PartitionReplicas(-1, 1, 1)}, {}, [Level.FAIL], id="no leader"),
     ],
 )
 def test_copies_and_leaders_are_judged(
-    parts: dict[int, Part], config: dict[str, str], expected: list[Level]
+    parts: dict[int, PartitionReplicas], config: dict[str, str], expected: list[Level]
 ) -> None:
     assert levels(list(topics.availability("resource", parts, config))) == expected
 
@@ -90,10 +99,10 @@ def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
 def test_rows_of_an_answer_are_dicts() -> None:
     one = {"name": "labs", "columns": ["fieldKey", "fieldType"], "values": [["a", "float"]]}
 
-    assert series(Answer(200, {}, {"results": [{"series": [one]}]})) == [
+    assert result_rows(Answer(200, {}, {"results": [{"series": [one]}]})) == [
         {"fieldKey": "a", "fieldType": "float"}
     ]
-    assert series(Answer(200, {}, "no JSON")) == []
+    assert result_rows(Answer(200, {}, "no JSON")) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from workers import __version__
 from workers.commands.console import age, table
-from workers.commands.lazy_group import Commands
+from workers.commands.lazy_group import LazyGroup
 from workers.commands.main import OPERATOR, tower
 from workers.errors import CommandError, SettingsError
 from workers.exit_codes import FAILED, MISCONFIGURED
@@ -102,7 +102,7 @@ def test_what_a_command_cannot_do_is_one_line(error: Exception, code: int) -> No
     def broken() -> None:
         raise error
 
-    group = Commands(name="tower")
+    group = LazyGroup(name="tower")
     group.add_command(broken)
     done = CliRunner().invoke(group, ["broken"])
 

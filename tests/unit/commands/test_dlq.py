@@ -319,7 +319,7 @@ def test_a_dry_run_sends_and_marks_nothing(sent: Sent) -> None:
 
 def test_only_one_replay_at_a_time(tmp_path: Path) -> None:
     file = tmp_path / "var" / "lock"
-    with locked(file), pytest.raises(CommandError, match="another process"), locked(file):
+    with locked(file), pytest.raises(CommandError, match="is running already"), locked(file):
         pass
     with locked(file):
         pass

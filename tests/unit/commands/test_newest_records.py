@@ -22,7 +22,7 @@ from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 
 if TYPE_CHECKING:
-    from workers.commands.clients.topic_reader import Reader
+    from workers.commands.clients.topic_reader import TopicReader
 
 KAFKA_S = KAFKA_MS / 1000
 NUMBERS = {"memory", "tx", "rx", "CPU_Usage", "tx_dropped", "rx_dropped", "txError", "rxError", "disk"}
@@ -269,7 +269,7 @@ class Partitions:
 def newest(sizes: Mapping[int, int], starts: int, ends: int) -> tuple[list[Any], Partitions]:
     reader = Partitions(sizes)
     messages = newest_records._newest(
-        cast("Reader", reader), "resource", dict.fromkeys(sizes, starts), dict.fromkeys(sizes, ends)
+        cast("TopicReader", reader), "resource", dict.fromkeys(sizes, starts), dict.fromkeys(sizes, ends)
     )
     return messages, reader
 

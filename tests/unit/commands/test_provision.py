@@ -31,7 +31,7 @@ class Server:
     def answer(self) -> str:
         if self.failures:
             self.failures -= 1
-            raise CommandError("no broker is reached")
+            raise CommandError("no broker can be reached")
         return "ready"
 
 
@@ -58,7 +58,7 @@ def test_the_wait_ends_with_the_servers_own_error_and_says_what_it_waits_for() -
     assert outcome.exit_code == FAILED
     assert 2.5 <= time.monotonic() - before < 30
     assert "waiting for Kafka (" in outcome.stderr
-    assert "no broker is reached (localhost:1: Connection refused)" in outcome.stderr.splitlines()[-1]
+    assert "no broker can be reached (localhost:1: Connection refused)" in outcome.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What status reads from state files, and when it calls the pool well."""
+"""What `status` reads from state files, and what it reports as a problem."""
 
 import json
 import os
@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
-from workers.commands.clients.worker_states import OLD_S, Sight, beating, look
-from workers.commands.status import Kafka, describe, rows, troubles
+from workers.commands.clients.worker_states import (
+    HEARTBEAT_TIMEOUT_S,
+    WorkerReport,
+    read_states,
+    running_workers,
+)
+from workers.commands.status import GroupOffsets, describe, find_problems, partition_rows
 from workers.config.settings import load
 
 NOW = 1_700_000_000.0
@@ -19,120 +24,122 @@ def account(**more: int) -> dict[str, int]:
     return {"consumed": 10, "written": 9, "dead_lettered": 1, "uncommitted": 0, **more}
 
 
-def sight(number: int, **more: Any) -> Sight:
-    given = {"owned": (number,), "accounts": {number: account()}, **more}
-    return Sight(
+def report(number: int, **more: Any) -> WorkerReport:
+    attributes = {"owned": (number,), "accounts": {number: account()}, **more}
+    return WorkerReport(
         number,
         100 + number,
-        given.pop("state", "running"),
-        given.pop("why", ""),
-        given.pop("age_s", 0.5),
-        given.pop("alive", True),
-        **given,
+        attributes.pop("state", "running"),
+        attributes.pop("why", ""),
+        attributes.pop("age_s", 0.5),
+        attributes.pop("alive", True),
+        **attributes,
     )
 
 
-def kafka(**more: Any) -> Kafka:
+def offsets(**more: Any) -> GroupOffsets:
     numbers = range(3)
-    given: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "ends": dict.fromkeys(numbers, 10),
         "committed": dict.fromkeys(numbers, 10),
         "starts": dict.fromkeys(numbers, 0),
         "owners": {number: f"tower-{number} on ::1" for number in numbers},
         "members": 3,
     }
-    return Kafka(**(given | more))
+    return GroupOffsets(**(attributes | more))
 
 
-def found(sights: list[Sight], told: Kafka, **more: Any) -> list[str]:
-    return troubles(sights, rows(sights, told), told, 3, **more)
+def problems(workers: list[WorkerReport], group: GroupOffsets, **more: Any) -> list[str]:
+    return find_problems(workers, partition_rows(workers, group), group, 3, **more)
 
 
 def test_three_workers_that_run_are_well() -> None:
-    assert not found([sight(0), sight(1), sight(2)], kafka())
+    assert not problems([report(0), report(1), report(2)], offsets())
 
 
 @pytest.mark.parametrize(
-    ("worker", "told", "word"),
+    ("worker", "group", "word"),
     [
-        pytest.param(sight(2, state="stopped"), kafka(), "worker 2 is stopped", id="stopped"),
-        pytest.param(sight(2, alive=False), kafka(), "worker 2 is gone", id="killed"),
-        pytest.param(sight(2, age_s=OLD_S), kafka(), "no sign of life for 10 s", id="hanging"),
+        pytest.param(report(2, state="stopped"), offsets(), "worker 2 is stopped", id="stopped"),
+        pytest.param(report(2, alive=False), offsets(), "worker 2 has crashed or was killed", id="killed"),
         pytest.param(
-            sight(2, state="waiting", why="InfluxDB: 503"), kafka(), "InfluxDB: 503", id="waiting"
+            report(2, age_s=HEARTBEAT_TIMEOUT_S), offsets(), "no heartbeat for 10 s", id="hanging"
         ),
         pytest.param(
-            sight(2, stopped={2: "offset gone"}),
-            kafka(),
+            report(2, state="waiting", why="InfluxDB: 503"), offsets(), "InfluxDB: 503", id="waiting"
+        ),
+        pytest.param(
+            report(2, stopped={2: "offset gone"}),
+            offsets(),
             "partition 2 is not read: offset gone",
             id="offset",
         ),
         pytest.param(
-            sight(2, accounts={2: account(written=8)}), kafka(), "10 consumed, 9 accounted", id="account"
+            report(2, accounts={2: account(written=8)}), offsets(), "10 consumed, 9 accounted", id="account"
         ),
-        pytest.param(sight(2), kafka(problem="no broker is reached"), "no broker", id="Kafka away"),
+        pytest.param(report(2), offsets(problem="no broker can be reached"), "no broker", id="Kafka away"),
         pytest.param(
-            sight(2, owned=()), kafka(owners={0: "a", 1: "b"}), "no owner: partition 2", id="no owner"
+            report(2, owned=()), offsets(owners={0: "a", 1: "b"}), "no owner: partition 2", id="no owner"
         ),
     ],
 )
-def test_what_is_not_well_is_told(worker: Sight, told: Kafka, word: str) -> None:
-    made = found([sight(0), sight(1), worker], told)
+def test_each_problem_is_reported(worker: WorkerReport, group: GroupOffsets, word: str) -> None:
+    reported = problems([report(0), report(1), worker], group)
 
-    assert any(word in each for each in made), made
+    assert any(word in problem for problem in reported), reported
 
 
-def test_a_pool_that_never_ran_is_one_trouble_and_not_three() -> None:
-    made = found([], kafka())
+def test_a_pool_that_never_ran_is_one_problem_and_not_three() -> None:
+    reported = problems([], offsets())
 
-    assert len(made) == 1
-    assert "supervisord -c supervisor.conf" in made[0]
+    assert len(reported) == 1
+    assert "supervisord -c supervisor.conf" in reported[0]
 
 
 def test_a_worker_on_another_machine_owns_its_partition_too() -> None:
-    made = rows([], kafka(owners={0: "tower-0 on 10.0.0.2"}))
+    rows = partition_rows([], offsets(owners={0: "tower-0 on 10.0.0.2"}))
 
-    assert made[0].owner == "tower-0 on 10.0.0.2"
-    assert made[0].state == "not here"
+    assert rows[0].owner == "tower-0 on 10.0.0.2"
+    assert rows[0].state == "not here"
 
 
-def test_lag_is_no_trouble_until_a_limit_is_named() -> None:
-    told = kafka(ends={0: 110, 1: 10, 2: 10})
-    sights = [sight(0), sight(1), sight(2)]
+def test_lag_is_no_problem_until_a_limit_is_named() -> None:
+    group = offsets(ends={0: 110, 1: 10, 2: 10})
+    workers = [report(0), report(1), report(2)]
 
-    assert not found(sights, told)
-    assert found(sights, told, max_lag=99) == ["partition 0 lags 100 records, more than 99"]
+    assert not problems(workers, group)
+    assert problems(workers, group, max_lag=99) == ["partition 0 lags 100 records, more than 99"]
 
 
 def test_a_group_that_never_committed_lags_from_the_first_record_there_is() -> None:
-    told = kafka(committed={}, starts={0: 4, 1: 10, 2: 10})
+    group = offsets(committed={}, starts={0: 4, 1: 10, 2: 10})
 
-    assert [row.lag for row in rows([], told)] == [6, 0, 0]
+    assert [row.lag for row in partition_rows([], group)] == [6, 0, 0]
 
 
 def test_files_of_workers_past_the_pools_size_do_not_count() -> None:
-    sights = [sight(0), sight(1), sight(2), sight(3, state="stopped", owned=(), accounts={})]
+    workers = [report(0), report(1), report(2), report(3, state="stopped", owned=(), accounts={})]
 
-    assert not found(sights, kafka())
+    assert not problems(workers, offsets())
 
 
 def test_a_partition_that_moved_between_workers_has_one_account() -> None:
-    sights = [sight(0), sight(1, accounts={0: account(), 1: account()}), sight(2)]
-    made = rows(sights, kafka())
+    workers = [report(0), report(1, accounts={0: account(), 1: account()}), report(2)]
+    rows = partition_rows(workers, offsets())
 
-    assert made[0].consumed == 20
-    assert made[0].owner == "worker 0"
+    assert rows[0].consumed == 20
+    assert rows[0].owner == "worker 0"
 
 
 def test_the_table_ends_with_the_verdict() -> None:
-    sights = [sight(0), sight(1), sight(2)]
-    made = rows(sights, kafka())
+    workers = [report(0), report(1), report(2)]
+    rows = partition_rows(workers, offsets())
 
-    assert describe(SETTINGS, sights, made, []).splitlines()[-1] == "all is well"
-    assert describe(SETTINGS, sights, made, ["x"]).splitlines()[-1] == "not well: x"
+    assert describe(SETTINGS, workers, rows, []).splitlines()[-1] == "all is well"
+    assert describe(SETTINGS, workers, rows, ["x"]).splitlines()[-1] == "problem: x"
 
 
-def test_state_files_are_read_and_half_ones_left_out(tmp_path: Path) -> None:
+def test_state_files_are_read_and_incomplete_ones_omitted(tmp_path: Path) -> None:
     whole = {
         "worker": 1,
         "pid": os.getpid(),
@@ -149,20 +156,20 @@ def test_state_files_are_read_and_half_ones_left_out(tmp_path: Path) -> None:
     (tmp_path / "worker-3.json").write_text("[]")
     (tmp_path / "worker-4.json").write_text(json.dumps(whole | {"worker": 4, "heartbeat": NOW - 60}))
 
-    assert [each.number for each in look(tmp_path, NOW)] == [1, 4]
-    assert look(tmp_path, NOW)[0].age_s == 2
-    assert (look(tmp_path, NOW)[0].by_kernel, look(tmp_path, NOW)[0].by_python) == (9, 1)
-    assert look(tmp_path, NOW)[0].stopped == {1: "offset 5 no longer exists"}
-    assert beating(tmp_path, NOW) == [1]
+    assert [worker.number for worker in read_states(tmp_path, NOW)] == [1, 4]
+    assert read_states(tmp_path, NOW)[0].age_s == 2
+    assert (read_states(tmp_path, NOW)[0].by_kernel, read_states(tmp_path, NOW)[0].by_python) == (9, 1)
+    assert read_states(tmp_path, NOW)[0].stopped == {1: "offset 5 no longer exists"}
+    assert running_workers(tmp_path, NOW) == [1]
 
 
 def test_a_folder_that_is_not_there_has_no_workers(tmp_path: Path) -> None:
-    assert look(tmp_path / "none", NOW) == []
+    assert read_states(tmp_path / "none", NOW) == []
 
 
 def test_the_share_of_the_c_kernel_is_shown() -> None:
-    workers = [sight(0, by_kernel=990, by_python=0), sight(1, by_kernel=0, by_python=10)]
+    workers = [report(0, by_kernel=990, by_python=0), report(1, by_kernel=0, by_python=10)]
 
-    shown = describe(SETTINGS, workers, rows(workers, kafka()), [])
+    shown = describe(SETTINGS, workers, partition_rows(workers, offsets()), [])
 
     assert "C kernel: 990 of 1000 records (99.0%)" in shown

@@ -6,7 +6,7 @@ import pytest
 
 from workers.commands.check import kafka
 from workers.commands.check.result import Level
-from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, attempt, reach
+from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, attempt, probe
 from workers.config.settings import Settings, load
 
 
@@ -48,10 +48,10 @@ def test_an_address_that_never_answers_costs_the_time_out_and_no_more() -> None:
         forever.wait(5)
         return None
 
-    found = reach([Address("a", 1), Address("b", 1)], hang, timeout_s=0.05)
+    results = probe([Address("a", 1), Address("b", 1)], hang, timeout_s=0.05)
     forever.set()
 
-    assert [each.why for each in found.values() if each] == ["no answer within 0.05 s"] * 2
+    assert [failure.why for failure in results.values() if failure] == ["no answer within 0.05 s"] * 2
 
 
 def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_hosts() -> None:

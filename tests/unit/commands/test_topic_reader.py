@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import brokers, fakes
 from tests.support.brokers import Brokers
-from workers.commands.clients.topic_reader import Reader
+from workers.commands.clients.topic_reader import TopicReader
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
@@ -26,7 +26,7 @@ def test_partitions_are_read_together_each_to_its_own_end(cluster: Brokers) -> N
     cluster.produce("together", [f"{place}".encode() for place in range(400)])
     ranges = {0: (10, 100), 1: (99, 100), 2: (50, 50), 3: (0, 20)}
 
-    with Reader(reading(cluster), "reader") as reader:
+    with TopicReader(reading(cluster), "reader") as reader:
         first = reader.read_together("together", ranges, 10, 10**6)
         again = reader.read_together("together", {0: (0, 10), 2: (0, 50)}, 10, 10**6)
 
@@ -42,7 +42,7 @@ def test_reading_together_ends_at_the_end_of_the_log(cluster: Brokers) -> None:
     cluster.produce("short", [b"x"] * 40)
 
     begun = time.monotonic()
-    with Reader(reading(cluster), "reader") as reader:
+    with TopicReader(reading(cluster), "reader") as reader:
         messages = reader.read_together("short", {0: (8, 12), 1: (10, 12)}, 60, 10**6)
 
     assert time.monotonic() - begun < 30
@@ -52,7 +52,7 @@ def test_reading_together_ends_at_the_end_of_the_log(cluster: Brokers) -> None:
 def test_reading_together_is_bounded_by_bytes(cluster: Brokers) -> None:
     cluster.produce("large", [b"x" * 10_000] * 400)
 
-    with Reader(reading(cluster), "reader") as reader:
+    with TopicReader(reading(cluster), "reader") as reader:
         messages = reader.read_together("large", dict.fromkeys(range(4), (0, 100)), 10, 300_000)
 
     assert 30 <= len(messages) < 400
@@ -62,7 +62,7 @@ def test_a_kafka_that_gives_nothing_in_time_is_an_error_and_no_empty_topic(clust
     cluster.produce("silent", [b"x"] * 4)
 
     with (
-        Reader(reading(cluster), "reader") as reader,
-        pytest.raises(CommandError, match=r"reading silent: Kafka gave nothing"),
+        TopicReader(reading(cluster), "reader") as reader,
+        pytest.raises(CommandError, match=r"reading silent: Kafka sent nothing"),
     ):
         reader.read_together("silent", {0: (0, 1)}, 0.0, 10**6)

@@ -26,7 +26,7 @@ from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.newest_records import Sample
 from workers.commands.check.result import Finding, Level, as_object, fail, summary, warn
 from workers.commands.clients.influxdb_api import InfluxdbApi, token
-from workers.commands.clients.worker_states import beating
+from workers.commands.clients.worker_states import running_workers
 from workers.config.secret import Secret
 from workers.config.settings import Settings, load
 from workers.errors import CommandError, SettingsError
@@ -125,7 +125,7 @@ def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[Findin
     if not kafka_admin.partitions(settings.topic):
         return None
     yield from topics.dead_letters(kafka_admin, settings)
-    yield kafka.group(kafka_admin, settings, beating(settings.run_dir, time.time()))
+    yield kafka.group(kafka_admin, settings, running_workers(settings.run_dir, time.time()))
     newest = newest_records.take(kafka_admin, settings, watch_s)
     yield from records.judge(newest, settings, time.time(), watch_s)
     yield from fields.judge(newest, settings)

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 
 from workers.commands.check.result import Finding, fail, ok, warn
 from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, number_of, reach
+from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, ip_address, probe
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
-Reach = Callable[[list[Address]], Mapping[Address, Unreachable | None]]
+Probe = Callable[[list[Address]], Mapping[Address, Unreachable | None]]
 
 
-def bootstrap(settings: Settings, reach_: Reach = reach) -> Finding:
+def bootstrap(settings: Settings, probe_servers: Probe = probe) -> Finding:
     """Whether one of the servers the workers are told of takes a connection."""
-    tried = reach_(addresses(str(settings.kafka["bootstrap.servers"])))
+    tried = probe_servers(addresses(str(settings.kafka["bootstrap.servers"])))
     missed = {each: failure for each, failure in tried.items() if failure}
     names = "; ".join(f"{each}: {failure.why}" for each, failure in missed.items())
     if not tried or len(missed) == len(tried):
@@ -32,10 +32,10 @@ def bootstrap(settings: Settings, reach_: Reach = reach) -> Finding:
 
 
 def listeners(
-    settings: Settings, brokers: Mapping[int, Address], reach_: Reach = reach
+    settings: Settings, brokers: Mapping[int, Address], probe_servers: Probe = probe
 ) -> Iterator[Finding]:
     """Whether the addresses that the brokers give to their clients work from here."""
-    tried = reach_(list(brokers.values()))
+    tried = probe_servers(list(brokers.values()))
     wrong = {number: each for number, each in brokers.items() if tried.get(each)}
     if not wrong:
         told = ", ".join(f"{number} at {each}" for number, each in brokers.items())
@@ -51,7 +51,7 @@ def listeners(
                 "start it, open that port, or correct its advertised.listeners",
             )
             continue
-        address = number_of(next(iter(given))) if len(given) == 1 else "<its address>"
+        address = ip_address(next(iter(given))) if len(given) == 1 else "<its address>"
         yield fail(
             "advertised listeners",
             f"broker {number} says it is reached at {each}, but {each.host} does not resolve here: "
@@ -71,7 +71,10 @@ def group(kafka_admin: KafkaAdmin, settings: Settings, alive: list[int]) -> Find
             f"members of {name} also read {', '.join(foreign)}",
             "give that program a group of its own, or TOWER_KAFKA_GROUP_ID another name",
         )
-    starts, committed = kafka_admin.starts(settings.topic), kafka_admin.committed(name, settings.topic)
+    starts, committed = (
+        kafka_admin.start_offsets(settings.topic),
+        kafka_admin.committed(name, settings.topic),
+    )
     gone = [number for number, offset in committed.items() if offset < starts.get(number, 0)]
     if gone:
         which = ", ".join(map(str, gone))
@@ -81,7 +84,7 @@ def group(kafka_admin: KafkaAdmin, settings: Settings, alive: list[int]) -> Find
             "stop the pool and choose where to go on: `python -m workers replay --from earliest "
             f"--partition {gone[0]}`",
         )
-    ends = kafka_admin.ends(settings.topic)
+    ends = kafka_admin.end_offsets(settings.topic)
     lag = sum(end - committed.get(number, starts.get(number, 0)) for number, end in ends.items())
     members = f"{len(found.members)} members" if found.members else "no members, the pool is not running"
     if alive and not found.members:

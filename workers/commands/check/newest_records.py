@@ -7,8 +7,8 @@ from typing import Any
 
 from workers.commands.check.converted_record import Path, Record
 from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.clients.topic_reader import Reader
-from workers.commands.console import seen
+from workers.commands.clients.topic_reader import TopicReader
+from workers.commands.console import show_wait
 from workers.config.settings import Settings
 
 #: Most messages: of one partition, and of all.
@@ -63,19 +63,24 @@ def take(kafka_admin: KafkaAdmin, settings: Settings, watch_s: float) -> Sample:
     Raises:
         CommandError: Kafka does not give them.
     """
-    before = kafka_admin.ends(settings.topic)
+    before = kafka_admin.end_offsets(settings.topic)
     ends, deadline = before, time.monotonic() + watch_s
-    with seen("a new record", watch_s):
+    with show_wait("a new record", watch_s):
         while ends == before and time.monotonic() < deadline:
             time.sleep(0.25)
-            ends = kafka_admin.ends(settings.topic)
-    starts = kafka_admin.starts(settings.topic)
-    with seen("the newest records", READ_S), Reader(settings, f"{settings.group}-check") as reader:
+            ends = kafka_admin.end_offsets(settings.topic)
+    starts = kafka_admin.start_offsets(settings.topic)
+    with (
+        show_wait("the newest records", READ_S),
+        TopicReader(settings, f"{settings.group}-check") as reader,
+    ):
         messages = _newest(reader, settings.topic, starts, ends)
     return sample(messages, settings, before)
 
 
-def _newest(reader: Reader, topic: str, starts: Mapping[int, int], ends: Mapping[int, int]) -> list[Any]:
+def _newest(
+    reader: TopicReader, topic: str, starts: Mapping[int, int], ends: Mapping[int, int]
+) -> list[Any]:
     """The last messages of each partition: the last one first, then more as long as they are small."""
     most = max(1, min(PARTITION_MESSAGES, MESSAGES // len(ends)))
     messages: list[Any] = []

@@ -7,7 +7,7 @@ from workers.commands.check.converted_record import Record
 from workers.commands.check.newest_records import Sample, of_newest
 from workers.commands.check.records import BLIND_S
 from workers.commands.check.result import Finding, ok, warn
-from workers.commands.clients.influxdb_api import Answer, quoted, series
+from workers.commands.clients.influxdb_api import Answer, quoted, result_rows
 from workers.commands.console import age, listed, name_shown
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -203,7 +203,7 @@ def asked(ask: Ask, question: str) -> list[dict[str, Any]]:
     answer = ask(question)
     if answer.status != 200 or not isinstance(answer.content, dict):
         raise CommandError(f"InfluxDB answers {answer.status}: {answer.message}", "see InfluxDB's own log")
-    return series(answer)
+    return result_rows(answer)
 
 
 def _newest_s(rows: list[dict[str, Any]]) -> float | None:

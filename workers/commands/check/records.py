@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from workers.commands.check.converted_record import Record
 from workers.commands.check.newest_records import Sample, of_newest
 from workers.commands.check.result import Finding, fail, ok, warn
-from workers.commands.console import age, moment
+from workers.commands.console import age, utc_time
 from workers.config.settings import Settings
 from workers.log import printable
 
@@ -163,7 +163,7 @@ def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[
         yield warn(
             "record times",
             f"the own time of {of_newest(apart, points)} is not believed, and Kafka's is used: "
-            f"{last.place} says {moment(own_s)}, Kafka says {moment(kafka_s)}, and they are more than "
+            f"{last.place} says {utc_time(own_s)}, Kafka says {utc_time(kafka_s)}, and they are more than "
             f"TOWER_TIME_WINDOW_S={window_s} apart",
             (
                 "correct the producer's timestamps (milliseconds since 1970), or raise TOWER_TIME_WINDOW_S"

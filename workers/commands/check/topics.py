@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from workers.commands.check.result import Finding, fail, ok, warn
-from workers.commands.clients.kafka_admin import KafkaAdmin, Part
+from workers.commands.clients.kafka_admin import KafkaAdmin, PartitionReplicas
 from workers.commands.console import age
 from workers.commands.dlq.dead_letter import BESIDES_BYTES
 from workers.config.settings import Settings
@@ -22,12 +22,14 @@ def topic(kafka_admin: KafkaAdmin, settings: Settings, workers: int) -> Iterator
         return
     yield from availability(name, parts, kafka_admin.config(name))
     yield from numbers(settings, list(parts), workers)
-    allowed = kafka_admin.allowed(name)
+    allowed = kafka_admin.allowed_operations(name)
     if "READ" not in allowed:
         yield fail("topic", f"this user may not read {name}", "allow it READ on the topic")
 
 
-def availability(name: str, parts: Mapping[int, Part], config: Mapping[str, str]) -> Iterator[Finding]:
+def availability(
+    name: str, parts: Mapping[int, PartitionReplicas], config: Mapping[str, str]
+) -> Iterator[Finding]:
     """Leaders, copies, and how many of them a producer waits for."""
     headless = [str(number) for number, part in parts.items() if part.leader < 0]
     if headless:
@@ -125,5 +127,5 @@ def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[Findin
         )
     else:
         yield ok(check, text)
-    if "WRITE" not in kafka_admin.allowed(name):
+    if "WRITE" not in kafka_admin.allowed_operations(name):
         yield fail(check, "this user may not write to it", "allow it WRITE on the topic")

@@ -1,1 +1,1 @@
-"""What the commands ask Kafka, InfluxDB and the workers."""
+"""Clients of the commands: Kafka, InfluxDB, and the workers' state files."""

@@ -1,11 +1,11 @@
-"""Requests to Kafka's administrators' interface: results, and errors that say what to do next."""
+"""Requests to Kafka's admin API: their results, and errors that say what to do next."""
 
 from collections.abc import Callable, Collection
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from workers.commands.console import Wait, seen
+from workers.commands.console import Wait, show_wait
 from workers.errors import CommandError
 
 #: Seconds that one request may take.
@@ -16,10 +16,10 @@ REQUEST_S = 10.0
 COORDINATOR_S = 20.0
 
 #: Seconds between two requests to a coordinator that is not ready.
-SETTLE_S = 0.2
+RETRY_S = 0.2
 
 #: The group's coordinator is being chosen or is still loading.
-UNSETTLED = {
+NOT_READY = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
@@ -28,40 +28,40 @@ UNSETTLED = {
 ADVICE = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to use the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to use the group",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "this needs a user that may administer the cluster",
-    KafkaError.INVALID_REPLICATION_FACTOR: "there are fewer brokers than copies; see --replication",
-    KafkaError.POLICY_VIOLATION: "a policy of the brokers forbids it; ask who runs them",
-    KafkaError._TRANSPORT: "`python -m workers check` tells which broker is not reached",  # noqa: SLF001
-    KafkaError._TIMED_OUT: "`python -m workers check` tells which broker is not reached",  # noqa: SLF001
-} | dict.fromkeys(UNSETTLED, "Kafka chooses the group's coordinator: try again in a minute")
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "use a user that may administer the cluster",
+    KafkaError.INVALID_REPLICATION_FACTOR: "there are fewer brokers than copies: see --replication",
+    KafkaError.POLICY_VIOLATION: "a policy of the brokers forbids it: ask their administrator",
+    KafkaError._TRANSPORT: "`python -m workers check` shows which broker cannot be reached",  # noqa: SLF001
+    KafkaError._TIMED_OUT: "`python -m workers check` shows which broker cannot be reached",  # noqa: SLF001
+} | dict.fromkeys(NOT_READY, "Kafka is still choosing the group's coordinator: try again in a minute")
 
 
-def settled(ask: Callable[[], Any], doing: str) -> Any:
-    """Ask a group's coordinator, again and again until it is ready; the result.
+def ask_coordinator(ask: Callable[[], Any], doing: str) -> Any:
+    """Send a request to a group's coordinator, again until the coordinator is ready; its result.
 
     Args:
         ask: Sends the request and returns its future.
-        doing: What the request is for, for the error.
+        doing: What the request does, for the error text.
 
     Raises:
-        CommandError: Kafka refuses it, or the coordinator is not ready within COORDINATOR_S.
+        CommandError: Kafka rejects it, or the coordinator is not ready within COORDINATOR_S.
     """
     wait = Wait("the group's coordinator", COORDINATOR_S)
     while True:
-        answer = finish(ask(), doing, () if wait.is_over else UNSETTLED)
+        answer = finish(ask(), doing, () if wait.is_over else NOT_READY)
         if not isinstance(answer, int):
             return answer
-        wait.pause(SETTLE_S)
+        wait.pause(RETRY_S)
 
 
 def finish(future: Any, doing: str, harmless: Collection[int] = ()) -> Any:
-    """Wait for a request's result; an error code in `harmless` is no error and is the result itself.
+    """Wait for a request's result; an error code in `harmless` is returned instead of raised.
 
     Raises:
-        CommandError: Kafka refuses the request or does not answer.
+        CommandError: Kafka rejects the request or does not answer.
     """
     try:
-        with seen("Kafka's answer", REQUEST_S * 2):
+        with show_wait("Kafka's answer", REQUEST_S * 2):
             return future.result(timeout=REQUEST_S * 2)
     except KafkaException as error:
         if error.args[0].code() in harmless:
@@ -73,10 +73,10 @@ def finish(future: Any, doing: str, harmless: Collection[int] = ()) -> Any:
 
 
 def failure(doing: str, error: KafkaException, why: str = "") -> CommandError:
-    """Make the error of a request; `why` is the client's own reason, if it has given one."""
+    """Build the error of a request; `why` is the reason that the client's callback gave, if any."""
     reason = error.args[0]
     text = str(reason.str()) if isinstance(reason, KafkaError) else str(reason)
-    # A broker may answer with a number alone.
+    # A broker may answer with an error code and no text.
     if text.endswith(": "):
         text += str(reason.name())
     do = ADVICE.get(reason.code() if isinstance(reason, KafkaError) else 0, "")

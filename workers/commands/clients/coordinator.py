@@ -1,6 +1,6 @@
-"""The broker that looks after a group: found by a consumer before anything else is asked of it.
+"""Finds a group's coordinator by a consumer, before the admin client needs it.
 
-The admin client must not be the first to ask: if no broker is the coordinator, its request ends only by its
+The admin client must not ask first: if no broker is the coordinator, its request ends only by its
 own time-out, and the client is damaged after that: the process may abort ("Assertion `eonce->refcnt > 0'
 failed", librdkafka's issue 4605) or hang at its exit. A consumer looks again until there is a coordinator.
 """
@@ -9,28 +9,28 @@ import logging
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from workers.commands.clients.admin_request import COORDINATOR_S, UNSETTLED, failure
-from workers.commands.console import seen
+from workers.commands.clients.admin_request import COORDINATOR_S, NOT_READY, failure
+from workers.commands.console import show_wait
 from workers.config.settings import Settings
 from workers.errors import CommandError
 from workers.kafka.properties import reader_properties
 
 
 def find_coordinator(settings: Settings, group: str) -> None:
-    """Return when a broker is the group's coordinator; in a new cluster Kafka makes one at this request.
+    """Wait until a broker is the group's coordinator. In a new cluster this makes Kafka choose one.
 
     Args:
-        settings: The way to the brokers.
+        settings: How to reach the brokers.
         group: The consumer group. The consumer does not become a member.
 
     Raises:
-        CommandError: There is none within COORDINATOR_S, or Kafka refuses the request.
+        CommandError: There is none within COORDINATOR_S, or Kafka rejects the request.
     """
     quiet = logging.getLogger("tower.kafka.coordinator")
     quiet.setLevel(logging.CRITICAL)
     consumer = Consumer(reader_properties(settings) | {"group.id": group, "logger": quiet})
     try:
-        with seen("the group's coordinator", COORDINATOR_S):
+        with show_wait("the group's coordinator", COORDINATOR_S):
             consumer.committed([TopicPartition(settings.topic, 0)], timeout=COORDINATOR_S)
     except KafkaException as error:
         code = error.args[0].code()
@@ -40,8 +40,8 @@ def find_coordinator(settings: Settings, group: str) -> None:
                 "start the brokers that hold the topic __consumer_offsets; if there is no such topic, the "
                 "brokers' offsets.topic.replication.factor is larger than their number",
             ) from None
-        # The others are the coordinator's own answers: it exists.
-        if code not in UNSETTLED:
+        # Any other error comes from the coordinator, so it exists.
+        if code not in NOT_READY:
             raise failure(f"looking for the coordinator of group {group}", error) from None
     finally:
         consumer.close()

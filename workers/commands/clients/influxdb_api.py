@@ -1,6 +1,6 @@
-"""InfluxDB's API as the operator's commands need it: set-up, rights, mappings, small questions.
+"""InfluxDB's HTTP API for the operator's commands: set-up, rights, mappings, short queries.
 
-Writing points is the writer's work alone (see writer.py).
+Only the writer writes points (see workers/influxdb/writer.py).
 """
 
 import http.client
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from workers.commands.console import seen
+from workers.commands.console import show_wait
 from workers.errors import CommandError
 
 #: Seconds one request may take.
 REQUEST_S = 10.0
 
-#: Bytes of an answer that are read.
+#: Most bytes of an answer that are read.
 ANSWER_BYTES = 4 * 1024 * 1024
 
 
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """InfluxDB's own words about a refusal, on one line."""
+        """InfluxDB's own error text, on one line."""
         content = self.content
         if isinstance(content, dict):
             content = content.get("message") or content.get("error") or ""
@@ -40,10 +40,10 @@ class Answer:
 
 
 class InfluxdbApi:
-    """Asks one InfluxDB.
+    """Client of one InfluxDB.
 
     Args:
-        url: Where it listens.
+        url: Its base URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -60,17 +60,17 @@ class InfluxdbApi:
         authorization: str = "",
         body: Any = None,
     ) -> Answer:
-        """One request.
+        """Send one request.
 
         Args:
             method: GET, POST, …
-            path: After the server's own address.
-            query: Parameters of the address.
+            path: Path after the base URL.
+            query: Query parameters.
             authorization: Value of that header, from `token` or `basic`.
-            body: Sent as JSON; None for an empty one.
+            body: Sent as JSON; None for an empty body.
 
         Raises:
-            CommandError: No answer, with what to do.
+            CommandError: InfluxDB does not answer.
         """
         headers = {"Authorization": authorization} if authorization else {}
         if body is not None:
@@ -78,22 +78,22 @@ class InfluxdbApi:
         connection = self._connect()
         try:
             target = self._base + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-            with seen("InfluxDB's answer", REQUEST_S):
+            with show_wait("InfluxDB's answer", REQUEST_S):
                 connection.request(method, target, b"" if body is None else json.dumps(body), headers)
                 response = connection.getresponse()
                 raw = response.read(ANSWER_BYTES)
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, found, _content(raw))
+            answer_headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, answer_headers, _content(raw))
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", "") or error.reason or str(error)
             raise CommandError(
                 f"InfluxDB at {self.url}: {why}",
-                "check TOWER_INFLUXDB_URL and the server's certificate (SSL_CERT_FILE names further ones)",
+                "check TOWER_INFLUXDB_URL and the server's certificate (SSL_CERT_FILE adds trusted ones)",
             ) from None
         except TimeoutError:
             raise CommandError(
                 f"InfluxDB at {self.url} gave no answer in {REQUEST_S:g} s",
-                "see whether it is busy (its own log, its CPU), and try again",
+                "check whether it is overloaded (its log, its CPU) and try again",
             ) from None
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -109,21 +109,21 @@ class InfluxdbApi:
         return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_S, context=self._tls)
 
     def may_write(self, org: str, bucket: str, authorization: str) -> Answer:
-        """Write nothing to a bucket: 204 where the token might write, and no point is made.
+        """Write zero lines to a bucket: 204 if the token may write to it. No point is created.
 
-        InfluxDB looks at token, organisation, bucket and right before it looks at the lines.
+        InfluxDB checks token, organisation, bucket and permission before it parses the lines.
         """
         query = {"org": org, "bucket": bucket, "precision": "ns"}
         return self.ask("POST", "/api/v2/write", query, authorization)
 
     def may_write_v1(self, database: str, policy: str, authorization: str) -> Answer:
-        """The same through the v1 endpoint: 404 where there is no mapping."""
+        """Do the same through the v1 endpoint: 404 if there is no mapping."""
         query = {"db": database, "rp": policy, "precision": "ns"}
         return self.ask("POST", "/write", query, authorization)
 
-    def influxql(self, database: str, policy: str, question: str, authorization: str) -> Answer:
-        """Ask as the dashboard asks. A refusal may come with 200 and `error` inside."""
-        query = {"db": database, "rp": policy, "q": question, "epoch": "ns"}
+    def influxql(self, database: str, policy: str, statement: str, authorization: str) -> Answer:
+        """Query as the dashboard does. An error that comes with status 200 is turned into a 404."""
+        query = {"db": database, "rp": policy, "q": statement, "epoch": "ns"}
         answer = self.ask("GET", "/query", query, authorization)
         content = answer.content
         if answer.status == 200 and isinstance(content, dict):
@@ -133,28 +133,32 @@ class InfluxdbApi:
         return answer
 
 
-def series(answer: Answer) -> list[dict[str, Any]]:
-    """Rows of an InfluxQL answer, each a dict of its columns."""
-    found = []
+def result_rows(answer: Answer) -> list[dict[str, Any]]:
+    """Read the rows of an InfluxQL answer, each a dict by column."""
+    rows = []
     for result in answer.content.get("results", []) if isinstance(answer.content, dict) else []:
-        for each in result.get("series", []):
-            found += [dict(zip(each["columns"], values, strict=False)) for values in each.get("values", [])]
-    return found
+        for table in result.get("series", []):
+            columns = table["columns"]
+            rows += [dict(zip(columns, values, strict=False)) for values in table.get("values", [])]
+    return rows
 
 
 def quoted(name: str) -> str:
-    """A name in InfluxQL."""
+    """Quote a name for InfluxQL."""
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def token(text: str) -> str:
-    """The header for a 2.x token."""
+    """Build the Authorization header for a 2.x token."""
     return f"Token {text}"
 
 
 def basic(user: str, password: str) -> str:
-    """The header for a v1 user: "Token user:password" would be taken for a 2.x token."""
+    """Build the Authorization header for a v1 user.
+
+    InfluxDB would read "Token user:password" as a 2.x token.
+    """
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""Kafka as the operator's commands see it: topics, their ends, the group and its offsets."""
+"""Kafka's admin API for the operator's commands: topics, offsets, the consumer group."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -14,25 +14,25 @@ from confluent_kafka import (
     admin,
 )
 
-from workers.commands.clients.admin_request import REQUEST_S, failure, finish, settled
+from workers.commands.clients.admin_request import REQUEST_S, ask_coordinator, failure, finish
 from workers.commands.clients.coordinator import find_coordinator
-from workers.commands.clients.tcp_probe import Address, addresses, reach
-from workers.commands.console import seen
+from workers.commands.clients.tcp_probe import Address, addresses, probe
+from workers.commands.console import show_wait
 from workers.config.settings import Settings
 from workers.errors import CommandError
 from workers.kafka.properties import client_properties, settings_error
 
-#: The client exports its classes without saying so to a type checker.
+#: The library exports these classes, but not to a type checker.
 kafka: Any = admin
 
-#: Seconds for the first words with a server that takes connections: TLS and SASL fail at once, but the
-#: client tries again in silence.
-FIRST_S = 5.0
+#: Seconds for the first answer of a broker that accepts connections. TLS and SASL fail at once, but the
+#: client retries silently.
+FIRST_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True)
-class Part:
-    """One partition: node id of its leader (-1 without), replicas, and those of them in sync."""
+class PartitionReplicas:
+    """One partition: node id of its leader (-1 if none), number of replicas, number of them in sync."""
 
     leader: int
     replicas: int
@@ -41,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Member:
-    """One member of a group and the partitions it has, as (topic, number)."""
+    """One member of a group and its assigned partitions, as (topic, number)."""
 
     id: str
     host: str
@@ -50,153 +50,159 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """A consumer group; one that never was has no members."""
+    """A consumer group. One that does not exist has no members."""
 
     state: str
     members: tuple[Member, ...]
 
 
 class KafkaAdmin:
-    """Asks and changes Kafka for the operator. Every request is bounded.
+    """Client of one Kafka cluster. Every request has a time-out.
 
     Args:
-        settings: The way to the brokers.
-        verified: False skips looking whether the brokers are reached at the addresses they advertise;
-            without it, each request to one that is not would run into its own time-out.
+        settings: How to reach the brokers.
+        verified: Whether to test first that a broker can be reached at its advertised address. Without
+            this test, each request to an unreachable broker costs a time-out.
 
     Raises:
-        SettingsError: librdkafka refuses a property.
-        CommandError: No broker is reached, at its bootstrap address or at its advertised one.
+        SettingsError: librdkafka rejects a property.
+        CommandError: No broker can be reached at its bootstrap address, or none at its advertised address.
     """
 
     def __init__(self, settings: Settings, *, verified: bool = True) -> None:
         servers = addresses(str(settings.kafka["bootstrap.servers"]))
-        _reach(servers, "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS")
+        _require_reachable(servers, "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS")
         quiet = logging.getLogger("tower.kafka.admin")
-        # What the client logs by itself is told by the errors of its requests, once.
+        # The errors of the requests report what the client would log.
         quiet.setLevel(logging.CRITICAL)
         self._why = ""
         self._settings = settings
-        #: Groups whose coordinator was found.
+        #: Groups whose coordinator is known.
         self._coordinated: set[str] = set()
-        made = client_properties(settings) | {"error_cb": self._on_error}
+        properties = client_properties(settings) | {"error_cb": self._on_error}
         try:
-            self._admin = kafka.AdminClient(made, logger=quiet)
+            self._admin = kafka.AdminClient(properties, logger=quiet)
         except KafkaException as error:
             raise settings_error(error) from None
         if verified:
-            do = "`python -m workers check` tells what to do about it"
-            _reach(self.brokers().values(), do)
+            do = "`python -m workers check` shows what to do"
+            _require_reachable(self.brokers().values(), do)
 
     def brokers(self) -> dict[int, Address]:
-        """Where each broker says it is reached: its advertised listener, by node id."""
-        found = self._metadata().brokers
-        return {number: Address(each.host, each.port) for number, each in sorted(found.items())}
+        """Return each broker's advertised address, by node id."""
+        brokers = self._metadata().brokers
+        return {node: Address(broker.host, broker.port) for node, broker in sorted(brokers.items())}
 
-    def partitions(self, topic: str) -> dict[int, Part]:
-        """The topic's partitions by number; empty where there is no such topic."""
-        found = self._metadata().topics.get(topic)
-        if found is None or found.error is not None:
+    def partitions(self, topic: str) -> dict[int, PartitionReplicas]:
+        """Return the topic's partitions by number; empty if there is no such topic."""
+        metadata = self._metadata().topics.get(topic)
+        if metadata is None or metadata.error is not None:
             return {}
         return {
-            number: Part(int(each.leader), len(each.replicas), len(each.isrs))
-            for number, each in sorted(found.partitions.items())
+            number: PartitionReplicas(int(partition.leader), len(partition.replicas), len(partition.isrs))
+            for number, partition in sorted(metadata.partitions.items())
         }
 
-    def numbers(self, topic: str) -> list[int]:
-        """Numbers of the topic's partitions.
+    def partition_numbers(self, topic: str) -> list[int]:
+        """Return the numbers of the topic's partitions.
 
         Raises:
             CommandError: There is no such topic.
         """
-        found = list(self.partitions(topic))
-        if not found:
-            raise CommandError(f"there is no topic {topic}", "`python -m workers provision` makes it")
-        return found
+        numbers = list(self.partitions(topic))
+        if not numbers:
+            raise CommandError(f"there is no topic {topic}", "`python -m workers provision` creates it")
+        return numbers
 
-    def allowed(self, topic: str) -> set[str]:
-        """What this user may do with the topic (READ, WRITE, …); everything where nobody checks."""
+    def allowed_operations(self, topic: str) -> set[str]:
+        """Return what this user may do with the topic (READ, WRITE, …); everything if Kafka has no ACLs."""
         (future,) = self._admin.describe_topics(
             TopicCollection([topic]), include_authorized_operations=True, request_timeout=REQUEST_S
         ).values()
-        found = finish(future, f"reading the rights on {topic}").authorized_operations
-        return {each.name for each in found or []}
+        operations = finish(future, f"reading the rights on {topic}").authorized_operations
+        return {operation.name for operation in operations or []}
 
     def config(self, topic: str) -> dict[str, str]:
-        """The topic's settings, also those it has by default."""
+        """Return the topic's settings, including defaults."""
         return self._config(kafka.ResourceType.TOPIC, topic)
 
     def broker_config(self) -> dict[str, str]:
-        """The settings of one broker."""
+        """Return the settings of one broker."""
         return self._config(kafka.ResourceType.BROKER, str(next(iter(self.brokers()))))
 
-    def starts(self, topic: str) -> dict[int, int]:
-        """First offset that is still there, by partition."""
+    def start_offsets(self, topic: str) -> dict[int, int]:
+        """Return the first offset that Kafka still has, by partition."""
         return self._offsets(topic, kafka.OffsetSpec.earliest())
 
-    def ends(self, topic: str) -> dict[int, int]:
-        """Offset that the next record will get, by partition."""
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return the offset that the next message will get, by partition."""
         return self._offsets(topic, kafka.OffsetSpec.latest())
 
-    def since(self, topic: str, milliseconds: int) -> dict[int, int]:
-        """Offset of the first record of that time or later, -1 where there is none."""
+    def offsets_since(self, topic: str, milliseconds: int) -> dict[int, int]:
+        """Return the offset of the first message of that time or later, -1 if there is none."""
         return self._offsets(topic, kafka.OffsetSpec.for_timestamp(milliseconds))
 
     def group(self, group: str) -> Group:
-        """The group's state and members."""
+        """Return the group's state and members."""
         self._find_coordinator(group)
-        found = settled(
+        description = ask_coordinator(
             lambda: self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group],
             f"looking at group {group}",
         )
         members = tuple(
             Member(
-                each.group_instance_id or each.member_id,
-                str(each.host).lstrip("/"),
-                tuple(sorted((part.topic, part.partition) for part in each.assignment.topic_partitions)),
+                member.group_instance_id or member.member_id,
+                str(member.host).lstrip("/"),
+                tuple(
+                    sorted(
+                        (assigned.topic, assigned.partition)
+                        for assigned in member.assignment.topic_partitions
+                    )
+                ),
             )
-            for each in found.members
+            for member in description.members
         )
-        return Group(found.state.name.lower(), members)
+        return Group(description.state.name.lower(), members)
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """Offsets the group has committed, by partition; one without is left out."""
-        wanted = [TopicPartition(topic, number) for number in self.numbers(topic)]
+        """Return the group's committed offsets, by partition; omits partitions without one."""
+        wanted = [TopicPartition(topic, number) for number in self.partition_numbers(topic)]
         request = ConsumerGroupTopicPartitions(group, wanted)
         self._find_coordinator(group)
-        answer = settled(
+        answer = ask_coordinator(
             lambda: self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group],
             f"reading the committed offsets of group {group}",
         )
-        return {each.partition: each.offset for each in answer.topic_partitions if each.offset >= 0}
+        return {part.partition: part.offset for part in answer.topic_partitions if part.offset >= 0}
 
-    def move(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        """Commit offsets in the name of a group that has no members.
+    def reset_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Commit offsets for a group that has no members.
 
         Raises:
-            CommandError: Kafka refuses one; a group with members is refused as a whole.
+            CommandError: Kafka rejects an offset, or the group has members.
         """
         wanted = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
         request = ConsumerGroupTopicPartitions(group, wanted)
         self._find_coordinator(group)
         future = self._admin.alter_consumer_group_offsets([request], request_timeout=REQUEST_S)[group]
-        answer = finish(future, f"moving group {group}")
-        for each in answer.topic_partitions:
-            if each.error is not None:
+        answer = finish(future, f"resetting the offsets of group {group}")
+        for partition in answer.topic_partitions:
+            if partition.error is not None:
                 raise CommandError(
-                    f"moving group {group} on {topic}[{each.partition}]: {each.error.str()}",
+                    f"resetting the offset of group {group} on {topic}[{partition.partition}]: "
+                    f"{partition.error.str()}",
                     "stop the pool (`supervisorctl -c supervisor.conf shutdown`) and try again",
                 )
 
     def create(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
-        """Make a topic; False where it is there already, which stays as it is."""
+        """Create a topic; False if it exists already, which changes nothing."""
         new = kafka.NewTopic(topic, partitions, replication, config=dict(config))
         (future,) = self._admin.create_topics([new], request_timeout=REQUEST_S).values()
         exists = KafkaError.TOPIC_ALREADY_EXISTS
-        return bool(finish(future, f"making the topic {topic}", {exists}) != exists)
+        return bool(finish(future, f"creating the topic {topic}", {exists}) != exists)
 
     def configure(self, topic: str, config: Mapping[str, str]) -> None:
-        """Change some of a topic's settings; the others stay."""
+        """Change some of a topic's settings; the others stay as they are."""
         entries = [
             kafka.ConfigEntry(name, value, incremental_operation=kafka.AlterConfigOpType.SET)
             for name, value in config.items()
@@ -208,32 +214,32 @@ class KafkaAdmin:
     def _config(self, kind: Any, name: str) -> dict[str, str]:
         resource = kafka.ConfigResource(kind, name)
         (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_S).values()
-        found = finish(future, f"reading the settings of {name}")
-        return {key: entry.value for key, entry in found.items() if entry.value is not None}
+        entries = finish(future, f"reading the settings of {name}")
+        return {key: entry.value for key, entry in entries.items() if entry.value is not None}
 
     def _find_coordinator(self, group: str) -> None:
-        """Have the group's coordinator found, once."""
+        """Find the group's coordinator, once."""
         if group not in self._coordinated:
             find_coordinator(self._settings, group)
             self._coordinated.add(group)
 
     def _metadata(self) -> Any:
         try:
-            # Of all topics: naming one would have a broker make it where it does so by itself.
-            with seen("Kafka's answer", FIRST_S):
-                return self._admin.list_topics(timeout=FIRST_S)
+            # Of all topics: asking for one by name could make a broker create it.
+            with show_wait("Kafka's answer", FIRST_ANSWER_S):
+                return self._admin.list_topics(timeout=FIRST_ANSWER_S)
         except KafkaException as error:
-            # Why a connection failed comes by callbacks, and those by poll.
+            # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._admin.poll(0)
             raise failure("asking Kafka for its topics", error, self._why) from None
 
     def _on_error(self, error: KafkaError) -> None:
-        # "All brokers are down" follows on each reason and names none.
+        # "All brokers are down" follows each reason and names none.
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self._why = error.str()
 
     def _offsets(self, topic: str, spec: Any) -> dict[int, int]:
-        wanted = {TopicPartition(topic, number): spec for number in self.numbers(topic)}
+        wanted = {TopicPartition(topic, number): spec for number in self.partition_numbers(topic)}
         futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_S)
         return {
             part.partition: int(finish(future, f"reading the offsets of {topic}").offset)
@@ -241,13 +247,13 @@ class KafkaAdmin:
         }
 
 
-def _reach(wanted: Iterable[Address], do: str) -> None:
-    """Return where one of the servers takes a connection.
+def _require_reachable(servers: Iterable[Address], do: str) -> None:
+    """Return if one of the servers accepts a connection.
 
     Raises:
         CommandError: None does.
     """
-    tried = reach(wanted)
-    if not tried or all(tried.values()):
-        whys = "; ".join(f"{each}: {failure.why}" for each, failure in tried.items() if failure)
-        raise CommandError(f"no broker is reached ({whys or 'none is named'})", do)
+    results = probe(servers)
+    if not results or all(results.values()):
+        reasons = "; ".join(f"{server}: {failure.why}" for server, failure in results.items() if failure)
+        raise CommandError(f"no broker can be reached ({reasons or 'none is named'})", do)

@@ -1,4 +1,4 @@
-"""Whether a server can be reached from here: its name resolves, its port takes a connection."""
+"""Tests whether servers can be reached from here: the name resolves and the port accepts a connection."""
 
 import socket
 import threading
@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from workers.commands.console import seen
+from workers.commands.console import show_wait
 
 #: Kafka's own default port.
 KAFKA_PORT = 9092
 
-#: Seconds for a name and a connection; a name server that does not answer would take 30.
-REACH_S = 4.0
+#: Seconds for name lookup and connection. A name server that does not answer would take 30.
+PROBE_S = 4.0
 
 
 class Address(NamedTuple):
@@ -29,8 +29,8 @@ class Unreachable(NamedTuple):
     """Why an address was not reached.
 
     Args:
-        resolved: False where the name itself has no address here.
-        why: In the system's words.
+        resolved: False if the name does not resolve here.
+        why: The operating system's error.
     """
 
     resolved: bool
@@ -38,20 +38,20 @@ class Unreachable(NamedTuple):
 
 
 def addresses(servers: str) -> list[Address]:
-    """`bootstrap.servers` taken apart: `host:port`, `host`, `[::1]:9092`, `SSL://host:9093`."""
-    found = []
+    """Parse `bootstrap.servers`: `host:port`, `host`, `[::1]:9092`, `SSL://host:9093`."""
+    parsed = []
     for part in servers.split(","):
         text = part.strip().rpartition("://")[2].rstrip("/")
         host, colon, port = text.rpartition(":")
         if not colon or "]" in port or not port.isdigit():
             host, port = text, str(KAFKA_PORT)
         if host:
-            found.append(Address(host.strip("[]"), int(port)))
-    return found
+            parsed.append(Address(host.strip("[]"), int(port)))
+    return parsed
 
 
-def number_of(host: str) -> str:
-    """An address of a host in numbers; the name itself where it does not resolve."""
+def ip_address(host: str) -> str:
+    """Look up a host's IP address; the name itself if it does not resolve."""
     try:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     except (OSError, UnicodeError):
@@ -59,44 +59,44 @@ def number_of(host: str) -> str:
 
 
 def attempt(address: Address) -> Unreachable | None:
-    """Resolve and connect; None where that went well."""
+    """Resolve the name and connect; None if both succeed."""
     try:
         socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         return Unreachable(False, getattr(error, "strerror", None) or str(error))
     try:
-        socket.create_connection(address, REACH_S).close()
+        socket.create_connection(address, PROBE_S).close()
     except OSError as error:
         return Unreachable(True, error.strerror or str(error) or type(error).__name__)
     return None
 
 
-def reach(
-    wanted: Iterable[Address],
+def probe(
+    servers: Iterable[Address],
     attempt: Callable[[Address], Unreachable | None] = attempt,
-    timeout_s: float = REACH_S,
+    timeout_s: float = PROBE_S,
 ) -> Mapping[Address, Unreachable | None]:
-    """Try all addresses at once.
+    """Try all addresses at the same time.
 
     Args:
-        wanted: The addresses.
-        attempt: Tries one.
-        timeout_s: Seconds for all together: a name lookup has no time-out of its own.
+        servers: The addresses.
+        attempt: Tries one address.
+        timeout_s: Seconds for all of them together: a name lookup has no time-out.
 
     Returns:
-        For each address why it was not reached, None where it was.
+        For each address why it was not reached, None if it was.
     """
-    found: dict[Address, Unreachable | None] = {}
+    results: dict[Address, Unreachable | None] = {}
 
-    def one(address: Address) -> None:
-        found[address] = attempt(address)
+    def run(address: Address) -> None:
+        results[address] = attempt(address)
 
-    threads = {each: threading.Thread(target=one, args=(each,), daemon=True) for each in wanted}
+    threads = {address: threading.Thread(target=run, args=(address,), daemon=True) for address in servers}
     for thread in threads.values():
         thread.start()
     end = time.monotonic() + timeout_s
-    with seen("connections to the brokers", timeout_s):
+    with show_wait("connections to the brokers", timeout_s):
         for thread in threads.values():
             thread.join(max(0.0, end - time.monotonic()))
     late = Unreachable(True, f"no answer within {timeout_s:g} s")
-    return {each: found.get(each, late) for each in threads}
+    return {address: results.get(address, late) for address in threads}

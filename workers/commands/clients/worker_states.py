@@ -1,4 +1,4 @@
-"""What the workers of this machine say about themselves, read from their state files."""
+"""The workers of this machine, as their state files describe them."""
 
 import json
 import os
@@ -9,27 +9,27 @@ from typing import Any
 
 from workers.state import WorkerState
 
-#: Seconds without a heartbeat after which a worker counts as gone. It writes one a second; a write to
-#: InfluxDB that is not answered may hold it for longer, but not a healthy one.
-OLD_S = 10.0
+#: Seconds without a heartbeat after which a worker counts as not running. A healthy worker writes one each
+#: second. A write to InfluxDB that gets no answer can delay it for longer.
+HEARTBEAT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One worker as its state file tells.
+class WorkerReport:
+    """One worker's state file.
 
     Args:
-        number: Of the worker.
-        pid: Of its process.
+        number: Number of the worker.
+        pid: Its process id.
         state: starting, running, waiting, stopping or stopped.
-        why: Reason of waiting.
+        why: Why it waits.
         age_s: Seconds since its last heartbeat.
-        alive: Whether a process of that pid is there.
-        owned: Partitions it has.
-        stopped: Of them, those it does not read, with the reason.
-        accounts: Its account of each partition it has had.
-        by_kernel: Records that the C kernel took.
-        by_python: Records that took the slower way.
+        alive: Whether a process with that id exists.
+        owned: Partitions assigned to it.
+        stopped: Those of them that it does not read, with the reason.
+        accounts: Its counters of each partition it has had.
+        by_kernel: Records that the C kernel converted.
+        by_python: Records that Python converted, which is slower.
     """
 
     number: int
@@ -45,56 +45,56 @@ class Sight:
     by_python: int = 0
 
     @property
-    def beats(self) -> bool:
-        """Whether it is at work, or was until just now."""
-        return self.alive and self.age_s < OLD_S and self.state != WorkerState.STOPPED
+    def is_running(self) -> bool:
+        """Whether it has a recent heartbeat and is not stopped."""
+        return self.alive and self.age_s < HEARTBEAT_TIMEOUT_S and self.state != WorkerState.STOPPED
 
     @property
-    def trouble(self) -> str:
-        """What is wrong with it, in a few words; empty where nothing is."""
+    def problem(self) -> str:
+        """What is wrong with it; empty if nothing is."""
         if self.state == WorkerState.STOPPED:
             return f"worker {self.number} is stopped"
         if not self.alive:
-            return f"worker {self.number} is gone (process {self.pid})"
-        if self.age_s >= OLD_S:
-            return f"worker {self.number} has shown no sign of life for {self.age_s:.0f} s"
+            return f"worker {self.number} has crashed or was killed (process {self.pid} does not exist)"
+        if self.age_s >= HEARTBEAT_TIMEOUT_S:
+            return f"worker {self.number} has had no heartbeat for {self.age_s:.0f} s"
         if self.state != WorkerState.RUNNING:
             return f"worker {self.number} is {self.state}" + (f": {self.why}" if self.why else "")
         return ""
 
 
-def look(run_dir: Path, now: float) -> list[Sight]:
-    """All workers that have a state file, by number; a file that is half a file is left out.
+def read_states(run_dir: Path, now: float) -> list[WorkerReport]:
+    """Read the state files of all workers, in order of their numbers; omits unreadable files.
 
     Args:
         run_dir: TOWER_RUN_DIR.
         now: Seconds since the epoch.
     """
-    found = []
+    reports = []
     for file in run_dir.glob("worker-*.json"):
         try:
-            found.append(read(json.loads(file.read_text()), now))
+            reports.append(parse(json.loads(file.read_text()), now))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-    return sorted(found, key=lambda each: each.number)
+    return sorted(reports, key=lambda report: report.number)
 
 
-def read(content: Mapping[str, Any], now: float) -> Sight:
-    """A state file's content.
+def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
+    """Parse a state file's content.
 
     Raises:
-        KeyError: It lacks what each state file has.
+        KeyError: A required entry is missing.
     """
     pid = int(content["pid"])
     counters = content.get("counters", {})
-    return Sight(
+    return WorkerReport(
         number=int(content["worker"]),
         pid=pid,
         state=str(content["state"]),
         why=str(content.get("why", "")),
         age_s=max(0.0, now - float(content["heartbeat"])),
         alive=_is_alive(pid),
-        owned=tuple(int(each) for each in content.get("owned", ())),
+        owned=tuple(int(number) for number in content.get("owned", ())),
         stopped={int(number): str(why) for number, why in content.get("stopped", {}).items()},
         accounts={int(number): account for number, account in content.get("partitions", {}).items()},
         by_kernel=int(counters.get("records_by_kernel", 0)),
@@ -102,14 +102,14 @@ def read(content: Mapping[str, Any], now: float) -> Sight:
     )
 
 
-def beating(run_dir: Path, now: float) -> list[int]:
-    """Numbers of the workers that are at work here."""
-    return [each.number for each in look(run_dir, now) if each.beats]
+def running_workers(run_dir: Path, now: float) -> list[int]:
+    """Return the numbers of the workers that run on this machine."""
+    return [report.number for report in read_states(run_dir, now) if report.is_running]
 
 
-def total(sights: Iterable[Sight], partition: int, name: str) -> int:
-    """One entry of a partition's account, summed over all workers that have had it."""
-    return sum(int(each.accounts.get(partition, {}).get(name) or 0) for each in sights)
+def total(reports: Iterable[WorkerReport], partition: int, name: str) -> int:
+    """Sum one counter of a partition over all workers that have had it."""
+    return sum(int(report.accounts.get(partition, {}).get(name) or 0) for report in reports)
 
 
 def _is_alive(pid: int) -> bool:

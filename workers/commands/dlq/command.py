@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.clients.topic_reader import Reader
+from workers.commands.clients.topic_reader import TopicReader
 from workers.commands.console import table
 from workers.commands.dlq import dead_letter
 from workers.commands.dlq.dead_letter import Letter, shown
@@ -58,10 +58,10 @@ def list_(limit: int, reason: str | None, payload: bool, as_json: bool) -> None:
     settings = load(os.environ, credentials=False)
     topic = settings.dead_letter_topic
     kafka_admin = KafkaAdmin(settings)
-    starts, ends = kafka_admin.starts(topic), kafka_admin.ends(topic)
+    starts, ends = kafka_admin.start_offsets(topic), kafka_admin.end_offsets(topic)
     kept: deque[Letter] = deque(maxlen=limit or None)
     marks: dict[int, Mark] = {}
-    with Reader(settings, replay_group(settings)) as reader:
+    with TopicReader(settings, replay_group(settings)) as reader:
         for number in sorted(ends):
             marks[number] = _mark(reader, topic, number)[0]
             first = starts[number] if reason or not limit else max(starts[number], ends[number] - limit)
@@ -129,11 +129,11 @@ def replay(reason: str | None, dry_run: bool, from_beginning: bool, as_json: boo
     settings = load(os.environ, credentials=False)
     topic = settings.dead_letter_topic
     kafka_admin = KafkaAdmin(settings)
-    partitions = set(kafka_admin.numbers(settings.topic))
-    starts, ends = kafka_admin.starts(topic), kafka_admin.ends(topic)
+    partitions = set(kafka_admin.partition_numbers(settings.topic))
+    starts, ends = kafka_admin.start_offsets(topic), kafka_admin.end_offsets(topic)
     with (
         locked(settings.run_dir / "dlq-replay.lock"),
-        Reader(settings, replay_group(settings)) as reader,
+        TopicReader(settings, replay_group(settings)) as reader,
     ):
         made = Replay(settings, reader, partitions, reason, dry_run=dry_run)
         for number in sorted(ends):
@@ -149,7 +149,7 @@ def replay(reason: str | None, dry_run: bool, from_beginning: bool, as_json: boo
         raise click.exceptions.Exit(FAILED)
 
 
-def _mark(reader: Reader, topic: str, number: int) -> tuple[Mark, bool]:
+def _mark(reader: TopicReader, topic: str, number: int) -> tuple[Mark, bool]:
     """How far this partition's letters were replayed, and whether Kafka knows it."""
     offset, metadata = reader.committed(topic, number)
     return Mark.parse(offset, metadata), offset >= 0

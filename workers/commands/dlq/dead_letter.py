@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from workers.commands.clients.topic_reader import Reader
+from workers.commands.clients.topic_reader import TopicReader
 from workers.log import printable
 from workers.types import NO_TIMESTAMP, Message
 
@@ -82,7 +82,7 @@ def from_message(message: Any) -> Letter | None:
         return None
 
 
-def read(reader: Reader, topic: str, number: int, start: int, end: int) -> Iterator[Letter]:
+def read(reader: TopicReader, topic: str, number: int, start: int, end: int) -> Iterator[Letter]:
     """Tower's letters in a range of one partition, in order; other messages are passed over."""
     message: Message
     for message in reader.read(topic, number, start, end):

@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
-from workers.commands.clients.topic_reader import Reader
+from workers.commands.clients.topic_reader import TopicReader
 from workers.commands.console import Wait, table
 from workers.commands.dlq import dead_letter
 from workers.commands.dlq.dead_letter import Identity, Letter
@@ -46,7 +46,13 @@ class Replay:
     """
 
     def __init__(
-        self, settings: Settings, reader: Reader, partitions: set[int], reason: str | None, *, dry_run: bool
+        self,
+        settings: Settings,
+        reader: TopicReader,
+        partitions: set[int],
+        reason: str | None,
+        *,
+        dry_run: bool,
     ) -> None:
         self.sent: Counter[str] = Counter()
         self.twice = self.foreign = 0

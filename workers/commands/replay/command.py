@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 
 from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.clients.worker_states import beating
+from workers.commands.clients.worker_states import running_workers
 from workers.commands.console import Wait
 from workers.commands.replay.offset_reset import Move, describe, moves
 from workers.config.settings import Settings, load
@@ -73,7 +73,7 @@ def replay(
         return
     _confirm(made, yes)
     wait_until_empty(kafka_admin, settings)
-    kafka_admin.move(settings.group, settings.topic, {each.number: each.target for each in made})
+    kafka_admin.reset_offsets(settings.group, settings.topic, {each.number: each.target for each in made})
     click.echo(
         f"group {settings.group} goes on there; start the pool again: `supervisord -c supervisor.conf`",
         err=True,
@@ -97,7 +97,7 @@ def wait_until_empty(kafka_admin: KafkaAdmin, settings: Settings) -> None:
     Raises:
         CommandError: It has some that are alive, or still has some when their sessions should have ended.
     """
-    alive = beating(settings.run_dir, time.time())
+    alive = running_workers(settings.run_dir, time.time())
     session_s = _session_s(settings)
     wait = Wait("members of the group to leave", session_s + SLACK_S)
     while True:

@@ -60,14 +60,14 @@ def moves(
         CommandError: A partition or offset is not there, or a time is not one.
     """
     topic = settings.topic
-    starts, ends = kafka_admin.starts(topic), kafka_admin.ends(topic)
+    starts, ends = kafka_admin.start_offsets(topic), kafka_admin.end_offsets(topic)
     missing = only - starts.keys()
     if missing:
         raise CommandError(f"{topic} has no partition {min(missing)}; it has {_ranges(starts, ends)}")
     if since is not None:
         at = parse_since(since, time.time())
         click.echo(f"since {datetime.fromtimestamp(at, UTC).isoformat(timespec='seconds')}", err=True)
-        found = kafka_admin.since(topic, int(at * 1000))
+        found = kafka_admin.offsets_since(topic, int(at * 1000))
         targets = {number: offset if offset >= 0 else ends[number] for number, offset in found.items()}
     else:
         targets = dict(_targets(from_ or "", starts, ends, only, topic))
