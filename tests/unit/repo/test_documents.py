@@ -14,6 +14,7 @@ import pytest
 
 from bench.__main__ import main as bench
 from lab.__main__ import main as lab
+from tests.faults.harness.report import FAULTS
 from tests.faults.harness.report import main as faults_report
 from tests.integration.test_lab_text import STEPS
 from workers.commands.main import tower
@@ -281,6 +282,24 @@ def test_each_figure_of_the_readme_stands_in_the_document_it_links_to() -> None:
 
     assert len(reasons) == 3
     assert missing == []
+
+
+def test_every_fault_passed_as_the_readme_says() -> None:
+    results = rows(DOCUMENTS["docs/faults.md"], "## Results")
+
+    assert {row[0] for row in results} == {str(number) for number in range(1, FAULTS + 1)}
+    assert [row[:3] for row in results if row[2] != "passed"] == []
+
+
+def test_every_name_under_where_to_look_is_in_the_file_beside_it() -> None:
+    places = section(DOCUMENTS["docs/architecture.md"], "## Where to look")
+    named = re.findall(r"`([\w/]+\.py)`, `(\w+)`", places)
+    named += [(file, name) for name, file in re.findall(r"`(\w+)` in `([\w/]+\.py)`", places)]
+
+    assert len(named) == 4
+    assert [
+        name for file, name in named if not re.search(rf"(?:def|class) {name}\b", (ROOT / file).read_text())
+    ] == []
 
 
 def test_each_command_of_the_operator_is_in_the_readme() -> None:
