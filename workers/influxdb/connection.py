@@ -1,8 +1,8 @@
-"""HTTP/1.1 exchanges with one server, so that an answer is never taken for another request's.
+"""HTTP/1.1 requests to one server. An answer is never assigned to the wrong request.
 
-The answer to a request is the first final one that begins after the request was sent in full, if no byte
-follows it. The connection is kept after such an answer only. One limit is left, because HTTP/1.1 does not
-number its answers: a second answer to one request that arrives after the next request was sent.
+The answer to a request is the first final answer that begins after the whole request was sent, if no byte
+follows it. Only after such an answer is the connection reused. One case cannot be detected, because
+HTTP/1.1 does not number answers: a second answer to one request, after the next request was sent.
 """
 
 import ssl
@@ -16,10 +16,10 @@ from workers.influxdb import transport
 from workers.influxdb.transport import DeadlineExceeded, Transport
 
 #: Seconds after which an idle connection is replaced before use. influxd closes one after 3 minutes (its
-#: http-idle-timeout), and a request on a connection just being closed would be a needless retry.
+#: http-idle-timeout), and a request on a closing connection would fail and need a retry.
 IDLE_S = 60.0
 
-#: Most bytes of an answer's body; the rest is not read.
+#: Most bytes of an answer's body. The rest is not read.
 ANSWER_BYTES = 1024 * 1024
 
 #: The same for a 400, which lists every bad line: enough for a full batch of long lines.
@@ -30,13 +30,13 @@ HEAD_BYTES = 8 * 1024
 HEADERS = 100
 INFORMATIONAL = 32
 
-#: Bytes that are parsed at a time. h11 needs quadratic time for some malformed lines, and refuses a line
-#: over `HEAD_BYTES` only while it is incomplete: one that arrived at once would be parsed at any length.
+#: Bytes that are parsed at a time. h11 needs quadratic time for some malformed lines, and rejects a line
+#: over `HEAD_BYTES` only while it is incomplete: a line that arrives at once would be parsed at any length.
 SLICE_BYTES = 1024
 
 
 class NoAnswer(Exception):
-    """Nothing arrived that is certainly the answer to the request. The text may quote what did."""
+    """No answer arrived that certainly belongs to the request. The text may quote what arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Answer:
         status: HTTP status, 200 to 999.
         body: The part of its body that arrived and is within the limit.
         retry_after: Its Retry-After header.
-        early: True if it began before the request was sent in full, so that it cannot judge the body.
+        early: True if it began before the whole request was sent, so that it cannot judge the body.
     """
 
     status: int
@@ -57,10 +57,10 @@ class Answer:
 
 
 class Connection:
-    """One server, and the connection to it that is kept from one exchange to the next.
+    """One server, and the connection to it that is reused from one request to the next.
 
-    The kept connection is taken out for an exchange and put back after a clean one. An exchange that fails,
-    or is interrupted by a signal handler at any point, leaves none behind.
+    The idle connection is taken out for a request and put back if the connection is clean afterwards. A
+    request that fails, or that a signal handler interrupts at any point, leaves no connection behind.
 
     Args:
         host: Name, IPv4 or IPv6 address.
@@ -74,41 +74,41 @@ class Connection:
         name = host.partition("%")[0].encode("idna")
         name = b"[%b]" % name if b":" in name else name
         self._authority = name if self._port == default else b"%b:%d" % (name, self._port)
-        self._kept: Transport | None = None
-        self._kept_since = 0.0
+        self._idle: Transport | None = None
+        self._idle_since = 0.0
 
     def post(
         self, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, timeout_s: float
     ) -> Answer:
-        """Send a request and return its answer. A kept connection that turns out closed is replaced once.
+        """Send a request and return its answer. A reused connection that turns out closed is replaced once.
 
         Args:
             target: Path and query.
-            headers: All headers but Host and Content-Length.
+            headers: All headers except Host and Content-Length.
             body: The request's body.
-            timeout_s: Seconds for everything from connecting to the answer's last byte; a moment at least.
+            timeout_s: Seconds from the connection to the answer's last byte, at least `LEAST_S`.
 
         Raises:
             DeadlineExceeded: The time is over and no final answer has begun.
-            NoAnswer: No connection, a broken one, no HTTP, or an answer that may be another request's.
+            NoAnswer: No or a broken connection, no HTTP, or an answer that may belong to another request.
         """
         deadline = time.monotonic() + max(timeout_s, transport.LEAST_S)
         length = b"%d" % len(body)
         framed = [(b"Host", self._authority), *headers, (b"Content-Length", length)]
         request = h11.Request(method=b"POST", target=target, headers=framed)
-        kept = self._take()
-        if kept is not None:
-            exchange = _Exchange(kept, request, body)
+        idle = self._take_idle()
+        if idle is not None:
+            exchange = _Exchange(idle, request, body)
             try:
-                return self._run(exchange, kept, deadline)
+                return self._run(exchange, idle, deadline)
             except NoAnswer:
-                if exchange.heard:
+                if exchange.received:
                     raise
         try:
-            fresh = transport.connect(self._host, self._port, self._tls, deadline)
+            connected = transport.connect(self._host, self._port, self._tls, deadline)
         except OSError as error:
             raise NoAnswer(_summary(error)) from None
-        return self._run(_Exchange(fresh, request, body), fresh, deadline)
+        return self._run(_Exchange(connected, request, body), connected, deadline)
 
     def _run(self, exchange: "_Exchange", used: Transport, deadline: float) -> Answer:
         try:
@@ -117,35 +117,35 @@ class Connection:
             raise NoAnswer(_summary(error)) from None
         finally:
             if exchange.clean:
-                self._kept_since = time.monotonic()
-                self._kept = used
+                self._idle_since = time.monotonic()
+                self._idle = used
             else:
                 used.close()
 
-    def _take(self) -> Transport | None:
-        kept, self._kept = self._kept, None
-        if kept is not None and time.monotonic() - self._kept_since > IDLE_S:
-            kept.close()
+    def _take_idle(self) -> Transport | None:
+        idle, self._idle = self._idle, None
+        if idle is not None and time.monotonic() - self._idle_since > IDLE_S:
+            idle.close()
             return None
-        return kept
+        return idle
 
     def close(self) -> None:
-        """Close the kept connection; the next exchange makes a new one."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.close()
+        """Close the idle connection. The next request opens a new one."""
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.close()
 
 
 class _Exchange:
-    """One request and what arrives for it.
+    """One request and its answer.
 
     Attributes:
-        heard: True once a byte has arrived after the request began.
-        clean: True if the exchange is over and the connection can take another request.
+        received: True once a byte has arrived after the request began.
+        clean: True if the answer is complete and the connection can be used for another request.
     """
 
     def __init__(self, used: Transport, request: h11.Request, body: bytes) -> None:
-        self.heard = self.clean = False
+        self.received = self.clean = False
         self._transport = used
         self._http = h11.Connection(h11.CLIENT, HEAD_BYTES)
         head = self._http.send(request)
@@ -160,12 +160,12 @@ class _Exchange:
         self._surplus = b""
 
     def run(self, deadline: float) -> Answer:
-        """Send the request and read until its final answer is complete, or at its end for any reason.
+        """Send the request and read its final answer until it is complete or breaks off.
 
         Raises:
             DeadlineExceeded: No final answer has begun.
-            OSError, h11.RemoteProtocolError: The same.
-            NoAnswer: An answer arrived and may be another request's.
+            OSError, h11.RemoteProtocolError: The connection broke before a final answer began.
+            NoAnswer: An answer arrived that may belong to another request.
         """
         try:
             while not (self._whole or self._cut):
@@ -173,35 +173,35 @@ class _Exchange:
                     raise DeadlineExceeded
                 self._continue(deadline)
         except (OSError, h11.RemoteProtocolError, DeadlineExceeded):
-            # The status of an answer that breaks off is known.
+            # If an answer breaks off, its status is known.
             if self._response is None:
                 raise
         return self._judge()
 
     def _continue(self, deadline: float) -> None:
-        # Receive before each send: what is there by then is no answer to a request that was sent in full.
+        # Receive before each send: an answer that has arrived by then is not one to the whole request.
         data = self._transport.receive()
         if data is not None:
-            self._take_in(data)
+            self._parse_received(data)
             return
         if self._unsent and not self._stopped:
             self._begun = True
             try:
                 self._transport.send(self._unsent)
             except OSError:
-                # The server reads no further. Why not may have arrived already.
+                # The server has stopped reading. Its answer may have arrived already.
                 self._stopped = True
                 return
             if not self._unsent:
                 self._http.send(h11.EndOfMessage())
         self._transport.wait(deadline)
 
-    def _take_in(self, data: bytes) -> None:
+    def _parse_received(self, data: bytes) -> None:
         if data and not self._begun:
             raise ConnectionError(f"bytes arrived before the request was sent: {data!r}")
         if not data and self._response is None:
             raise ConnectionError("the server closed the connection without an answer")
-        self.heard = True
+        self.received = True
         for start in range(0, len(data) or 1, SLICE_BYTES):
             self._http.receive_data(data[start : start + SLICE_BYTES])
             self._parse()
@@ -234,11 +234,11 @@ class _Exchange:
             raise ConnectionError(f"an answer with over {HEADERS} headers")
         self._response = response
         self._room = LIST_BYTES if response.status_code == 400 else ANSWER_BYTES
-        # Nothing more is sent: the server has decided without the rest.
+        # Nothing more is sent: the server has answered without the rest.
         self._stopped = True
 
     def _judge(self) -> Answer:
-        """Return the answer if it is certainly this request's; the connection is clean if all of it is."""
+        """Return the answer if it certainly belongs to this request, and set `clean`."""
         response = self._response
         if response is None:
             raise AssertionError("unreachable: an exchange ends by its answer or an exception")
@@ -257,7 +257,7 @@ class _Exchange:
 
 
 def _contradicts(status: int, headers: dict[bytes, bytes]) -> bool:
-    """Whether an answer announces two lengths, or a body although its status has none."""
+    """Return whether an answer announces two lengths, or a body although its status has none."""
     chunked, length = b"transfer-encoding" in headers, headers.get(b"content-length")
     if status == 204:
         return chunked or length not in {None, b"0"}

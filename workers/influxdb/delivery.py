@@ -1,4 +1,4 @@
-"""A batch to InfluxDB, whatever it answers: stored, or dead-lettered, or still in hand."""
+"""Delivers a batch to InfluxDB: each line is stored, becomes a dead letter, or stays in hand."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ class Sink(Protocol):
         """Store all of `lines` or raise a `WriteError`."""
 
 
-#: Waits so many seconds for the reason given, keeping the group membership; raises `DrainExpired`.
+#: Waits a number of seconds for a reason, and keeps the group membership meanwhile. Raises `DrainExpired`.
 Wait = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Lines that are written together, and where each came from.
+    """Lines that are written together, and their origins.
 
-    Two lists, since a pair for each line would cost more than the rest of the way to the request.
+    Two lists, because a pair for each line would cost more than all the other work on a request.
     """
 
     lines: list[bytes]
@@ -39,31 +39,34 @@ class Piece:
         return len(self.lines)
 
     def part(self, start: int, stop: int) -> "Piece":
-        """The lines from `start` to before `stop`."""
+        """Return the lines from `start` to before `stop`."""
         return Piece(self.lines[start:stop], self.origins[start:stop])
 
-    def only(self, places: Iterable[int]) -> "Piece":
-        """The lines at some places."""
-        kept = list(places)
-        return Piece([self.lines[each] for each in kept], [self.origins[each] for each in kept])
+    def only(self, positions: Iterable[int]) -> "Piece":
+        """Return the lines at these positions."""
+        positions = list(positions)
+        return Piece(
+            [self.lines[position] for position in positions],
+            [self.origins[position] for position in positions],
+        )
 
 
 class Delivery:
-    """Writes batches until every line has its own 204 or is a dead letter.
+    """Writes batches until InfluxDB has answered 204 for every line, or the line is a dead letter.
 
     Args:
         settings: Time-outs and pauses.
         sink: Where the lines go.
-        wait: How to wait between two tries.
-        reread: Reads the credentials again after they were refused.
-        repeats: Where refusals and outages are logged.
+        wait: Waits between two tries.
+        reread: Reads the credentials again after InfluxDB rejected them. Returns whether they have changed.
+        repeats: Where rejections and outages are logged.
         report: Called after each write that was answered 204.
 
     Attributes:
         writes: Requests that were answered 204.
-        lines: Lines in them, those written more than once counted each time.
-        retries: Requests that failed for a reason that passes.
-        rejections: Requests InfluxDB refused for their lines.
+        lines: Lines in these requests. A line that was written twice counts twice.
+        retries: Requests that failed and were repeated.
+        rejections: Requests that InfluxDB rejected because of their lines.
     """
 
     def __init__(
@@ -84,35 +87,35 @@ class Delivery:
         self._repeats = repeats
         self._report = report
         self._backoff = Backoff(settings.retry_max_s)
-        #: Lines sent at once; shrinks where InfluxDB or the way to it cannot take a whole batch in time.
-        self._room = settings.batch_lines
+        #: Lines in one request. It shrinks if InfluxDB or the network cannot handle a whole batch in time.
+        self._max_lines = settings.batch_lines
 
     def deliver(self, batch: Batch, timeout_s: float) -> None:
         """Return once every line of `batch` is stored or among its dead letters.
 
-        The batch may lose partitions while this waits; their lines are then no longer sent.
+        The batch may lose partitions during a wait. Their lines are then no longer sent.
 
         Args:
-            batch: The batch in hand; refused lines are moved to its dead letters.
-            timeout_s: Seconds for one write.
+            batch: The batch in hand. Rejected lines move to its dead letters.
+            timeout_s: Time-out of one write in seconds.
 
         Raises:
-            DrainExpired: From `wait`, when the time to finish in is over.
+            DrainExpired: From `wait`, when the time to finish is over.
         """
         try:
             self._write(batch, timeout_s)
         finally:
-            # Whoever delivers what is left of the batch must not have them refused, and counted, again.
+            # If the delivery was interrupted, the next one must not send and count these lines again.
             batch.take_out_dead_letters()
 
     def _write(self, batch: Batch, timeout_s: float) -> None:
-        pieces = self._cut(Piece(batch.lines, batch.origins))
-        held, room = set(batch.next_offsets), self._room
+        pieces = self._split(Piece(batch.lines, batch.origins))
+        partitions, max_lines = set(batch.next_offsets), self._max_lines
         while pieces:
-            if batch.next_offsets.keys() != held:
-                # A rebalance while waiting has taken partitions out of the batch.
-                held = set(batch.next_offsets)
-                pieces = [kept for each in pieces if (kept := _owned(each, batch))]
+            if batch.next_offsets.keys() != partitions:
+                # A rebalance during a wait has taken partitions out of the batch.
+                partitions = set(batch.next_offsets)
+                pieces = [owned for piece in pieces if (owned := _owned(piece, batch))]
                 continue
             piece = pieces.pop()
             try:
@@ -127,68 +130,81 @@ class Delivery:
             except Rejected as error:
                 self.rejections += 1
                 pieces += self._isolate(piece, error, batch)
-                # A batch full of bad lines takes thousands of requests: polled and bounded like any wait.
-                self._wait(0, f"InfluxDB: {error.status}: looking for the lines to blame")
+                # A batch full of bad lines needs thousands of requests, so the group is polled and the time
+                # to finish is checked in between.
+                self._wait(0, f"InfluxDB: {error.status}: searching for the rejected lines")
             else:
                 self.writes += 1
                 self.lines += len(piece)
                 self._backoff.reset()
-                # A batch that goes in many pieces on a slow way takes long, and its worker is alive.
+                # Many pieces over a slow network take long: the heartbeat and the watchdog go on.
                 self._report()
-        if self._room == room:
-            # Grows after a whole batch went through, not within one: a server's limit stays where it is,
-            # and each batch would find it anew.
-            self._room = min(room * 2, self._settings.batch_lines)
+        if self._max_lines == max_lines:
+            # It grows after a whole batch, not within one: a server's limit does not change, and each batch
+            # would run into it several times.
+            self._max_lines = min(max_lines * 2, self._settings.batch_lines)
 
-    def _cut(self, whole: Piece) -> list[Piece]:
-        """The batch in pieces of what lately went through at once, the first one last."""
-        room = self._room if self._room < self._settings.batch_lines else len(whole)
-        return [whole.part(start, start + room) for start in range(0, len(whole), room or 1)][::-1]
+    def _split(self, whole: Piece) -> list[Piece]:
+        """Split the batch into pieces of the size that succeeded lately, the first piece last."""
+        max_lines = self._max_lines if self._max_lines < self._settings.batch_lines else len(whole)
+        return [whole.part(start, start + max_lines) for start in range(0, len(whole), max_lines or 1)][
+            ::-1
+        ]
 
     def _pause(self, error: Unavailable | Misconfigured) -> None:
-        """Wait as the error's class asks for, and tell a person what to do, but not at every try."""
+        """Wait as the error requires, and log what to do."""
         text = f"InfluxDB: {error.status or 'no answer'}: {printable(error.message)}"
         if isinstance(error, Misconfigured):
-            advice = f"{text}; {ADVICE[error.status]}; the data is kept, next try in"
             probe_s = self._settings.probe_s
-            self._repeats.error(f"misconfigured {error.status}", "%s %g s", advice, probe_s)
-            self._wait(0 if self._reread() else self._settings.probe_s, text)
+            self._repeats.error(
+                f"misconfigured {error.status}",
+                "%s. The batch is kept and written again every %g s. %s",
+                text,
+                probe_s,
+                ADVICE[error.status],
+            )
+            self._wait(0 if self._reread() else probe_s, text)
             return
-        pause = self._backoff.next()
+        pause_s = self._backoff.next()
         if error.retry_after is not None:
-            pause = max(pause, min(error.retry_after, self._settings.retry_after_max_s))
-        self._repeats.warning(f"unavailable {error.status}", "%s; the data is kept", text)
-        self._wait(pause, text)
+            pause_s = max(pause_s, min(error.retry_after, self._settings.retry_after_max_s))
+        self._repeats.warning(
+            f"unavailable {error.status}",
+            "%s. The batch is kept and written again until it is stored. If this repeats, check that "
+            "InfluxDB runs and that TOWER_INFLUXDB_URL is right",
+            text,
+        )
+        self._wait(pause_s, text)
 
     def _smaller(self, piece: Piece, error: TooLarge, batch: Batch) -> list[Piece]:
-        """Halves of a piece that was too large; a single line that still is, has nowhere to go."""
+        """Return the halves of a piece that was too large. A single line that is too large is rejected."""
         text = f"InfluxDB: {error.status or 'no answer'}: {printable(error.message)}"
-        self._repeats.warning(f"too large {error.status}", "%s; sending less at once", text)
+        self._repeats.warning(f"too large {error.status}", "%s. Sending fewer lines at once", text)
         if len(piece) > 1:
-            self._room = max(1, len(piece) // 2)
+            self._max_lines = max(1, len(piece) // 2)
             if not error.status:
-                # Each half may take the whole time-out again: the group must hear of us in between, and a
-                # budget that is over be noticed.
+                # Each half may take the whole time-out again, so the group is polled and the time to finish
+                # is checked in between.
                 self._wait(0, text)
             return _halves(piece)
         if error.status == 413:
             _dead_letter(piece.origins[0], "413: one line is over the server's limit", batch)
             return []
-        # One line cannot be too large for a server that is there: it is slow or gone.
+        # A time-out with one line: it is not too large, so the server is slow or gone.
         self._wait(self._backoff.next(), text)
         return [piece]
 
     def _isolate(self, piece: Piece, error: Rejected, batch: Batch) -> list[Piece]:
-        """The pieces still to send, without the lines that are known to be to blame."""
+        """Return the pieces still to send, without the lines that are known to be rejected."""
         if len(piece) == 1:
             _dead_letter(piece.origins[0], f"{error.status}: {error.message}", batch)
             return []
-        guilty = rejected_lines.find_rejected(error.message, piece.lines) if error.status == 400 else {}
-        if not guilty:
+        rejected = rejected_lines.find_rejected(error.message, piece.lines) if error.status == 400 else {}
+        if not rejected:
             return _halves(piece)
-        for place, reason in guilty.items():
-            _dead_letter(piece.origins[place], f"400: {reason}", batch)
-        rest = piece.only(place for place in range(len(piece)) if place not in guilty)
+        for position, reason in rejected.items():
+            _dead_letter(piece.origins[position], f"400: {reason}", batch)
+        rest = piece.only(position for position in range(len(piece)) if position not in rejected)
         return [rest] if rest else []
 
 
@@ -198,11 +214,12 @@ def _halves(piece: Piece) -> list[Piece]:
 
 
 def _owned(piece: Piece, batch: Batch) -> Piece:
-    sources = enumerate(map(origin_of, piece.origins))
     return piece.only(
-        place for place, source in sources if partition_of(source.message) in batch.next_offsets
+        position
+        for position, origin in enumerate(map(origin_of, piece.origins))
+        if partition_of(origin.message) in batch.next_offsets
     )
 
 
-def _dead_letter(refused: MessageOrOrigin, detail: str, batch: Batch) -> None:
-    batch.dead_letters.append(DeadLetter(origin_of(refused), Reason.REFUSED, detail))
+def _dead_letter(origin: MessageOrOrigin, detail: str, batch: Batch) -> None:
+    batch.dead_letters.append(DeadLetter(origin_of(origin), Reason.REFUSED, detail))

@@ -8,15 +8,15 @@ import time
 #: Most bytes of one `receive`.
 RECEIVE_BYTES = 65_536
 
-#: Seconds to connect in, TLS handshake included; a server that is there accepts at once.
+#: Seconds to connect, including the TLS handshake. A healthy server accepts at once.
 CONNECT_S = 5.0
 
-#: Shortest time-out: with 0 even a server that answers at once would be too late.
+#: Shortest time-out in seconds: with 0, even an immediate answer would be too late.
 LEAST_S = 0.05
 
 
 class DeadlineExceeded(Exception):
-    """The time for the exchange is over."""
+    """The time for the request is over."""
 
 
 class Transport:
@@ -48,7 +48,7 @@ class Transport:
             return None
 
     def send(self, unsent: list[memoryview]) -> None:
-        """Send what the socket takes now and remove it from `unsent`. Call `receive` first.
+        """Send what the socket accepts now and remove it from `unsent`. Call `receive` first.
 
         Raises:
             OSError: The connection is broken.
@@ -105,7 +105,7 @@ def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float) -
         # Otherwise a request would wait until the server has acknowledged the one before.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
-            sock.settimeout(_left(until))
+            sock.settimeout(_remaining(until))
             sock = tls.wrap_socket(sock, server_hostname=host)
         return Transport(sock)
     except BaseException:
@@ -114,13 +114,13 @@ def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float) -
 
 
 def _connected(host: str, port: int, until: float) -> socket.socket:
-    """A socket to the first address that accepts; each has a share of the time."""
+    """Return a socket to the first address that accepts. Each address gets a share of the time."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure = OSError(f"{host} has no address")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(_left(until) / (len(addresses) - tried))
+            sock.settimeout(_remaining(until) / (len(addresses) - tried))
             sock.connect(address)
         except OSError as error:
             sock.close()
@@ -133,5 +133,5 @@ def _connected(host: str, port: int, until: float) -> socket.socket:
     raise failure
 
 
-def _left(until: float) -> float:
+def _remaining(until: float) -> float:
     return max(LEAST_S, until - time.monotonic())

@@ -1,4 +1,4 @@
-"""One write of line protocol to InfluxDB, and what its answer means."""
+"""Writes line protocol to InfluxDB and turns its answer into an error or success."""
 
 import json
 import ssl
@@ -22,35 +22,38 @@ COMPRESSION = 1
 #: zlib window bits that ask for a gzip header and checksum.
 GZIP = 31
 
-#: How a 400 begins that is about the whole body. Only the beginning is InfluxDB's own: what a sender wrote
-#: may stand further on, and would keep a partition waiting for ever if it were believed.
+#: Beginnings of a 400 about the whole body. Only the beginning is matched: the rest may quote a record, and
+#: a record with this text would then keep its partition waiting for ever.
 BODY_DAMAGED = ("unable to read data: gzip:", "gzip:")
 
-#: Statuses a server may answer with before it has read the whole body: they say nothing about its lines.
+#: Statuses that a server may send before it has read the whole body. They do not judge the lines.
 EARLY = frozenset({401, 403, 404, 413})
 
 ADVICE = {
-    401: "check TOWER_INFLUXDB_TOKEN (or USER and PASSWORD); it is read again before each try",
-    403: "the token may not write to this bucket; give it write permission",
-    404: "organisation, bucket or database is missing; create it or correct the setting",
+    401: "Check TOWER_INFLUXDB_TOKEN (or USER and PASSWORD); its file is read again before each try",
+    403: "Give the token write permission for this bucket",
+    404: "Create the organisation, bucket or database, or correct the setting",
 }
 
 
 class Writer:
     """Writes lines over one kept-alive connection, gzipped.
 
-    `write` returns after a 204 and at no other answer, so whatever follows it in the code may rely on all
-    of the lines being stored. A caller may not assume that nothing was stored when it raises.
+    `write` returns only after a 204, so all of the lines are stored then. If it raises, a part of them may
+    be stored too.
 
     Args:
-        settings: Address, credentials and time-out. Through `/api/v2/write` and a token, or through the
-            v1 `/write` with user and password: the same lines and answers.
+        settings: Address and credentials. It writes through `/api/v2/write` with a token, or through the v1
+            endpoint `/write` with user and password. Lines and answers are the same.
+
+    Attributes:
+        sent_bytes: Bytes of all request bodies, compressed.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         parts = urlsplit(settings.influxdb_url)
-        # A context of its own only where it is needed: it costs memory.
+        # Created only for https, because it costs memory.
         tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._connection = Connection(parts.hostname or "", parts.port, tls)
         self._path = parts.path + self._target(settings)
@@ -82,12 +85,12 @@ class Writer:
             (b"Accept-Encoding", b"identity"),
             (b"Content-Type", b"text/plain; charset=utf-8"),
             (b"Content-Encoding", b"gzip"),
-            # A space at the end of a token is no part of a header.
+            # A header must not end with a space, and a token read from a file may.
             (b"Authorization", credentials.strip()),
         ]
 
     def _pair(self) -> bytes:
-        """User and password as HTTP's Basic scheme sends them."""
+        """Return user and password as HTTP's Basic scheme sends them."""
         pair = f"{self._settings.influxdb_user}:{self._settings.influxdb_password.reveal()}"
         return b64encode(pair.encode())
 
@@ -96,13 +99,13 @@ class Writer:
 
         Args:
             lines: Line protocol with nanosecond times, at least one line.
-            timeout_s: Seconds for the whole exchange, connecting included.
+            timeout_s: Seconds for the whole request, including the connection.
 
         Raises:
-            Unavailable: No answer, 408, 429, 5xx: try again.
-            Misconfigured: 401, 403, 404: a person has to act.
-            Rejected: 400, 422: some lines are to blame.
-            TooLarge: 413, or the time ran out: send less at once.
+            Unavailable: No answer, 408, 429 or 5xx. Try again.
+            Misconfigured: 401, 403 or 404. An operator has to act.
+            Rejected: 400 or 422. InfluxDB rejects some of the lines.
+            TooLarge: 413, or the time-out. Send fewer lines.
         """
         body = isal_zlib.compress(b"\n".join(lines), COMPRESSION, GZIP)
         try:
@@ -114,16 +117,16 @@ class Writer:
         self.sent_bytes += len(body)
         if answer.status == 204 and not answer.early:
             return
-        self._refuse(answer, self._masked(_text(answer.body)))
+        self._raise_for(answer, self._masked(_text(answer.body)))
 
     @staticmethod
-    def _refuse(answer: Answer, text: str) -> NoReturn:
-        """Raise what an answer means; docs/delivery.md says what follows."""
+    def _raise_for(answer: Answer, text: str) -> NoReturn:
+        """Raise the error that belongs to an answer (see the table in docs/delivery.md)."""
         status, retry_after = answer.status, parse_retry_after(answer.retry_after)
         if answer.early and status not in EARLY:
             raise Unavailable(status, f"answered before the lines were sent: {text}", retry_after)
         if status == 400 and text.startswith(BODY_DAMAGED):
-            # Not the lines: the body was damaged on its way. No line may become a dead letter for that.
+            # The body was damaged on the network. No line may become a dead letter because of that.
             raise Unavailable(status, text)
         if status in {400, 422}:
             raise Rejected(status, text)
@@ -131,26 +134,26 @@ class Writer:
             raise Misconfigured(status, text)
         if status == 413:
             raise TooLarge(status, text)
-        # 408, 429 and 5xx; and whatever else is not 204, since only that is proof: keeping the data and
-        # trying again is the one reaction that loses nothing.
+        # 408, 429, 5xx and all other statuses: only a 204 proves that the lines are stored, and a retry
+        # loses nothing.
         raise Unavailable(status, text, retry_after)
 
     def _masked(self, text: str) -> str:
-        """A server's text without the secrets that were sent to it.
+        """Return a server's text without the secrets that were sent to it.
 
-        If a line holds one of them, the list of a 400 no longer matches it, and it is found by halving.
+        If a line contains one of them, it no longer matches the list of a 400 and is found by halving.
         """
         settings = self._settings
         token, password = settings.influxdb_token.reveal(), settings.influxdb_password.reveal()
         return masked(text, token.strip(), password, self._pair().decode() if password else "")
 
     def close(self) -> None:
-        """Close the connection; the next write makes a new one."""
+        """Close the connection. The next write opens a new one."""
         self._connection.close()
 
 
 def _text(body: bytes) -> str:
-    """The message of an answer: InfluxDB's JSON has it in `message` (v2) or `error` (v1)."""
+    """Return the message of an answer. InfluxDB's JSON has it in `message` (v2) or `error` (v1)."""
     text = body.decode("utf-8", "replace")
     try:
         content = json.loads(text)
