@@ -11,7 +11,7 @@
 /* Longest name; a longer one is left to the Python path. */
 #define NAME_BYTES 256
 
-/* Places for names, and how many are tried: names made to collide cost no more than this. */
+/* Places for names, and how many are tried. If none of these is free, the table counts as full. */
 #define NAME_PLACES (4 * NAMES)
 #define NAME_PROBES 16
 
@@ -35,7 +35,7 @@ typedef struct {
     uint16_t *places; /* index in `kept` plus one, or 0 */
     size_t count;
     size_t configured; /* the first so many are never forgotten */
-    bool full;
+    bool full;         /* a name found no place: all are forgotten before the next record */
 } names;
 
 static bool
@@ -57,14 +57,11 @@ names_close(names *self)
     memset(self, 0, sizeof(*self));
 }
 
+/* Python's own hash of bytes, with a key of this process: nobody can make names that collide. */
 static uint32_t
 hash_of(slice key)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t each = 0; each < key.size; each++) {
-        hash = (hash ^ key.at[each]) * 16777619u;
-    }
-    return hash;
+    return (uint32_t)PyHash_GetFuncDef()->hash(key.at, (Py_ssize_t)key.size);
 }
 
 /* The name, NULL where it is not kept; `place` is where it would be put, NAME_PLACES for nowhere. */
@@ -93,11 +90,10 @@ names_add(names *self, slice key, slice prefix, kind kind_, uint16_t tag)
 {
     size_t place;
     uint32_t hash = hash_of(key);
-    if (key.size > NAME_BYTES || prefix.size > 4 * NAME_BYTES || names_find(self, key, hash, &place) ||
-        place == NAME_PLACES) {
+    if (key.size > NAME_BYTES || prefix.size > 4 * NAME_BYTES || names_find(self, key, hash, &place)) {
         return NULL;
     }
-    if (self->count == NAMES) {
+    if (place == NAME_PLACES || self->count == NAMES) {
         self->full = true;
         return NULL;
     }

@@ -22,6 +22,7 @@ typedef struct {
     head *last;                   /* of the record before: most streams come from few senders */
     byte key[HEAD_KEY_BYTES + 8]; /* and zeros up to a multiple of 8 */
     size_t key_size;
+    uint64_t seed; /* of this process: nobody can make tags that collide */
 } heads;
 
 static bool
@@ -29,6 +30,7 @@ heads_open(heads *self)
 {
     self->kept = PyMem_Calloc(HEADS, sizeof(head));
     self->last = self->kept;
+    self->seed = (uint64_t)PyHash_GetFuncDef()->hash("heads", 5);
     return self->kept != NULL;
 }
 
@@ -75,7 +77,7 @@ heads_is(const heads *self, const head *which)
 static head *
 heads_place(const heads *self)
 {
-    uint64_t hash = self->key_size;
+    uint64_t hash = self->seed ^ self->key_size;
     for (size_t at = 0; at < self->key_size; at += 8) {
         /* Both shifts: what differs in the high bits of a part must reach the low ones, and so the place.
          */

@@ -367,13 +367,6 @@ def test_both_paths_believe_the_same_times(milliseconds: int) -> None:
     assert NATIVE.outcome(messages) == PYTHON.outcome(messages)
 
 
-def test_names_with_the_same_hash_stay_apart() -> None:
-    """Found for FNV-1a of 32 bits, which the kernel's table of names uses."""
-    one, other = b"declinate", b"macallums"
-
-    assert_same([b'{"%s":1}' % one, b'{"%s":2}' % other, b'{"%s":3,"%s":4}' % (other, one)] * 2)
-
-
 def test_partitions_and_topics_have_their_own_accounts() -> None:
     value = json.dumps(LAB).encode()
     messages: list[Message] = [
