@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +88,7 @@ class Loop:
         self._trouble_since: float | None = None
         self._committed_at = clock()
         self._failures = 0
+        self._signal = ""
         self._state = parts.state
         self._drain = parts.drain
         self._encoder = parts.encoder
@@ -241,6 +243,7 @@ class Loop:
 
     def stop(self, number: int, frame: Any) -> None:
         """Finish the batch in hand and end `run`: the handler of SIGTERM and SIGINT."""
+        self._signal = signal.Signals(number).name
         self._state.enter(WorkerState.STOPPING)
         self._drain.stop(number, frame)
 
@@ -248,6 +251,10 @@ class Loop:
         self._writer.close()
         self._state.enter(WorkerState.STOPPED)
         self._report(force=True)
+        if self._signal:
+            self._log.info(
+                "Stopped by %s. supervisord restarts this worker unless it ordered the stop", self._signal
+            )
         self._log.info("shutdown report: %s", json.dumps(self._content()))
         self._consumer.close()
 

@@ -178,12 +178,21 @@ def test_a_stop_writes_and_commits_what_is_in_hand_and_says_so(chain: Callable[.
     assert before == sum(offset or 0 for offset in committed.values())
 
 
-def test_a_killed_worker_loses_nothing_and_doubles_nothing(chain: Callable[..., Chain]) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda pool, worker: pool.signal(worker, signal.SIGKILL), id="SIGKILL"),
+        pytest.param(TowerPool.terminate, id="SIGTERM"),
+    ],
+)
+def test_a_worker_ended_from_outside_loses_nothing_and_doubles_nothing(
+    chain: Callable[..., Chain], end: Callable[[TowerPool, int], object]
+) -> None:
     made = chain()
     made.pool.start()
     for burst in range(5):
         made.produce(record(seq) for seq in range(burst * 4_000, (burst + 1) * 4_000))
-        made.pool.signal(burst % 3, signal.SIGKILL)
+        end(made.pool, burst % 3)
     made.drain()
     found = made.sequences()
 

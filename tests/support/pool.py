@@ -170,7 +170,7 @@ class TowerPool:
         return pid
 
     def terminate(self, worker: int, timeout_s: float = 30, *, twice: bool = False) -> tuple[int, float]:
-        """SIGTERM for one worker from outside, and start it again: it ended as asked, so nobody else does.
+        """SIGTERM for one worker from outside, not from supervisord, which starts it again.
 
         One that is only just starting is given the moment it needs until it hears of signals.
 
@@ -192,10 +192,7 @@ class TowerPool:
         if twice:
             self.signal(worker, signal.SIGTERM)
         self.until(lambda: self.pids().get(worker) != pid, timeout_s, f"worker {worker} to end")
-        took = time.monotonic() - begun
-        with contextlib.suppress(OSError):  # it may be on its way already
-            self._ask("startProcess", f"worker:{worker}")
-        return pid, took
+        return pid, time.monotonic() - begun
 
     def control(self, *arguments: str, timeout_s: float = 60) -> str:
         """Run supervisorctl as an operator would; gives what it printed."""
