@@ -14,8 +14,14 @@ help: ## this list
 
 install: $(INSTALLED) ## make .venv with the locked versions of everything
 
+# A unix socket's path has room for 107 bytes, of which /var/supervisor.sock and supervisord's process id take 28.
+LONGEST_PATH := 79
+
 # uv only shortens the wait: pip would read the same lock, with the same hashes, six times slower.
 $(INSTALLED): pyproject.toml requirements.lock $(wildcard workers/native/*)
+	@LC_ALL=C; here="$$(pwd -P)"; refuse() { echo "tower: cannot be installed in $$here: $$1; move this folder" >&2; exit 1; }; \
+		case "$$here" in *:*) refuse "Python makes no virtual environment in a path with a colon";; esac; \
+		(($${#here} <= $(LONGEST_PATH))) || refuse "its path has $${#here} bytes, and supervisord's socket in it allows for $(LONGEST_PATH)"
 	@echo "tower: setting up $(VENV) from requirements.lock (about 30 s the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tower needs Python 3.11 or later; set PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,17 +1,29 @@
-"""The pool under a real supervisord: what starts a worker again."""
+"""The pool under a real supervisord: what starts a worker again, and the folders it can live in."""
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support import processes
-from tests.support.pool import TowerPool
+from tests.support.pool import ROOT, STOP_S, TowerPool
 from workers.exit_codes import OK
 
 pytestmark = pytest.mark.integration
 
 #: Seconds for the workers to start or stop, on a busy machine.
 SOON_S = 30.0
+
+#: Seconds for `make install`; without a package cache it fetches 60 packages.
+INSTALL_S = 250.0
+
+#: Names of folders that a shell, Python or supervisor could take for something else.
+FOLDERS = [
+    "Lab-4. Tower", "it's", 'say "hi"', "50%", "%(here)s %d", "연구실", "back\\slash", "$HOME `id`",
+    "a;b #c",
+]  # fmt: skip
 
 
 def pool(folder: Path, workers: int) -> TowerPool:
@@ -74,3 +86,76 @@ def test_a_stop_that_supervisord_orders_lasts_until_it_orders_a_start(short_fold
         started.until(lambda: are_running(started), SOON_S, "two workers again")
     finally:
         started.stop()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_pool_runs_in_a_folder_of_any_name(short_folder: Path, name: str) -> None:
+    started = pool(short_folder / name, workers=2)
+    started.start(wait=False)
+    try:
+        started.until(lambda: are_running(started), SOON_S, f"two workers in a folder named {name}")
+        status = started.control("status")
+
+        assert status.count(" RUNNING ") == 2, status
+        assert {path.name for path in started.var.glob("worker-*.log")} == {"worker-0.log", "worker-1.log"}
+    finally:
+        started.stop()
+
+
+def test_a_pool_runs_in_a_folder_whose_path_is_as_long_as_make_install_takes(short_folder: Path) -> None:
+    (longest,) = [
+        int(line.partition(" := ")[2])
+        for line in (ROOT / "Makefile").read_text().splitlines()
+        if line.startswith("LONGEST_PATH")
+    ]
+    folder = short_folder.resolve() / "x"
+    started = pool(folder.with_name("x" * (longest - len(str(folder)) + 1)), workers=1)
+    started.start(wait=False)
+    try:
+        started.until(lambda: are_running(started), SOON_S, "a worker")
+
+        assert len(str(started.folder)) == longest
+    finally:
+        started.stop()
+
+
+def test_make_install_and_what_it_installs_work_in_such_a_folder(short_folder: Path) -> None:
+    """As an operator does it, with the programs' own names."""
+    checkout = short_folder / 'Lab-4. Tower, it\'s "50%" 연구실'
+    checkout.mkdir()
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, files):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_file():
+            shutil.copy2(ROOT / name, checkout / name)
+    # With the machine's own way to the package registries, and without what a `make test` around sets.
+    machine = {name: os.environ[name] for name in os.environ if not name.startswith(("TOWER_", "MAKE"))}
+    environment = machine | processes.environment(checkout / "var", {"TOWER_WORKERS": "2"})
+
+    def run(*command: str, timeout_s: float = SOON_S) -> str:
+        done = subprocess.run(
+            command,
+            cwd=checkout,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    run("make", "install", timeout_s=INSTALL_S)
+    run("make", "help")
+    assert str(checkout) in run(".venv/bin/python", "-c", "import workers._kernel as k; print(k.__file__)")
+    run(".venv/bin/supervisord", "-c", "supervisor.conf")
+    try:
+        run(".venv/bin/supervisorctl", "-c", "supervisor.conf", "signal", "TERM", "worker:0")
+        assert run(".venv/bin/supervisorctl", "-c", "supervisor.conf", "status").count("worker:") == 2
+        assert "tower" in run(".venv/bin/tower", "--version")
+    finally:
+        run(".venv/bin/supervisorctl", "-c", "supervisor.conf", "shutdown", timeout_s=STOP_S)

@@ -114,28 +114,48 @@ def test_the_number_of_workers_comes_from_the_environment_with_the_labs_as_defau
     assert DEFAULT_WORKERS == 3
 
 
-@pytest.mark.parametrize(("environ", "names"), [({}, "012"), ({"TOWER_WORKERS": "5"}, "01234")])
-def test_supervisord_reads_it_and_makes_a_worker_for_each_partition(
-    environ: dict[str, str], names: str
-) -> None:
+def as_supervisord_reads_it(folder: Path, expression: str, **environ: str) -> str:
+    """What an expression of `workers`, their configurations, prints; the file is the one in the folder."""
     script = (
         "from supervisor.options import ServerOptions\n"
         "options = ServerOptions()\n"
         "options.realize(['-c', 'supervisor.conf'])\n"
         "(group,) = options.process_group_configs\n"
-        "print(''.join(each.name for each in group.process_configs))\n"
+        "workers = group.process_configs\n"
+        f"print({expression})\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
-        cwd=ROOT,
+        cwd=folder,
         env={"PATH": os.environ["PATH"], **environ},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+    assert done.stderr == ""
+    return done.stdout.removesuffix("\n")
 
-    assert (done.stdout.strip(), done.stderr) == (names, "")
+
+@pytest.mark.parametrize(("environ", "names"), [({}, "012"), ({"TOWER_WORKERS": "5"}, "01234")])
+def test_supervisord_reads_it_and_makes_a_worker_for_each_partition(
+    environ: dict[str, str], names: str
+) -> None:
+    assert as_supervisord_reads_it(ROOT, "''.join(each.name for each in workers)", **environ) == names
+
+
+def test_no_path_of_it_is_read_as_anything_else(tmp_path: Path) -> None:
+    folder = tmp_path / 'Lab-4. Tower "50%" %(here)s'
+    (folder / "var").mkdir(parents=True)
+    (folder / "supervisor.conf").symlink_to(ROOT / "supervisor.conf")
+
+    logs = as_supervisord_reads_it(folder, "[each.stdout_logfile for each in workers]")
+    folders = as_supervisord_reads_it(folder, "{each.directory for each in workers}")
+    command = as_supervisord_reads_it(folder, "workers[0].command")
+
+    assert logs == str([str(folder / "var" / f"worker-{number}.log") for number in range(3)])
+    assert folders == str({str(folder)})
+    assert str(folder) not in command
 
 
 def options() -> list[str]:
