@@ -245,12 +245,8 @@ class _Exchange:
         status, headers = response.status_code, dict(response.headers)
         if self._whole and self._surplus:
             raise NoAnswer(f"the server sent {status} and more bytes behind it: {self._surplus!r}")
-        self.clean = (
-            self._whole
-            and self._http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
-            and not self._http.trailing_data[1]
-            and not _contradicts(status, headers)
-        )
+        done = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
+        self.clean = self._http.states == done and not _contradicts(status, headers)
         retry_after = headers.get(b"retry-after")
         text = None if retry_after is None else retry_after.decode("latin-1")
         return Answer(status, bytes(self._body), text, early=bool(self._unsent))
