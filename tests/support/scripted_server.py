@@ -80,6 +80,13 @@ class Peer:
         """Return once the client sends something, closes, or has had time to."""
         select.select([self._sock], [], [], seconds)
 
+    def drain(self) -> None:
+        """Throw away what the client sends, until it sends nothing for a while."""
+        with suppress(Gone):
+            while select.select([self._sock], [], [], TEMPTATION_S)[0]:
+                self._fill()
+                self._unread = b""
+
     def hold(self) -> None:
         """Neither read nor say anything any more, and keep the connection open until the server ends."""
         self._over.wait(PATIENCE_S)
@@ -145,6 +152,11 @@ class Server:
         """Take this turn at the request of a number, counted from 1."""
         self._script[number] = turn
 
+    def wait_for(self, turns: int) -> None:
+        """Return once so many requests have begun."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.turns >= turns, PATIENCE_S), f"no request {turns}"
+
     def settle(self) -> None:
         """Return once no turn is under way: all that was to be sent has been."""
         with self._changed:
@@ -179,6 +191,7 @@ class Server:
         with self._changed:
             self.turns += 1
             self._busy += 1
+            self._changed.notify_all()
             turn = self._script.get(self.turns, self.otherwise)
         try:
             yield turn

@@ -19,6 +19,7 @@ from tests.support import fakes, scripted_server
 from tests.support.scripted_server import NO_CONTENT, Peer, Server, Turn, answer, refuse
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import connection, transport
+from workers.influxdb.transport import Transport
 from workers.influxdb.writer import Writer
 
 LINES = [b"labs a=1 1", b"labs a=2 2"]
@@ -135,6 +136,53 @@ class TestEarly:
         client.write(LARGE, TIMEOUT_S)
         assert influxdb.stored == LARGE
 
+    def test_nothing_more_is_sent_once_an_answer_has_begun(self, influxdb: Server, client: Writer) -> None:
+        """Or an answer that is older than the body's end would pass for one to all of it."""
+        raw = answer(422, b'{"message":"no"}')
+
+        def early(peer: Peer) -> None:
+            peer.read_head()
+            peer.say(raw[:-3])
+            peer.drain()
+            peer.say(raw[-3:])
+            peer.hold()
+
+        influxdb.at(1, early)
+
+        assert type(failure(client, LARGE)) is Unavailable
+
+    def test_a_refusal_is_heard_although_the_next_send_fails(
+        self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The refusal and the reset arrive after the client has looked and before it sends on."""
+
+        def early(peer: Peer) -> None:
+            peer.read_head()
+            peer.say(answer(413, b"too much"))
+            peer.hang_up()
+
+        original = Transport.send
+        errors: list[OSError] = []
+
+        def send(self: Transport, unsent: list[memoryview]) -> None:
+            original(self, unsent)
+            if unsent:
+                influxdb.wait_for(1)
+                influxdb.join()
+                try:
+                    original(self, unsent)
+                except OSError as error:
+                    errors.append(error)
+                    raise
+
+        monkeypatch.setattr(Transport, "send", send)
+        influxdb.at(1, early)
+
+        caught = failure(client, LARGE)
+
+        assert (type(caught), caught.message) == (TooLarge, "too much")
+        assert len(errors) == 1
+
     def test_informational_answers_meanwhile_change_nothing(self, influxdb: Server, client: Writer) -> None:
         def hinting(peer: Peer) -> None:
             peer.read_head()
@@ -158,7 +206,7 @@ class TestEarly:
             connected = threading.Event()
             original = transport.connect
 
-            def connect_and_wait(*arguments: Any) -> transport.Transport:
+            def connect_and_wait(*arguments: Any) -> Transport:
                 made = original(*arguments)
                 connected.wait(TIMEOUT_S)
                 return made
@@ -530,6 +578,36 @@ def test_an_exchange_interrupted_at_any_line_leaves_its_answer_to_no_other(
         after += 1
 
     assert after > 50
+
+
+def test_a_connection_is_not_used_again_if_its_close_was_interrupted(
+    influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers the first request when the second one comes."""
+
+    def late(peer: Peer) -> None:
+        peer.read()
+        peer.store()
+        peer.tempt(TIMEOUT_S)
+        peer.say(NO_CONTENT)
+
+    left: list[Transport] = []
+
+    def interrupted_close(self: Transport) -> None:
+        left.append(self)
+        raise Stop
+
+    client.write(LINES, TIMEOUT_S)
+    influxdb.at(2, late)
+    influxdb.at(3, refuse(BUSY))
+    with monkeypatch.context() as patch:
+        patch.setattr(Transport, "close", interrupted_close)
+        with pytest.raises(Stop):
+            client.write(LINES, SHORT_S)
+
+    assert failure(client, OTHERS).status == 503
+    (transport_left,) = left
+    transport_left.close()
 
 
 class TestWays:
