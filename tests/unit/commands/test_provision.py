@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from workers.commands.console import Wait
-from workers.commands.dlq.dead_letter import BESIDES_BYTES
+from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.commands.main import tower
 from workers.commands.provision import readiness
 from workers.commands.provision.kafka import (
@@ -65,7 +65,7 @@ def test_the_wait_ends_with_the_servers_own_error_and_says_what_it_waits_for() -
     ("largest_message", "largest_letter"),
     [
         pytest.param(1_048_588, DEAD_LETTER_BYTES, id="Kafka's default"),
-        pytest.param(30_000_000, 30_000_000 + BESIDES_BYTES, id="larger records"),
+        pytest.param(30_000_000, 30_000_000 + OVERHEAD_BYTES, id="larger records"),
     ],
 )
 def test_a_dead_letter_fits_where_its_record_did(largest_message: int, largest_letter: int) -> None:

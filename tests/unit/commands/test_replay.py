@@ -1,11 +1,11 @@
-"""Where offsets go, and what that means for records."""
+"""Resets of committed offsets, and what they mean for the records."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.commands.replay.command import _session_s
-from workers.commands.replay.offset_reset import Move, describe, parse_since
+from workers.commands.replay.offset_reset import OffsetReset, describe, parse_since
 from workers.config.settings import load
 from workers.errors import CommandError
 from workers.kafka.properties import CLASSIC
@@ -32,27 +32,31 @@ def test_a_time_is_a_span_ago_or_iso_8601(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2 hours", "-2h", "2023-13-01", "2033-01-01", "h"])
-def test_what_is_no_time_or_lies_ahead_is_refused(text: str) -> None:
+def test_what_is_no_time_or_in_the_future_is_rejected(text: str) -> None:
     with pytest.raises(CommandError, match="--since"):
         parse_since(text, NOW)
 
 
 @pytest.mark.parametrize(
-    ("move", "again", "skipped", "gone"),
+    ("reset", "again", "skipped", "expired"),
     [
-        pytest.param(Move(0, 0, 100, 60, 0), 60, 0, 0, id="back to the beginning"),
-        pytest.param(Move(0, 0, 100, 60, 100), 0, 40, 0, id="forward to the end"),
-        pytest.param(Move(0, 0, 100, None, 0), 0, 0, 0, id="a new group from the beginning"),
-        pytest.param(Move(0, 0, 100, None, 100), 0, 100, 0, id="a new group from the end"),
-        pytest.param(Move(0, 50, 100, 20, 50), 0, 0, 30, id="the offset is gone, go on with what is left"),
-        pytest.param(Move(0, 50, 100, 20, 60), 0, 10, 30, id="the offset is gone, and more is skipped"),
-        pytest.param(Move(0, 0, 10, 60, 0), 10, 0, 0, id="the topic was made anew"),
+        pytest.param(OffsetReset(0, 0, 100, 60, 0), 60, 0, 0, id="back to the beginning"),
+        pytest.param(OffsetReset(0, 0, 100, 60, 100), 0, 40, 0, id="forward to the end"),
+        pytest.param(OffsetReset(0, 0, 100, None, 0), 0, 0, 0, id="a new group from the beginning"),
+        pytest.param(OffsetReset(0, 0, 100, None, 100), 0, 100, 0, id="a new group from the end"),
+        pytest.param(
+            OffsetReset(0, 50, 100, 20, 50), 0, 0, 30, id="the offset has expired, go on with what is left"
+        ),
+        pytest.param(
+            OffsetReset(0, 50, 100, 20, 60), 0, 10, 30, id="the offset has expired, and more is skipped"
+        ),
+        pytest.param(OffsetReset(0, 0, 10, 60, 0), 10, 0, 0, id="the topic was deleted and created again"),
     ],
 )
-def test_a_move_says_what_is_read_again_skipped_or_gone(
-    move: Move, again: int, skipped: int, gone: int
+def test_a_reset_says_what_is_read_again_skipped_or_expired(
+    reset: OffsetReset, again: int, skipped: int, expired: int
 ) -> None:
-    assert (move.again, move.skipped, move.gone) == (again, skipped, gone)
+    assert (reset.again, reset.skipped, reset.expired) == (again, skipped, expired)
 
 
 @settings(deadline=None)
@@ -61,15 +65,15 @@ def test_nothing_is_both_read_again_and_skipped(
     start: int, length: int, committed: int | None, data: st.DataObject
 ) -> None:
     target = data.draw(st.integers(start, start + length))
-    move = Move(0, start, start + length, committed, target)
+    reset = OffsetReset(0, start, start + length, committed, target)
 
-    assert not (move.again and move.skipped)
-    assert move.skipped <= length
-    assert move.again <= length
+    assert not (reset.again and reset.skipped)
+    assert reset.skipped <= length
+    assert reset.again <= length
 
 
-def test_the_moves_are_shown_with_what_kafka_no_longer_has() -> None:
-    text = describe([Move(0, 50, 100, 20, 50), Move(1, 0, 10, 10, 0)])
+def test_the_resets_are_shown_with_what_kafka_no_longer_has() -> None:
+    text = describe([OffsetReset(0, 50, 100, 20, 50), OffsetReset(1, 0, 10, 10, 0)])
 
     assert "10 offsets are read again" in text
     assert "Kafka no longer has 30 of partition 0" in text

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from workers.commands.check.result import Finding, fail, ok, warn
 from workers.commands.clients.kafka_admin import KafkaAdmin, PartitionReplicas
 from workers.commands.console import age
-from workers.commands.dlq.dead_letter import BESIDES_BYTES
+from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.config.settings import Settings
 
 
@@ -108,7 +108,7 @@ def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[Findin
         return
     config = kafka_admin.config(name)
     largest = int(config.get("max.message.bytes", "0"))
-    needed = int(kafka_admin.config(settings.topic).get("max.message.bytes", "0")) + BESIDES_BYTES
+    needed = int(kafka_admin.config(settings.topic).get("max.message.bytes", "0")) + OVERHEAD_BYTES
     kept_ms = int(config.get("retention.ms", "-1"))
     kept = "for ever" if kept_ms < 0 else f"for {age(kept_ms / 1000)}"
     text = f"takes {largest:,} bytes, kept {kept}"

@@ -1,4 +1,4 @@
-"""Dead letters as they stand in their topic: read, shown, sent back."""
+"""Dead letters as they are stored in their topic."""
 
 import zlib
 from collections.abc import Iterator
@@ -9,28 +9,32 @@ from workers.commands.clients.topic_reader import TopicReader
 from workers.log import printable
 from workers.types import NO_TIMESTAMP, Message
 
-#: Bytes of a dead letter besides its record: headers, and what Kafka puts around both.
-BESIDES_BYTES = 2_048
+#: Bytes of a dead letter besides its record: headers and Kafka's own overhead.
+OVERHEAD_BYTES = 2_048
 
-#: Characters of a payload that are shown.
-SHOWN = 2_000
+#: Most characters of a payload that are shown.
+SHOWN_CHARACTERS = 2_000
 
-#: What tells the same record from another one with the same coordinates, as after a topic was made anew.
-Identity = tuple[str, int, int, int, int | None, int]
+#: Identifies a record. Topic, partition and offset are not enough: after a topic was deleted and created
+#: again, another record can have the same ones.
+RecordId = tuple[str, int, int, int, int | None, int]
 
 
 @dataclass(frozen=True)
-class Letter:
+class StoredDeadLetter:
     """One dead letter.
 
     Args:
-        number: Partition of the dead-letter topic it stands in.
+        number: Its partition in the dead-letter topic.
         offset: Its offset there.
-        kept_ms: When it was kept, milliseconds since the epoch.
-        reason: One of `workers.types.Reason`, or what a later version calls it.
-        error: More about it.
-        topic: Topic it came from; `partition`, `origin` (offset) and `index` say where it stood.
-        timestamp_ms: Kafka's timestamp of the original, None where it had none.
+        kept_ms: When it was stored, milliseconds since the epoch.
+        reason: One of `workers.types.Reason`, or a reason of a later version.
+        error: Details of the reason.
+        topic: Topic of the record.
+        partition: Partition of the record.
+        origin: Offset of the record.
+        index: Place of the record in its message, from 0.
+        timestamp_ms: Kafka's timestamp of the record's message, None if it had none.
         value: The record's own bytes.
     """
 
@@ -48,24 +52,24 @@ class Letter:
 
     @property
     def place(self) -> str:
-        """Where the record came from, for people."""
+        """Where the record came from, for people: `resource[0]@17`."""
         element = f" element {self.index}" if self.index else ""
         return f"{self.topic}[{self.partition}]@{self.origin}{element}"
 
     @property
-    def identity(self) -> Identity:
-        """Equal for two letters about the same record: a worker that was killed may have kept it twice."""
+    def record_id(self) -> RecordId:
+        """Equal for two dead letters of the same record: a worker that is killed may store it twice."""
         content = zlib.crc32(self.value or b"")
         return self.topic, self.partition, self.origin, self.index, self.timestamp_ms, content
 
 
-def from_message(message: Any) -> Letter | None:
-    """The letter in a message of the dead-letter topic; None where Tower did not write it."""
+def from_message(message: Any) -> StoredDeadLetter | None:
+    """Parse a message of the dead-letter topic; None if Tower did not write it."""
     headers = {key: (value or b"").decode("utf-8", "replace") for key, value in message.headers() or []}
     kind, kept_ms = message.timestamp()
     stamp = headers.get("tower.timestamp", "")
     try:
-        return Letter(
+        return StoredDeadLetter(
             number=message.partition(),
             offset=message.offset(),
             kept_ms=kept_ms if kind != NO_TIMESTAMP else 0,
@@ -82,8 +86,8 @@ def from_message(message: Any) -> Letter | None:
         return None
 
 
-def read(reader: TopicReader, topic: str, number: int, start: int, end: int) -> Iterator[Letter]:
-    """Tower's letters in a range of one partition, in order; other messages are passed over."""
+def read(reader: TopicReader, topic: str, number: int, start: int, end: int) -> Iterator[StoredDeadLetter]:
+    """Read Tower's dead letters in a range of offsets of one partition; ignores other messages."""
     message: Message
     for message in reader.read(topic, number, start, end):
         letter = from_message(message)
@@ -91,18 +95,18 @@ def read(reader: TopicReader, topic: str, number: int, start: int, end: int) -> 
             yield letter
 
 
-def shown(value: bytes | None) -> str:
-    """A payload as one line of printable text: it is a stranger's, and a terminal obeys what it prints."""
+def printable_payload(value: bytes | None) -> str:
+    """Escape a payload to one printable line, because terminals obey control codes."""
     if value is None:
         return "null"
-    text = value[: SHOWN + 4].decode("utf-8", "backslashreplace")[:SHOWN]
+    text = value[: SHOWN_CHARACTERS + 4].decode("utf-8", "backslashreplace")[:SHOWN_CHARACTERS]
     escaped = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
-    return escaped + (f" … ({len(value)} bytes)" if len(value) > SHOWN else "")
+    return escaped + (f" … ({len(value)} bytes)" if len(value) > SHOWN_CHARACTERS else "")
 
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise ValueError("no whole number")
+        raise ValueError("not a whole number")
     return int(text)

@@ -1,4 +1,4 @@
-"""Sends dead letters back to where they came from, and says of each whether Kafka has confirmed it."""
+"""Sends dead letters back to the topic and partition they came from."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from workers.commands.console import Wait
-from workers.commands.dlq.dead_letter import Letter
+from workers.commands.dlq.dead_letter import StoredDeadLetter
 from workers.config.settings import Settings
 from workers.kafka.properties import producer_properties, settings_error
 
-#: Seconds for the delivery reports of one lot: above the producer's own message.timeout.ms.
+#: Seconds for the delivery reports of one batch: above the producer's own message.timeout.ms.
 REPORTS_S = 60.0
 
-#: Header of a record that was sent back: which letter it was.
+#: Header of a record that was sent back: topic, partition and offset of its dead letter.
 HEADER = "tower.replayed"
 
-#: Kafka's answers that another try would not change.
-FOR_GOOD = frozenset(
+#: Kafka's errors that a retry would not change.
+FINAL_ERRORS = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.RECORD_LIST_TOO_LARGE,
@@ -32,27 +32,27 @@ FOR_GOOD = frozenset(
 
 
 class Outcome(NamedTuple):
-    """What became of one letter.
+    """The result of sending one dead letter.
 
     Args:
-        letter: The letter.
-        problem: None where Kafka has confirmed the record, else what it said.
-        for_good: Whether another try would end the same.
+        letter: The dead letter.
+        problem: Kafka's error, None if Kafka has confirmed the record.
+        is_final: Whether a retry would fail too.
     """
 
-    letter: Letter
+    letter: StoredDeadLetter
     problem: str | None
-    for_good: bool = False
+    is_final: bool = False
 
 
-class Resend:
-    """Produces records to their own topic and partition, with their own Kafka timestamp.
+class ReplayProducer:
+    """Sends records to the topic and partition they came from, with their original Kafka timestamp.
 
     Args:
-        settings: The way to the brokers.
+        settings: How to reach the brokers.
 
     Raises:
-        SettingsError: librdkafka refuses a property.
+        SettingsError: librdkafka rejects a property.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,36 +64,36 @@ class Resend:
         except KafkaException as error:
             raise settings_error(error) from None
 
-    def send(self, letters: Sequence[Letter]) -> list[Outcome]:
-        """Send all, and wait for what Kafka says about each; bounded, with its progress shown.
+    def send(self, letters: Sequence[StoredDeadLetter]) -> list[Outcome]:
+        """Send all and wait for Kafka's confirmations. The wait is bounded and shown.
 
         Returns:
-            One outcome for each letter, in their order.
+            One outcome for each dead letter, in the same order.
         """
         outcomes = self._send(letters)
         if len(letters) > 1:
-            # A producer sends several records as one; where that is too large, it names all of them.
-            oversize = [each.letter for each in outcomes.values() if each.for_good]
-            for letter in oversize:
+            # The producer sends several records as one request. If that is too large, all of them fail.
+            failed = [outcome.letter for outcome in outcomes.values() if outcome.is_final]
+            for letter in failed:
                 outcomes |= self._send([letter])
         return [outcomes[letter.offset] for letter in letters]
 
-    def _send(self, letters: Sequence[Letter]) -> dict[int, Outcome]:
-        found: dict[int, Outcome] = {}
+    def _send(self, letters: Sequence[StoredDeadLetter]) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
         for letter in letters:
             try:
-                self._produce(letter, self._report(letter, found))
+                self._produce(letter, self._report(letter, outcomes))
             except (BufferError, KafkaException) as error:
-                self._report(letter, found)(error.args[0] if error.args else error, None)
+                self._report(letter, outcomes)(error.args[0] if error.args else error, None)
         wait = Wait("Kafka to confirm the records", REPORTS_S)
-        while len(found) < len(letters) and not wait.is_over:
+        while len(outcomes) < len(letters) and not wait.is_over:
             self._producer.poll(0.2)
             wait.tick()
         for letter in letters:
-            found.setdefault(letter.offset, Outcome(letter, f"no answer from Kafka in {REPORTS_S:g} s"))
-        return found
+            outcomes.setdefault(letter.offset, Outcome(letter, f"no answer from Kafka in {REPORTS_S:g} s"))
+        return outcomes
 
-    def _produce(self, letter: Letter, report: Callable[[Any, Any], None]) -> None:
+    def _produce(self, letter: StoredDeadLetter, report: Callable[[Any, Any], None]) -> None:
         origin = f"{self._dead_letter_topic}/{letter.number}/{letter.offset}"
         self._producer.produce(
             letter.topic,
@@ -101,18 +101,18 @@ class Resend:
             partition=letter.partition,
             headers={HEADER: origin},
             on_delivery=report,
-            # 0: Kafka's client takes the time of now, as for a record that never had one.
+            # 0: the client uses the current time, as for a record without a timestamp.
             timestamp=letter.timestamp_ms or 0,
         )
 
     @staticmethod
-    def _report(letter: Letter, found: dict[int, Outcome]) -> Callable[[Any, Any], None]:
-        def done(error: Any, _: Any) -> None:
+    def _report(letter: StoredDeadLetter, outcomes: dict[int, Outcome]) -> Callable[[Any, Any], None]:
+        def on_delivery(error: Any, _: Any) -> None:
             if error is None:
-                found[letter.offset] = Outcome(letter, None)
+                outcomes[letter.offset] = Outcome(letter, None)
             elif isinstance(error, KafkaError):
-                found[letter.offset] = Outcome(letter, error.str(), error.code() in FOR_GOOD)
+                outcomes[letter.offset] = Outcome(letter, error.str(), error.code() in FINAL_ERRORS)
             else:
-                found[letter.offset] = Outcome(letter, str(error))
+                outcomes[letter.offset] = Outcome(letter, str(error))
 
-        return done
+        return on_delivery

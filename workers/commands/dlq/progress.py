@@ -1,4 +1,4 @@
-"""How far the dead letters have been replayed, kept as the committed offset of a group of its own."""
+"""The progress of replaying dead letters, stored as the committed offset of a separate group."""
 
 import json
 from collections.abc import Iterable
@@ -6,82 +6,82 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Mark:
-    """Which letters of one partition have been replayed.
+class ReplayProgress:
+    """Which dead letters of one partition have been replayed.
 
-    A committed offset says "all before this one". Letters can be replayed by reason too, one that failed
-    can have replayed ones behind it, and one that Kafka refuses is left behind; these stand in the
-    metadata of the commit, which brokers take up to 4,096 bytes.
+    A committed offset means "all before this one". But dead letters can also be replayed by reason, and one
+    that failed or that Kafka rejected can have replayed ones after it. These are in the metadata of the
+    commit, which may have up to 4,096 bytes.
 
     Args:
-        offset: All letters before it, but for holes.
-        reasons: By reason, an offset before which all letters of that reason are.
-        beyond: Single letters further on.
-        holes: Single letters before one of the offsets that are not replayed.
+        offset: All dead letters before it are replayed, except `rejected`.
+        reasons: By reason, an offset before which all dead letters of that reason are replayed.
+        ahead: Offsets after that which are replayed too.
+        rejected: Offsets before that which are not replayed, because Kafka rejected them.
     """
 
     offset: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
-    beyond: set[int] = field(default_factory=set)
-    holes: set[int] = field(default_factory=set)
+    ahead: set[int] = field(default_factory=set)
+    rejected: set[int] = field(default_factory=set)
 
     def covers(self, offset: int, reason: str) -> bool:
-        """Whether that letter has been replayed."""
-        if offset in self.holes:
+        """Whether the dead letter at that offset has been replayed."""
+        if offset in self.rejected:
             return False
-        return offset < self.offset or offset < self.reasons.get(reason, 0) or offset in self.beyond
+        return offset < self.offset or offset < self.reasons.get(reason, 0) or offset in self.ahead
 
     def advance(
         self,
-        upto: int,
+        next_offset: int,
         reason: str | None,
         *,
         sent: Iterable[int] = (),
-        refused: Iterable[int] = (),
+        rejected: Iterable[int] = (),
         passed: Iterable[int] = (),
     ) -> None:
-        """All letters before `upto` are replayed, or all of one reason.
+        """Note that all dead letters before `next_offset` are replayed, or all of one reason.
 
         Args:
-            upto: The next offset to look at.
+            next_offset: The offset to continue at.
             reason: None for all reasons.
-            sent: Letters that have been replayed, also those behind `upto`.
-            refused: Letters that were not, and that shall not hold up the others.
-            passed: Letters of that reason that had been replayed beyond, met on the way to `upto`.
+            sent: Offsets that have been replayed, also those after `next_offset`.
+            rejected: Offsets that Kafka rejected. They do not delay the others.
+            passed: Offsets of that reason before `next_offset` that were replayed earlier.
         """
         if reason is None:
-            self.offset = max(self.offset, upto)
+            self.offset = max(self.offset, next_offset)
         else:
-            self.reasons[reason] = max(self.reasons.get(reason, 0), upto)
+            self.reasons[reason] = max(self.reasons.get(reason, 0), next_offset)
         self.reasons = {name: end for name, end in self.reasons.items() if end > self.offset}
-        self.holes = (self.holes - set(sent)) | set(refused)
-        ahead = {each for each in sent if each >= upto}
-        behind = {each for each in passed if each < upto}
-        self.beyond = {each for each in (self.beyond - behind) | ahead if each >= self.offset}
+        self.rejected = (self.rejected - set(sent)) | set(rejected)
+        ahead = self.ahead - {offset for offset in passed if offset < next_offset}
+        ahead |= {offset for offset in sent if offset >= next_offset}
+        self.ahead = {offset for offset in ahead if offset >= self.offset}
 
     def forget(self, start: int) -> None:
-        """Letters before `start` are gone from Kafka."""
-        self.holes = {each for each in self.holes if each >= start}
+        """Forget dead letters before `start`, which Kafka no longer has."""
+        self.rejected = {offset for offset in self.rejected if offset >= start}
 
     def metadata(self) -> str:
-        """What does not fit in the offset, as text; empty where all does."""
+        """Encode everything but the offset as text; empty if there is nothing else."""
         parts = {
             "reasons": self.reasons,
-            "beyond": sorted(self.beyond),
-            "holes": sorted(self.holes),
+            "beyond": sorted(self.ahead),
+            "holes": sorted(self.rejected),
         }
-        kept = {name: part for name, part in parts.items() if part}
-        return json.dumps(kept, separators=(",", ":")) if kept else ""
+        present = {name: part for name, part in parts.items() if part}
+        return json.dumps(present, separators=(",", ":")) if present else ""
 
     @classmethod
-    def parse(cls, offset: int, metadata: str) -> "Mark":
-        """The mark of a commit; metadata somebody else wrote is no mark, the offset is."""
+    def parse(cls, offset: int, metadata: str) -> "ReplayProgress":
+        """Parse a commit. Metadata that Tower did not write is ignored, the offset is used."""
         offset = max(0, offset)
         try:
-            found = json.loads(metadata or "{}")
-            reasons = {str(name): int(end) for name, end in found.get("reasons", {}).items()}
-            beyond = {int(each) for each in found.get("beyond", ())}
-            holes = {int(each) for each in found.get("holes", ())}
+            content = json.loads(metadata or "{}")
+            reasons = {str(name): int(end) for name, end in content.get("reasons", {}).items()}
+            ahead = {int(offset) for offset in content.get("beyond", ())}
+            rejected = {int(offset) for offset in content.get("holes", ())}
         except (ValueError, TypeError, AttributeError):
             return cls(offset)
-        return cls(offset, reasons, beyond, holes)
+        return cls(offset, reasons, ahead, rejected)

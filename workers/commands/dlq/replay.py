@@ -1,4 +1,4 @@
-"""The replay of dead letters: which are sent, in which order, and when they are marked as sent."""
+"""The replay of dead letters: which are sent, in which order, and when progress is committed."""
 
 from collections import Counter
 from typing import Any
@@ -8,41 +8,41 @@ from confluent_kafka import TopicPartition
 from workers.commands.clients.topic_reader import TopicReader
 from workers.commands.console import Wait, table
 from workers.commands.dlq import dead_letter
-from workers.commands.dlq.dead_letter import Identity, Letter
-from workers.commands.dlq.producer import Outcome, Resend
-from workers.commands.dlq.progress import Mark
+from workers.commands.dlq.dead_letter import RecordId, StoredDeadLetter
+from workers.commands.dlq.producer import Outcome, ReplayProducer
+from workers.commands.dlq.progress import ReplayProgress
 from workers.config.settings import Settings
 
-#: Letters that are sent before Kafka's answers are waited for and marked: what a kill may send twice.
-LOT = 100
+#: Dead letters per batch. Progress is committed after each batch, so a kill may send one batch twice.
+BATCH = 100
 
-#: And the bytes of them.
-LOT_BYTES = 8_000_000
+#: Most bytes of a batch.
+BATCH_BYTES = 8_000_000
 
-#: Letters that Kafka refuses and that are passed over, in one partition; each run tries them again.
-HOLES = 100
+#: Most dead letters of one partition that Kafka may reject before the run stops. Each run retries them.
+MOST_REJECTED = 100
 
-#: Seconds that a long replay may say it is still at it.
+#: Seconds for which a long replay shows its progress.
 LONGEST_S = 86_400.0
 
 
 class Replay:
-    """Sends the letters of one topic back, partition by partition.
+    """Sends the dead letters of one topic back, partition by partition.
 
     Args:
-        settings: Topics and the way to the brokers.
-        reader: Reads letters, and keeps the mark in the name of its group.
-        partitions: Numbers that the topic of the records has.
-        reason: Only letters of this reason; None for all.
-        dry_run: True sends and marks nothing.
+        settings: Names of the topics and how to reach the brokers.
+        reader: Reads dead letters and commits the progress for its group.
+        partitions: Numbers of the record topic's partitions.
+        reason: Only dead letters with this reason; None for all.
+        dry_run: Whether to send and commit nothing.
 
     Attributes:
-        sent: Letters by reason.
-        twice: Letters about a record that another letter is about.
-        foreign: Letters of records from other topics than TOWER_TOPIC.
-        refused: Letters that Kafka refuses, whatever its health; they hold up no others, and the next run
-            tries them again.
-        failed: Letters that could not be sent now; the next run begins with them.
+        sent: Number of dead letters sent, by reason.
+        twice: Number of dead letters whose record has another dead letter.
+        foreign: Number of dead letters of records from other topics than TOWER_TOPIC.
+        rejected: Dead letters that Kafka rejects. They do not stop the others, and the next run retries
+            them.
+        failed: Dead letters that could not be sent now. The next run starts with them.
     """
 
     def __init__(
@@ -56,43 +56,43 @@ class Replay:
     ) -> None:
         self.sent: Counter[str] = Counter()
         self.twice = self.foreign = 0
-        self.refused: list[Outcome] = []
+        self.rejected: list[Outcome] = []
         self.failed: list[Outcome] = []
         self._settings = settings
         self._reader = reader
         self._partitions = partitions
         self._reason = reason
         self._dry_run = dry_run
-        self._resend = None if dry_run else Resend(settings)
-        self._seen: set[Identity] = set()
+        self._producer = None if dry_run else ReplayProducer(settings)
+        self._seen: set[RecordId] = set()
         self._passed: set[int] = set()
         self._wait = Wait("the dead letters to be sent", LONGEST_S)
 
-    def run(self, number: int, start: int, end: int, mark: Mark) -> None:
-        """Send the letters of one partition that are not yet marked; stops at the first failure.
+    def run(self, number: int, start: int, end: int, progress: ReplayProgress) -> None:
+        """Send the dead letters of one partition that are not yet replayed; stops at the first failure.
 
-        Those already marked are read too: a worker that was killed keeps a record twice, and the second
-        letter must not be sent because the first one was, an hour ago.
+        It reads the replayed ones too: a worker that was killed may have stored a record twice, and if the
+        first dead letter was sent an hour ago, the second must not be sent now.
         """
-        lot: list[Letter] = []
+        batch: list[StoredDeadLetter] = []
         size = 0
         self._passed = set()
-        mark.forget(start)
+        progress.forget(start)
         for letter in dead_letter.read(self._reader, self._settings.dead_letter_topic, number, start, end):
             self._wait.tick(f": {sum(self.sent.values())} so far")
-            if self._is_due(letter, mark):
-                lot.append(letter)
+            if self._is_due(letter, progress):
+                batch.append(letter)
                 size += len(letter.value or b"")
-            if len(lot) >= LOT or size >= LOT_BYTES:
-                if not self._send(lot, number, letter.offset + 1, mark):
+            if len(batch) >= BATCH or size >= BATCH_BYTES:
+                if not self._send(batch, number, letter.offset + 1, progress):
                     return
-                lot, size = [], 0
-        self._send(lot, number, end, mark)
+                batch, size = [], 0
+        self._send(batch, number, end, progress)
 
-    def _is_due(self, letter: Letter, mark: Mark) -> bool:
-        if mark.covers(letter.offset, letter.reason):
-            self._seen.add(letter.identity)
-            if letter.offset in mark.beyond and self._reason in {None, letter.reason}:
+    def _is_due(self, letter: StoredDeadLetter, progress: ReplayProgress) -> bool:
+        if progress.covers(letter.offset, letter.reason):
+            self._seen.add(letter.record_id)
+            if letter.offset in progress.ahead and self._reason in {None, letter.reason}:
                 self._passed.add(letter.offset)
             return False
         if self._reason not in {None, letter.reason}:
@@ -101,74 +101,82 @@ class Replay:
             # A header could name any topic that this user may write to.
             self.foreign += 1
             return False
-        if letter.identity in self._seen:
+        if letter.record_id in self._seen:
             self.twice += 1
             return False
-        self._seen.add(letter.identity)
+        self._seen.add(letter.record_id)
         return True
 
-    def _send(self, lot: list[Letter], number: int, upto: int, mark: Mark) -> bool:
-        """Send a lot, then mark what Kafka has confirmed; False where some of it failed."""
-        lost = [each for each in lot if each.partition not in self._partitions]
-        outcomes = [Outcome(each, f"there is no partition {each.partition}", True) for each in lost]
-        there = [each for each in lot if each.partition in self._partitions]
-        if self._resend is None:
-            outcomes += [Outcome(each, None) for each in there]
-        elif there:
-            outcomes += self._resend.send(there)
-        sent = [each.letter for each in outcomes if each.problem is None]
-        refused = [each for each in outcomes if each.for_good]
-        failed = [each for each in outcomes if each.problem and not each.for_good]
-        if len(mark.holes | {each.letter.offset for each in refused}) > HOLES:
-            # That many are no single records: their cause has to be found before any more are tried.
-            refused, failed = [], failed + refused
+    def _send(
+        self, batch: list[StoredDeadLetter], number: int, next_offset: int, progress: ReplayProgress
+    ) -> bool:
+        """Send a batch, then commit the progress; False if a dead letter failed."""
+        missing = [letter for letter in batch if letter.partition not in self._partitions]
+        outcomes = [
+            Outcome(letter, f"there is no partition {letter.partition}", True) for letter in missing
+        ]
+        sendable = [letter for letter in batch if letter.partition in self._partitions]
+        if self._producer is None:
+            outcomes += [Outcome(letter, None) for letter in sendable]
+        elif sendable:
+            outcomes += self._producer.send(sendable)
+        sent = [outcome.letter for outcome in outcomes if outcome.problem is None]
+        rejected = [outcome for outcome in outcomes if outcome.is_final]
+        failed = [outcome for outcome in outcomes if outcome.problem and not outcome.is_final]
+        if len(progress.rejected | {outcome.letter.offset for outcome in rejected}) > MOST_REJECTED:
+            # So many have a common cause, which has to be found before any more are tried.
+            rejected, failed = [], failed + rejected
         self.sent.update(letter.reason for letter in sent)
-        self.refused += refused
+        self.rejected += rejected
         self.failed += failed
-        if self._resend is not None:
-            upto = min([upto, *(each.letter.offset for each in failed)])
-            holes = [each.letter.offset for each in refused]
-            offsets = [letter.offset for letter in sent]
-            mark.advance(upto, self._reason, sent=offsets, refused=holes, passed=self._passed)
+        if self._producer is not None:
+            progress.advance(
+                min([next_offset, *(outcome.letter.offset for outcome in failed)]),
+                self._reason,
+                sent=[letter.offset for letter in sent],
+                rejected=[outcome.letter.offset for outcome in rejected],
+                passed=self._passed,
+            )
             topic = self._settings.dead_letter_topic
-            self._reader.commit(TopicPartition(topic, number, mark.offset, mark.metadata()))
+            self._reader.commit(TopicPartition(topic, number, progress.offset, progress.metadata()))
         return not failed
 
     def as_object(self) -> dict[str, Any]:
-        """What was done, for programs."""
+        """Describe what was done, for programs."""
         return {
             "dry_run": self._dry_run,
             "sent": sum(self.sent.values()),
             "reasons": dict(self.sent),
             "kept_twice": self.twice,
             "of_other_topics": self.foreign,
-            "refused": [_told(each) for each in self.refused],
-            "failed": [_told(each) for each in self.failed],
+            "refused": [_describe(outcome) for outcome in self.rejected],
+            "failed": [_describe(outcome) for outcome in self.failed],
         }
 
     def describe(self) -> str:
-        """What was done, for people."""
+        """Describe what was done, for people."""
         count = sum(self.sent.values())
         verb = "would be sent" if self._dry_run else "sent"
         lines = [f"{count} {verb} to {self._settings.topic}"]
         if count:
-            lines[0] += "; each is a new record at a new offset, and so a new point"
-            lines.append(table(("reason", "letters"), sorted(self.sent.items())))
+            lines[0] += "; each is a new record with a new offset, and becomes a new point"
+            lines.append(table(("reason", "dead letters"), sorted(self.sent.items())))
         if self.twice:
-            lines.append(f"{self.twice} left out: the same record has another letter")
+            lines.append(f"{self.twice} left out: their records have another dead letter")
         if self.foreign:
             lines.append(
-                f"{self.foreign} left out: they came from other topics than {self._settings.topic} "
-                "(TOWER_TOPIC)"
+                f"{self.foreign} left out: their records came from other topics than TOWER_TOPIC "
+                f"({self._settings.topic})"
             )
-        lines += [f"refused: {_told(each)}" for each in self.refused]
-        lines += [f"failed: {_told(each)}" for each in self.failed[:10]]
+        lines += [f"rejected: {_describe(outcome)}" for outcome in self.rejected]
+        lines += [f"failed: {_describe(outcome)}" for outcome in self.failed[:10]]
         if self.failed:
             lines.append(
-                f"{len(self.failed)} failed; run this again when Kafka is well, it goes on with them"
+                f"{len(self.failed)} failed; run this again when Kafka is available, and it continues with "
+                "them"
             )
         return "\n".join(lines)
 
 
-def _told(outcome: Outcome) -> str:
-    return f"letter {outcome.letter.number}/{outcome.letter.offset}: {outcome.problem}"
+def _describe(outcome: Outcome) -> str:
+    return f"dead letter {outcome.letter.number}/{outcome.letter.offset}: {outcome.problem}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.dlq.dead_letter import BESIDES_BYTES
+from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.commands.provision.action import Action, ActionResult
 from workers.config.settings import Settings
 
@@ -49,7 +49,7 @@ def dead_letter_config(largest_message: int) -> dict[str, str]:
     """
     return {
         "cleanup.policy": "delete",
-        "max.message.bytes": str(max(DEAD_LETTER_BYTES, largest_message + BESIDES_BYTES)),
+        "max.message.bytes": str(max(DEAD_LETTER_BYTES, largest_message + OVERHEAD_BYTES)),
         "retention.ms": str(DEAD_LETTER_RETENTION_MS),
     }
 

@@ -1,1 +1,1 @@
-"""`replay`: moves the group's offsets."""
+"""`replay`: resets the group's committed offsets."""

@@ -1,4 +1,4 @@
-"""`python -m workers replay`: where the group goes on reading."""
+"""`python -m workers replay`: resets the offsets from which the group reads."""
 
 import json
 import os
@@ -11,33 +11,33 @@ import click
 from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.worker_states import running_workers
 from workers.commands.console import Wait
-from workers.commands.replay.offset_reset import Move, describe, moves
+from workers.commands.replay.offset_reset import OffsetReset, describe, offset_resets
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
 from workers.kafka.properties import CLASSIC
 
-#: Seconds after which Kafka drops a KIP-848 member that is gone: the broker decides, this is its default.
+#: Seconds after which Kafka removes a silent member of the new protocol (KIP-848): the broker's default.
 BROKER_SESSION_S = 45.0
 
-#: Seconds on top of a session: the coordinator looks at its members now and then.
-SLACK_S = 5.0
+#: Seconds added to a session: the coordinator does not check its members all the time.
+GRACE_S = 5.0
 
-
+#: Advice if workers are running.
 STOP = "stop the pool first: `supervisorctl -c supervisor.conf shutdown`"
 
 
 @click.command()
-@click.option("--from", "from_", metavar="OFFSET", help="earliest, latest, or an offset.")
+@click.option("--from", "from_", metavar="OFFSET", help="Continue at: earliest, latest, or an offset.")
 @click.option(
     "--since",
     metavar="TIME",
-    help="Records that came to Kafka since then: 90s, 30m, 2h, 7d ago, or an ISO 8601 time (UTC where it "
-    "names no zone).",
+    help="Continue at the records of this time: 90s, 30m, 2h or 7d ago, or an ISO 8601 time (UTC if it has "
+    "no zone).",
 )
-@click.option("--partition", type=click.IntRange(0), multiple=True, help="Only this partition; repeatable.")
-@click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
-@click.option("--yes", is_flag=True, help="Skip records that were never read without asking.")
-@click.option("--json", "as_json", is_flag=True, help="The moves as JSON.")
+@click.option("--partition", type=click.IntRange(0), multiple=True, help="Only this partition. Repeatable.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen, but change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before skipping records that were never read.")
+@click.option("--json", "as_json", is_flag=True, help="Print the offset resets as JSON, for programs.")
 def replay(
     *,
     from_: str | None,
@@ -47,81 +47,83 @@ def replay(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Read records again: move the group's committed offsets.
+    """Read records again: reset the group's committed offsets.
 
-    Safe at any time: a record that is read again overwrites its own point, as long as the settings that
-    make a point are as they were (TOWER_MEASUREMENT, TOWER_TAGS, TOWER_TAG_FIELDS, TOWER_TIME_FIELDS,
-    TOWER_TIME_WINDOW_S, TOWER_IDENTITY_PARTITIONS). Dead letters among them are kept once more.
+    A record that is read again overwrites its own point, if the settings that build a point have not
+    changed (TOWER_MEASUREMENT, TOWER_TAGS, TOWER_TAG_FIELDS, TOWER_TIME_FIELDS, TOWER_TIME_WINDOW_S,
+    TOWER_IDENTITY_PARTITIONS). A record that becomes a dead letter gets a second dead letter.
 
-    The pool has to be stopped: Kafka refuses to move a group that has members. A worker that was stopped
-    keeps its place for the length of its session (15 s); this waits for that, and says so.
+    Stop the pool first: Kafka does not reset the offsets of a group that has members. A worker that has
+    just stopped remains a member until its session ends (15 s). This command waits for that.
 
-    Exit codes: 0 done, 1 refused or failed, 78 an option has to be changed.
+    Exit codes: 0 done, 1 refused or failed, 78 a setting has to be changed.
     """
     if (from_ is None) == (since is None):
-        raise click.UsageError("give either --from or --since")
+        raise click.UsageError("use either --from or --since")
     settings = load(os.environ, credentials=False)
     kafka_admin = KafkaAdmin(settings)
-    made = moves(kafka_admin, settings, from_, since, set(partition))
+    resets = offset_resets(kafka_admin, settings, from_, since, set(partition))
     if as_json:
-        counted = [asdict(each) | {"again": each.again, "skipped": each.skipped} for each in made]
-        click.echo(json.dumps(counted, indent=2))
+        objects = [asdict(reset) | {"again": reset.again, "skipped": reset.skipped} for reset in resets]
+        click.echo(json.dumps(objects, indent=2))
     else:
-        click.echo(describe(made))
+        click.echo(describe(resets))
     if dry_run:
         click.echo("dry run: nothing was changed", err=True)
         return
-    _confirm(made, yes)
+    _confirm(resets, yes)
     wait_until_empty(kafka_admin, settings)
-    kafka_admin.reset_offsets(settings.group, settings.topic, {each.number: each.target for each in made})
+    kafka_admin.reset_offsets(
+        settings.group, settings.topic, {reset.number: reset.target for reset in resets}
+    )
     click.echo(
-        f"group {settings.group} goes on there; start the pool again: `supervisord -c supervisor.conf`",
+        f"group {settings.group} is reset; start the pool again: `supervisord -c supervisor.conf`",
         err=True,
     )
 
 
-def _confirm(made: list[Move], yes: bool) -> None:
-    """Skipping is losing: it is never done by a slip."""
-    skipped = sum(each.skipped for each in made)
+def _confirm(resets: list[OffsetReset], yes: bool) -> None:
+    """Ask before records are skipped: they would be lost."""
+    skipped = sum(reset.skipped for reset in resets)
     if not skipped or yes:
         return
     text = f"{skipped} records that were never read are skipped and will not reach InfluxDB"
     if not sys.stdin.isatty():
-        raise CommandError(f"{text}; say --yes if that is meant")
-    click.confirm(f"{text}. Go on?", abort=True)
+        raise CommandError(f"{text}; use --yes if you want that")
+    click.confirm(f"{text}. Continue?", abort=True)
 
 
 def wait_until_empty(kafka_admin: KafkaAdmin, settings: Settings) -> None:
-    """Return once the group has no members.
+    """Wait until the group has no members.
 
     Raises:
-        CommandError: It has some that are alive, or still has some when their sessions should have ended.
+        CommandError: Workers are running, or members remain although their sessions should have ended.
     """
-    alive = running_workers(settings.run_dir, time.time())
+    running = running_workers(settings.run_dir, time.time())
     session_s = _session_s(settings)
-    wait = Wait("members of the group to leave", session_s + SLACK_S)
+    wait = Wait("members of the group to leave", session_s + GRACE_S)
     while True:
         group = kafka_admin.group(settings.group)
         if not group.members:
             return
-        hosts = ", ".join(sorted({f"{each.id} on {each.host}" for each in group.members}))
-        if alive:
+        hosts = ", ".join(sorted({f"{member.id} on {member.host}" for member in group.members}))
+        if running:
             raise CommandError(
                 f"group {settings.group} has {len(group.members)} members and workers "
-                f"{', '.join(map(str, alive))} are running; {STOP}"
+                f"{', '.join(map(str, running))} are running; {STOP}"
             )
         if wait.is_over:
             raise CommandError(
                 f"group {settings.group} still has {len(group.members)} members after {session_s:g} s, so "
-                f"they are alive: {hosts}; {STOP}, there if it runs on another machine"
+                f"they are running: {hosts}; {STOP}, on the other machine if it runs there"
             )
         wait.tick(f": {len(group.members)} left")
         wait.pause(0.5)
 
 
 def _session_s(settings: Settings) -> float:
-    """Seconds until Kafka drops a member that went without a word."""
+    """Return the seconds until Kafka removes a member that is silent."""
     if str(settings.kafka.get("group.protocol", "classic")).lower() == "consumer":
         return BROKER_SESSION_S
-    given = settings.kafka.get("session.timeout.ms", CLASSIC["session.timeout.ms"])
-    return float(str(given)) / 1000
+    timeout_ms = settings.kafka.get("session.timeout.ms", CLASSIC["session.timeout.ms"])
+    return float(str(timeout_ms)) / 1000

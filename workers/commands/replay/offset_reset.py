@@ -1,4 +1,4 @@
-"""Where the group's offsets shall go, and what that means for the records."""
+"""Resets of the group's committed offsets, and what they mean for the records."""
 
 import re
 import time
@@ -17,15 +17,15 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
-class Move:
+class OffsetReset:
     """One partition's committed offset, before and after.
 
     Args:
         number: The partition.
         start: First offset that Kafka still has.
-        end: Offset the next record will get.
-        committed: Where the group stands, None where it has never committed.
-        target: Where it shall go on.
+        end: Offset that the next record will get.
+        committed: The group's committed offset, None if it has never committed.
+        target: Offset to continue at.
     """
 
     number: int
@@ -36,28 +36,28 @@ class Move:
 
     @property
     def again(self) -> int:
-        """Offsets that are read once more."""
+        """Number of offsets that are read again."""
         return 0 if self.committed is None else max(0, min(self.committed, self.end) - self.target)
 
     @property
     def skipped(self) -> int:
-        """Offsets that Kafka still has, were never read, and now never will be."""
-        at = self.start if self.committed is None else max(self.committed, self.start)
-        return max(0, self.target - at)
+        """Number of offsets that Kafka still has, that were never read, and that will not be read."""
+        unread = self.start if self.committed is None else max(self.committed, self.start)
+        return max(0, self.target - unread)
 
     @property
-    def gone(self) -> int:
-        """Offsets that were never read and that Kafka no longer has."""
+    def expired(self) -> int:
+        """Number of offsets that were never read and that Kafka no longer has."""
         return 0 if self.committed is None else max(0, self.start - self.committed)
 
 
-def moves(
+def offset_resets(
     kafka_admin: KafkaAdmin, settings: Settings, from_: str | None, since: str | None, only: set[int]
-) -> list[Move]:
-    """The moves that the options ask for.
+) -> list[OffsetReset]:
+    """Compute the offset resets for the options.
 
     Raises:
-        CommandError: A partition or offset is not there, or a time is not one.
+        CommandError: A partition or offset does not exist, or a time is malformed.
     """
     topic = settings.topic
     starts, ends = kafka_admin.start_offsets(topic), kafka_admin.end_offsets(topic)
@@ -65,15 +65,15 @@ def moves(
     if missing:
         raise CommandError(f"{topic} has no partition {min(missing)}; it has {_ranges(starts, ends)}")
     if since is not None:
-        at = parse_since(since, time.time())
-        click.echo(f"since {datetime.fromtimestamp(at, UTC).isoformat(timespec='seconds')}", err=True)
-        found = kafka_admin.offsets_since(topic, int(at * 1000))
-        targets = {number: offset if offset >= 0 else ends[number] for number, offset in found.items()}
+        since_s = parse_since(since, time.time())
+        click.echo(f"since {datetime.fromtimestamp(since_s, UTC).isoformat(timespec='seconds')}", err=True)
+        offsets = kafka_admin.offsets_since(topic, int(since_s * 1000))
+        targets = {number: offset if offset >= 0 else ends[number] for number, offset in offsets.items()}
     else:
         targets = dict(_targets(from_ or "", starts, ends, only, topic))
     committed = kafka_admin.committed(settings.group, topic)
     return [
-        Move(number, starts[number], ends[number], committed.get(number), targets[number])
+        OffsetReset(number, starts[number], ends[number], committed.get(number), targets[number])
         for number in sorted(only or starts)
     ]
 
@@ -86,13 +86,13 @@ def _targets(
     if from_ == "latest":
         return ends
     if not from_.isdecimal():
-        raise CommandError(f"--from takes earliest, latest or an offset, not {from_!r}")
+        raise CommandError(f"--from has to be earliest, latest or an offset, not {from_!r}")
     offset = int(from_)
     for number in sorted(only or starts):
         if not starts[number] <= offset <= ends[number]:
             raise CommandError(
-                f"{topic}[{number}] has no offset {offset}; there are {_ranges(starts, ends)}. Name one "
-                "partition with --partition, or use --since for all of them"
+                f"{topic}[{number}] has no offset {offset}; the offsets are {_ranges(starts, ends)}",
+                "choose one partition with --partition, or use --since for all of them",
             )
     return dict.fromkeys(starts, offset)
 
@@ -102,36 +102,40 @@ def _ranges(starts: Mapping[int, int], ends: Mapping[int, int]) -> str:
 
 
 def parse_since(text: str, now: float) -> float:
-    """Seconds since the epoch for `2h` (ago) or an ISO 8601 time.
+    """Parse `2h` (ago) or an ISO 8601 time into seconds since the epoch.
 
     Raises:
-        CommandError: It is neither, or lies in the future.
+        CommandError: It is neither, or is in the future.
     """
     span = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
     if span:
         return now - float(span[1]) * UNITS[span[2]]
     try:
-        when = datetime.fromisoformat(text.strip())
+        parsed = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise CommandError(f"--since takes 90s, 30m, 2h, 7d or an ISO 8601 time, not {text!r}") from None
-    seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        raise CommandError(
+            f"--since has to be 90s, 30m, 2h, 7d or an ISO 8601 time, not {text!r}"
+        ) from None
+    seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     if seconds > now:
-        raise CommandError(f"--since {text} lies in the future; times without a zone are UTC")
+        raise CommandError(f"--since {text} is in the future; times without a zone are UTC")
     return seconds
 
 
-def describe(made: list[Move]) -> str:
-    """The moves for people."""
+def describe(resets: list[OffsetReset]) -> str:
+    """Describe the offset resets for people."""
     rows = [
-        (each.number, each.start, each.end, each.committed, each.target, each.again, each.skipped)
-        for each in made
+        (
+            *(reset.number, reset.start, reset.end, reset.committed, reset.target),
+            *(reset.again, reset.skipped),
+        )
+        for reset in resets
     ]
     lines = [
-        table(("partition", "first", "end", "committed", "goes to", "read again", "skipped"), rows),
-        f"{sum(each.again for each in made)} offsets are read again and overwrite their own points",
+        table(("partition", "first", "end", "committed", "new offset", "read again", "skipped"), rows),
+        f"{sum(reset.again for reset in resets)} offsets are read again and overwrite their own points",
     ]
-    gone = [each for each in made if each.gone]
-    if gone:
-        where = ", ".join(f"{each.gone} of partition {each.number}" for each in gone)
-        lines.append(f"Kafka no longer has {where}: they are past the topic's retention")
+    expired = ", ".join(f"{reset.expired} of partition {reset.number}" for reset in resets if reset.expired)
+    if expired:
+        lines.append(f"Kafka no longer has {expired}: the topic's retention has ended for them")
     return "\n".join(lines)
