@@ -4,8 +4,8 @@ import sys
 
 
 def main() -> None:
-    """Do what the command line says."""
-    # Each loaded where it is meant: a worker runs for months, and the commands with their library are 2 MB.
+    """Run what the command line asks for."""
+    # Each is imported only if it is used: a worker runs for months, and the commands would cost it 2 MB.
     if sys.argv[1:] == ["run"]:
         from workers.process import run  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The time a worker has to finish in: on SIGTERM, and before partitions are taken away."""
+"""Limits the time to finish the batch in hand: on SIGTERM, and before partitions are revoked."""
 
 import logging
 import os
@@ -11,20 +11,20 @@ from types import FrameType
 
 from workers.errors import DrainExpired
 
-#: Seconds that leaving the group may take once the budget is over. Budget and this together stay below
-#: supervisor.conf's stopwaitsecs.
+#: Seconds to leave the group after the time to finish is over. The sum of both is below stopwaitsecs in
+#: supervisor.conf.
 LEAVE_S = 5.0
 
 
 class Drain:
-    """Bounds every finish: when the budget is over, `DrainExpired` is raised wherever the worker is.
+    """Raises `DrainExpired` when the time to finish is over.
 
     Args:
-        budget_s: Seconds for one finish.
+        budget_s: Seconds to finish (TOWER_DRAIN_S).
         clock: Monotonic seconds.
 
     Attributes:
-        stopping: True once the worker has been asked to stop.
+        stopping: True after the first SIGTERM or SIGINT.
     """
 
     def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class Drain:
         self._deadline: float | None = None
 
     def stop(self, *_: int | FrameType | None) -> None:
-        """Begin the last drain: a handler for SIGTERM and SIGINT. The second signal ends it at once."""
+        """Start the time to finish. This handles SIGTERM and SIGINT; the second signal ends it at once."""
         if self._closed:
             return
         if self.stopping:
@@ -43,20 +43,20 @@ class Drain:
         self.stopping = True
         signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, self._budget_s)
-        # A commit or close inside Kafka's client can hang while brokers are away, and C code hears no
-        # signal: a thread ends the process then. What was not committed is read again.
-        last_resort = threading.Timer(self._budget_s + LEAVE_S, _leave)
+        # A commit or close inside Kafka's client can hang while brokers are down, and C code is not
+        # interrupted by a signal. Then a thread exits the process, and uncommitted records are read again.
+        last_resort = threading.Timer(self._budget_s + LEAVE_S, _exit)
         last_resort.daemon = True
         last_resort.start()
 
     def close(self) -> None:
-        """The last drain is over: from here on nothing is interrupted but by the last resort."""
+        """End the time to finish. From now on only the thread of `stop` interrupts the worker."""
         self._closed = True
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     @contextmanager
     def revocation(self) -> Iterator[None]:
-        """Bound what is done inside: partitions are about to go, and the group waits for it."""
+        """Limit the time of the block: the group waits until the partitions are given up."""
         self._deadline = self._clock() + self._budget_s
         try:
             yield
@@ -65,32 +65,38 @@ class Drain:
 
     @property
     def revoking(self) -> bool:
-        """True inside `revocation`, where Kafka's client must not be polled."""
+        """True inside `revocation`. Kafka's client must not be polled then."""
         return self._deadline is not None
 
     @property
     def is_final(self) -> bool:
-        """True where this finish is the last chance to commit: a stop or a revocation."""
+        """True if the next commit is the last one: during a stop or a revocation."""
         return self.stopping or self.revoking
 
     def remaining(self, most: float) -> float:
-        """Seconds until a revocation's deadline, `most` where there is none or it is later."""
+        """Return the seconds until a revocation's deadline, at most `most`."""
         if self._deadline is None:
             return most
         return max(0.0, min(most, self._deadline - self._clock()))
 
     def check(self, why: str) -> None:
-        """Raise `DrainExpired` where the budget is over."""
+        """Raise `DrainExpired` if the time to finish is over.
+
+        Args:
+            why: The error's text: what the worker was waiting for.
+        """
         if self._expired or (self._deadline is not None and self._clock() >= self._deadline):
             raise DrainExpired(why)
 
     def _expire(self, *_: int | FrameType | None) -> None:
         self._expired = True
         if not self._closed:
-            raise DrainExpired("the time to finish in is over")
+            raise DrainExpired("the time to finish is over")
 
 
-def _leave() -> None:
-    logging.getLogger("tower.drain").warning("Kafka's client did not let go in time; leaving anyway")
+def _exit() -> None:
+    logging.getLogger("tower.drain").warning(
+        "Kafka's client did not close in time: exiting without it. Uncommitted records are read again"
+    )
     logging.shutdown()
     os._exit(0)

@@ -1,29 +1,29 @@
-"""Everything that can go wrong, split by what the loop must do about it.
+"""All errors that Tower raises, grouped by how the loop handles them.
 
 TowerError
-├── SettingsError          stop: a person has to change an option
-├── CommandError           an operator's command cannot do its work; a worker never raises it
-├── RecordError            dead-letter this record, go on with its neighbours
+├── SettingsError          stop: an operator has to change an option
+├── CommandError           an operator's command fails; a worker never raises it
+├── RecordError            make this record a dead letter and continue with the next one
 ├── WriteError             InfluxDB did not answer 204
-│   ├── Unavailable        try again, for ever: network, 408, 429, 5xx
-│   ├── Misconfigured      keep the data, say what to fix, probe slowly: 401, 403, 404
-│   ├── Rejected            find the lines that are to blame: 400, 422
-│   └── TooLarge           send less at once: 413, or a write that took too long
-└── DrainExpired           the time to finish in is over, or another worker has this one's place: drop what
+│   ├── Unavailable        try again without end: network, 408, 429, 5xx
+│   ├── Misconfigured      keep the batch, log what to correct, try again slowly: 401, 403, 404
+│   ├── Rejected            find the lines that InfluxDB rejects: 400, 422
+│   └── TooLarge           send fewer lines at once: 413, or a write that took too long
+└── DrainExpired           the time to finish is over, or another worker has replaced this one: drop what
                            is not committed
 """
 
 
 class TowerError(Exception):
-    """Base of all errors Tower raises itself."""
+    """Base class of all errors that Tower raises."""
 
 
 class SettingsError(TowerError):
-    """An option cannot be used as it stands.
+    """An option has a value that cannot be used.
 
     Args:
         option: Name of the environment variable or key of the settings file.
-        problem: What is wrong and what would be right, one sentence.
+        problem: What is wrong and which value would be right, in one sentence.
     """
 
     def __init__(self, option: str, problem: str) -> None:
@@ -32,7 +32,7 @@ class SettingsError(TowerError):
 
 
 class CommandError(TowerError):
-    """A command of the operator cannot go on.
+    """An operator's command cannot continue.
 
     Args:
         problem: What is wrong, and what to do next unless `do` says it.
@@ -46,11 +46,11 @@ class CommandError(TowerError):
 
 
 class RecordError(TowerError):
-    """A record that can never become a point.
+    """A record that cannot become a point.
 
     Args:
-        reason: One of `workers.types.Reason`; goes into the dead letter's header.
-        detail: What was found, without the record's own text (it is not ours to log).
+        reason: One of `workers.types.Reason`, for the dead letter's header.
+        detail: What is wrong, without the record's own text, which must not be logged.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -63,9 +63,9 @@ class WriteError(TowerError):
     """InfluxDB did not acknowledge a write.
 
     Args:
-        status: HTTP status, 0 where no answer came.
-        message: The answer's own text: a sender of records can shape it, so it is data, never a log
-            format, and is escaped and cut before it is logged.
+        status: HTTP status, 0 if no answer came.
+        message: The answer's text. It may quote a record, so it is never used as a log format, and is
+            escaped and cut before it is logged.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -75,10 +75,10 @@ class WriteError(TowerError):
 
 
 class Unavailable(WriteError):
-    """Not now.
+    """InfluxDB is not available now.
 
     Args:
-        retry_after: Seconds the server asked to wait, None where it asked for nothing.
+        retry_after: Seconds that the server asked to wait; None if it did not.
     """
 
     def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
@@ -87,16 +87,16 @@ class Unavailable(WriteError):
 
 
 class Misconfigured(WriteError):
-    """Not with this token, organisation or bucket. Nothing was stored."""
+    """InfluxDB does not accept this token, organisation or bucket. Nothing was stored."""
 
 
 class Rejected(WriteError):
-    """Not these lines: 400 stored none of them, 422 an unknown part."""
+    """InfluxDB rejects some of the lines. A 400 stored none of them, a 422 an unknown part."""
 
 
 class TooLarge(WriteError):
-    """Not this much at once. Nothing (413) or an unknown part (time-out) was stored."""
+    """Too many lines at once. A 413 stored none of them, a time-out an unknown part."""
 
 
 class DrainExpired(TowerError):
-    """The budget for finishing the batch in hand is used up."""
+    """The time to finish the batch in hand is over."""

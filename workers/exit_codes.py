@@ -1,6 +1,6 @@
 """Exit codes, which supervisor.conf and the documents name too."""
 
-OK = 0  # stopped by a signal; all is well; supervisord starts the worker again unless it sent the signal
-CRASHED = 1  # an error nobody foresaw; supervisord starts the worker again
-FAILED = 1  # a command could not do its work, or found that not all is well
-MISCONFIGURED = 78  # an option has to be changed first (EX_CONFIG of sysexits.h); not started again
+OK = 0  # stopped by a signal, or no problem found; supervisord restarts a worker it did not stop itself
+CRASHED = 1  # an unexpected error; supervisord restarts the worker
+FAILED = 1  # a command failed, or found a problem
+MISCONFIGURED = 78  # an option has to be changed first (EX_CONFIG of sysexits.h); not restarted

@@ -4,20 +4,13 @@ import json
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from workers.batch import Batch
 from workers.config.settings import Settings
-from workers.drain import Drain
 from workers.errors import DrainExpired
-from workers.influxdb.delivery import Delivery, Wait
-from workers.influxdb.writer import Writer
-from workers.kafka.consumer import GroupConsumer, Revoked
-from workers.kafka.dead_letters import DeadLetters
-from workers.records.converter import Converter
-from workers.records.encoder import Encoder
-from workers.state import State, WorkerState
+from workers.parts import Parts
+from workers.state import WorkerState
 from workers.types import Partition
 
 #: Seconds of failed writes after which partitions are paused. A pause discards prefetched messages, so
@@ -29,33 +22,6 @@ SLICE_S = 0.25
 
 #: Seconds after which a failed commit is repeated.
 RECOMMIT_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a loop works with (see `workers.process.build`).
-
-    The last three call back into the loop. The loop creates each of them once, with its own methods.
-
-    Attributes:
-        state: The worker's counters and state file.
-        drain: Limits the time to finish the batch in hand.
-        encoder: Its counters go into the report.
-        converter: Fills a batch from messages.
-        writer: The delivery's writer, which the loop closes at its end.
-        delivery: Creates the delivery from a function that waits and one that reports progress.
-        dead_letters: Creates the dead letters' producer from a function that waits.
-        consumer: Creates the group's member from a function that is called before partitions go.
-    """
-
-    state: State
-    drain: Drain
-    encoder: Encoder
-    converter: Converter
-    writer: Writer
-    delivery: Callable[[Wait, Callable[[], None]], Delivery]
-    dead_letters: Callable[[Wait], DeadLetters]
-    consumer: Callable[[Revoked], GroupConsumer]
 
 
 class Loop:
@@ -99,22 +65,25 @@ class Loop:
         self._consumer = parts.consumer(self._revoked)
 
     def run(self) -> None:
-        """Move records until `stop` is called, then finish the batch in hand within the drain budget."""
+        """Move records until `stop` is called, then finish the batch in hand within TOWER_DRAIN_S."""
         self._state.enter(WorkerState.RUNNING)
         try:
             while not self._drain.stopping:
-                # 1. consume; then 2. decode, 3. encode, 4. batch. No name keeps the messages any longer.
-                # The first messages of a batch are taken at once: its age begins with them.
+                # 1. consume; then 2. decode, 3. encode, 4. batch. The messages have no name here, so that
+                # they are freed early. The first messages of a batch are taken at once: its age begins
+                # with them.
                 gather = self._batch.first_at is not None
-                self._take(self._consumer.consume(self._room(), self._patience(), gather=gather))
+                self._convert(
+                    self._consumer.consume(self._free_lines(), self._poll_timeout(), gather=gather)
+                )
                 if self._is_due():
                     self._flush()
                 else:
-                    self._keep_fresh()
+                    self._repeat_commit()
                 self._report()
             self._flush()
         except DrainExpired:
-            self._abandon(set(self._batch.next_offsets))
+            self._drop(set(self._batch.next_offsets))
         finally:
             self._drain.close()
         self._close()
@@ -124,34 +93,34 @@ class Loop:
         batch = self._batch
         self._delivering = True
         try:
-            # 5. write: returns when each line has its 204 or is among the dead letters
+            # 5. write: returns when InfluxDB has answered 204 for each line, or the line is a dead letter
             self._delivery.deliver(batch, self._drain.remaining(self._settings.influxdb_timeout_s))
             self._dead_letters.store(batch.dead_letters)
         finally:
             self._delivering = False
-        # 6. commit: a partition that was taken away meanwhile is no longer in the batch
+        # 6. commit: a partition that was revoked meanwhile is no longer in the batch
         self._next_offsets |= batch.next_offsets
-        last = self._drain.is_final
-        self._consumer.commit(self._next_offsets if last else batch.next_offsets, blocking=last)
-        self._settle(batch)
+        is_final = self._drain.is_final
+        self._consumer.commit(self._next_offsets if is_final else batch.next_offsets, blocking=is_final)
+        self._count_stored(batch)
         self._batch = Batch()
-        self._over()
+        self._end_trouble()
 
-    def _take(self, messages: list[Any]) -> None:
+    def _convert(self, messages: list[Any]) -> None:
         if not messages:
             return
         batch = self._batch
-        before = batch.records.copy()
+        records_before = batch.records.copy()
         if batch.first_at is None:
             batch.first_at = self._clock()
         self._converter.convert(messages, batch)
-        self._state.consumed.update(batch.records - before)
+        self._state.consumed.update(batch.records - records_before)
 
-    def _settle(self, batch: Batch) -> None:
-        """Enter a batch that is safe in the account."""
-        dead = batch.dead_by_partition()
-        self._state.dead_lettered.update(dead)
-        self._state.written.update(batch.records - dead)
+    def _count_stored(self, batch: Batch) -> None:
+        """Count the records of a batch that is stored."""
+        dead_lettered = batch.dead_by_partition()
+        self._state.dead_lettered.update(dead_lettered)
+        self._state.written.update(batch.records - dead_lettered)
         self._committed_at = self._clock()
 
     def _is_due(self) -> bool:
@@ -160,24 +129,24 @@ class Loop:
             self._clock(), settings.batch_lines, settings.batch_bytes, settings.batch_age_ms / 1000
         )
 
-    def _room(self) -> int:
-        """Messages that still fit in the batch, by lines, or by bytes where records are large."""
+    def _free_lines(self) -> int:
+        """Return how many messages still fit in the batch, by lines and by the mean size of a line."""
         settings, batch = self._settings, self._batch
-        room = settings.batch_lines - len(batch.lines)
+        free = settings.batch_lines - len(batch.lines)
         if batch.lines:
-            mean = batch.size / len(batch.lines)
-            room = min(room, int((settings.batch_bytes - batch.size) / mean) + 1)
-        return max(1, room)
+            mean_size = batch.size / len(batch.lines)
+            free = min(free, int((settings.batch_bytes - batch.size) / mean_size) + 1)
+        return max(1, free)
 
-    def _patience(self) -> float:
-        """Seconds until the batch in hand is old enough, or a slice where there is none."""
+    def _poll_timeout(self) -> float:
+        """Return the seconds until the batch in hand is old enough, at most `SLICE_S`."""
         if self._batch.first_at is None:
             return SLICE_S
         age_s = self._settings.batch_age_ms / 1000
         return max(0.0, min(SLICE_S, self._batch.first_at + age_s - self._clock()))
 
-    def _keep_fresh(self) -> None:
-        """Commit again while idle: what failed, soon; and now and then all, for lag monitors."""
+    def _repeat_commit(self) -> None:
+        """Commit the last offsets again: soon if a commit failed, else seldom, for lag monitors."""
         failed = self._consumer.commit_failures != self._failures
         if self._clock() - self._committed_at > (RECOMMIT_S if failed else self._settings.commit_idle_s):
             self._failures = self._consumer.commit_failures
@@ -185,10 +154,14 @@ class Loop:
             self._consumer.commit(self._next_offsets)
 
     def wait(self, seconds: float, why: str) -> None:
-        """Wait for InfluxDB or the dead letters to come back, as a member of the group.
+        """Wait for InfluxDB or the dead-letter topic, and stay a member of the group meanwhile.
+
+        Args:
+            seconds: How long to wait.
+            why: The reason, for the state file.
 
         Raises:
-            DrainExpired: The budget of a stop or a revocation is used up.
+            DrainExpired: The time to finish before a stop or a revocation is over.
         """
         now = self._clock()
         self._trouble_since = self._trouble_since or now
@@ -196,31 +169,31 @@ class Loop:
         while True:
             now = self._clock()
             self._drain.check(why)
-            left = min(SLICE_S, max(0.0, until - now))
+            slice_s = min(SLICE_S, max(0.0, until - now))
             if now - self._trouble_since > PAUSE_AFTER_S and not self._drain.revoking:
                 self._state.enter(
                     WorkerState.STOPPING if self._drain.stopping else WorkerState.WAITING, why
                 )
-                self._consumer.wait(left)
+                self._consumer.wait(slice_s)
             else:
-                self._sleep(left)
+                self._sleep(slice_s)
             self._report()
             if self._clock() >= until:
                 return
 
-    def _over(self) -> None:
-        """The trouble, if there was one, is over."""
+    def _end_trouble(self) -> None:
+        """Return to normal after a write that had to wait."""
         if self._trouble_since is not None:
             self._trouble_since = None
             if self._state.current is WorkerState.WAITING:
-                self._log.info("going on after: %s", self._state.why)
+                self._log.info("The batch is stored, resuming after: %s", self._state.why)
                 self._state.enter(WorkerState.RUNNING)
             self._consumer.resume()
 
     def _revoked(self, partitions: set[Partition], lost: bool) -> None:
-        """Finish what is in hand before partitions go, within the drain budget; drop it where that fails.
+        """Finish the batch in hand before partitions go, within TOWER_DRAIN_S. If that fails, drop them.
 
-        Lost partitions belong to another worker already: nothing may be committed for them.
+        Lost partitions belong to another worker already, so nothing may be committed for them.
         """
         if (
             not (lost or self._delivering or self._drain.stopping)
@@ -230,19 +203,24 @@ class Loop:
                 with self._drain.revocation():
                     self._flush()
             except DrainExpired as error:
-                self._log.warning("not finished in %g s: %s", self._settings.drain_s, error)
-        self._abandon(partitions)
-        for each in partitions:
-            self._next_offsets.pop(each, None)
+                self._log.warning(
+                    "The batch of revoked partitions is not finished in %g s (%s): its records are dropped "
+                    "uncommitted, and the next owner reads them again",
+                    self._settings.drain_s,
+                    error,
+                )
+        self._drop(partitions)
+        for partition in partitions:
+            self._next_offsets.pop(partition, None)
 
-    def _abandon(self, partitions: set[Partition]) -> None:
-        """Drop records in hand, uncommitted: whoever owns the partition next reads them again."""
-        for each in partitions & self._batch.next_offsets.keys():
-            self._state.abandoned[each] += self._batch.records[each]
+    def _drop(self, partitions: set[Partition]) -> None:
+        """Drop records in hand, uncommitted. The next owner of the partition reads them again."""
+        for partition in partitions & self._batch.next_offsets.keys():
+            self._state.dropped[partition] += self._batch.records[partition]
         self._batch.drop(partitions)
 
     def stop(self, number: int, frame: Any) -> None:
-        """Finish the batch in hand and end `run`: the handler of SIGTERM and SIGINT."""
+        """Finish the batch in hand and end `run`. This is the handler of SIGTERM and SIGINT."""
         self._signal = signal.Signals(number).name
         self._state.enter(WorkerState.STOPPING)
         self._drain.stop(number, frame)
@@ -255,25 +233,25 @@ class Loop:
             self._log.info(
                 "Stopped by %s. supervisord restarts this worker unless it ordered the stop", self._signal
             )
-        self._log.info("shutdown report: %s", json.dumps(self._content()))
+        self._log.info("shutdown report: %s", json.dumps(self._report_content()))
         self._consumer.close()
 
     def _report(self, force: bool = False) -> None:
         self._feed_watchdog()
-        self._state.write(self._content, self._clock(), force)
+        self._state.write(self._report_content, self._clock(), force)
 
-    def _content(self) -> dict[str, Any]:
+    def _report_content(self) -> dict[str, Any]:
         consumer, delivery = self._consumer, self._delivery
-        known = consumer.owned | self._state.consumed.keys()
+        partitions = consumer.owned | self._state.consumed.keys()
         return {
             "partitions": self._state.account(
                 self._batch.records,
                 consumer.committed,
-                {each: consumer.position(each) for each in known},
-                {each: consumer.lag(each) for each in consumer.owned},
+                {partition: consumer.position(partition) for partition in partitions},
+                {partition: consumer.lag(partition) for partition in consumer.owned},
             ),
-            "owned": sorted(each.number for each in consumer.owned),
-            "stopped": {str(each.number): why for each, why in consumer.stopped.items()},
+            "owned": sorted(partition.number for partition in consumer.owned),
+            "stopped": {str(partition.number): why for partition, why in consumer.stopped.items()},
             "counters": {
                 "writes": delivery.writes,
                 "lines": delivery.lines,

@@ -1,8 +1,8 @@
-"""What supervisord has to be told about the pool before it reads [program:worker].
+"""Sets the default number of workers for supervisord.
 
 supervisor.conf takes the number of workers from the environment, and supervisor has no default for a
-variable that is not set. It imports its RPC interfaces before it reads the programs, which is the one
-place where a default can be given.
+variable that is not set. It imports its RPC interfaces before it reads [program:worker]. That is the only
+place where a default can be set.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ ServerOptions.process_groups_from_parser = _read_programs_with_default
 
 
 class Interface:
-    """The `tower` name space of supervisord's socket; it has no methods of its own."""
+    """The `tower` namespace of supervisord's RPC interface. It has no methods."""
 
     def __init__(self, _supervisord: Any) -> None:
         pass

@@ -85,7 +85,8 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     from workers.influxdb.writer import Writer  # noqa: PLC0415
     from workers.kafka.consumer import GroupConsumer  # noqa: PLC0415
     from workers.kafka.dead_letters import DeadLetters  # noqa: PLC0415
-    from workers.loop import Loop, Parts  # noqa: PLC0415
+    from workers.loop import Loop  # noqa: PLC0415
+    from workers.parts import Parts  # noqa: PLC0415
     from workers.records.converter import Converter  # noqa: PLC0415
     from workers.records.encoder import Encoder  # noqa: PLC0415
 

@@ -1,21 +1,21 @@
-"""How long to wait before the next try."""
+"""Pauses before the next try: exponential back-off, and the Retry-After header."""
 
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-#: Seconds the first pause is drawn from; each further one from twice as many, up to the cap.
+#: Upper bound of the first pause in seconds. It doubles for each further pause, up to the cap.
 FIRST_S = 0.1
 
 
 class Backoff:
-    """Full jitter: each pause is drawn evenly from zero to a bound that doubles up to a cap.
+    """Back-off with full jitter: a random pause between zero and a bound that doubles up to a cap.
 
-    Many workers that lost the same server so come back spread out instead of all at once.
+    So many workers that lost the same server do not all return at once.
 
     Args:
         cap_s: Longest pause in seconds.
-        draw: Gives a number from 0 to 1, `random.random` unless a test decides.
+        draw: Returns a random number from 0 to 1.
     """
 
     def __init__(self, cap_s: float, draw: Callable[[], float] = random.random) -> None:
@@ -24,10 +24,10 @@ class Backoff:
         self._bound_s = FIRST_S
 
     def next(self) -> float:
-        """Seconds to wait before the next try."""
-        pause = min(self._bound_s, self._cap_s) * self._draw()
+        """Return the seconds to wait before the next try."""
+        pause_s = min(self._bound_s, self._cap_s) * self._draw()
         self._bound_s = min(self._bound_s * 2, self._cap_s)
-        return pause
+        return pause_s
 
     def reset(self) -> None:
         """Start over after a success."""
@@ -35,21 +35,21 @@ class Backoff:
 
 
 def parse_retry_after(text: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks to wait (RFC 9110, section 10.2.3).
+    """Return the seconds that a Retry-After header asks to wait (RFC 9110, section 10.2.3).
 
     Args:
-        text: The header: seconds or an HTTP date; None where the answer has none.
-        now: The time a date is measured from, the present unless a test decides.
+        text: The header: seconds or an HTTP date; None if the answer has none.
+        now: The time a date is compared with; None for the current time.
 
     Returns:
-        Seconds, never negative; None where the header is absent or rubbish.
+        Seconds, never negative; None if the header is missing or malformed.
     """
     if text is None:
         return None
     text = text.strip()
     if text.isdecimal() and text.isascii():
         return float(text[:9])
-    # Imported here since most servers send seconds, and it costs memory.
+    # Imported here because it costs memory, and most servers send seconds.
     from email.utils import parsedate_to_datetime  # noqa: PLC0415
 
     try:

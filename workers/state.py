@@ -1,4 +1,4 @@
-"""What a worker tells about itself: counters that add up, in a file a program can read."""
+"""A worker's state and counters, and the state file that `status` reads."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from typing import Any
 from workers.errors import SettingsError
 from workers.types import Partition
 
-#: Seconds between two versions of the state file.
+#: Seconds between two writes of the state file.
 WRITE_S = 1.0
 
-#: How `why` begins where the file could not be written.
-UNWRITTEN = "state file: "
+#: Beginning of `why` if the state file could not be written.
+NOT_WRITTEN = "state file: "
 
 
 class WorkerState(StrEnum):
@@ -30,17 +30,26 @@ class WorkerState(StrEnum):
 
 
 class State:
-    """The worker's own account, per partition: consumed = written + dead-lettered + uncommitted.
+    """A worker's counters per partition: consumed = written + dead-lettered + uncommitted.
 
-    Records are counted when they are consumed and again when they are safe or dropped, from the batch
-    itself, so the sum is a check and no definition.
+    Records are counted when they are consumed, and again when they are stored or dropped. Both counts come
+    from the batch itself, so the equation is a check.
 
     Args:
-        file: The state file, rewritten every `WRITE_S` in one step; None to keep no file.
+        file: The state file, replaced every `WRITE_S`; None for no file.
         worker: Number of the worker.
 
+    Attributes:
+        current: What the worker is doing.
+        why: The reason, empty if there is none.
+        consumed: Records consumed, by partition.
+        written: Records stored in InfluxDB, by partition.
+        dead_lettered: Records stored in the dead-letter topic, by partition.
+        dropped: Records in hand when their partition was revoked or the time to finish was over. They are
+            read again, by this or another worker.
+
     Raises:
-        SettingsError: The folder of the state file cannot be made.
+        SettingsError: The folder of the state file cannot be created.
     """
 
     def __init__(self, file: Path | None, worker: int) -> None:
@@ -49,8 +58,7 @@ class State:
         self.consumed: Counter[Partition] = Counter()
         self.written: Counter[Partition] = Counter()
         self.dead_lettered: Counter[Partition] = Counter()
-        #: Records in hand when their partition went away or the drain ended: others read them again.
-        self.abandoned: Counter[Partition] = Counter()
+        self.dropped: Counter[Partition] = Counter()
         self._file = file
         self._worker = worker
         self._started = time.time()
@@ -59,7 +67,10 @@ class State:
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise SettingsError("TOWER_RUN_DIR", f"cannot be made: {error}") from None
+                raise SettingsError(
+                    "TOWER_RUN_DIR",
+                    f"cannot be created: {error}. Choose a folder that this user may write to",
+                ) from None
 
     def enter(self, state: WorkerState, why: str = "") -> None:
         """Change to a state, with the reason if there is one."""
@@ -72,39 +83,39 @@ class State:
         positions: Mapping[Partition, int | None],
         lags: Mapping[Partition, int | None],
     ) -> dict[str, dict[str, Any]]:
-        """The account of each partition this worker has had, by the partition's number.
+        """Return the counters of each partition this worker has owned, by the partition's number.
 
         Args:
             in_hand: Records in the batch, by partition.
-            committed: Offsets the group acknowledged.
-            positions: Offsets after the last message consumed.
-            lags: Messages behind the end of the partition.
+            committed: Offsets that the group acknowledged, by partition.
+            positions: Offsets after the last message consumed, by partition.
+            lags: Messages from the committed offset to the end, by partition.
         """
         return {
-            str(each.number): {
-                "consumed": self.consumed[each],
-                "written": self.written[each],
-                "dead_lettered": self.dead_lettered[each],
-                "uncommitted": in_hand.get(each, 0) + self.abandoned[each],
-                "committed": committed.get(each),
-                "position": positions.get(each),
-                "lag": lags.get(each),
+            str(partition.number): {
+                "consumed": self.consumed[partition],
+                "written": self.written[partition],
+                "dead_lettered": self.dead_lettered[partition],
+                "uncommitted": in_hand.get(partition, 0) + self.dropped[partition],
+                "committed": committed.get(partition),
+                "position": positions.get(partition),
+                "lag": lags.get(partition),
             }
-            for each in sorted(self.consumed.keys() | positions.keys())
+            for partition in sorted(self.consumed.keys() | positions.keys())
         }
 
     def write(self, content: Callable[[], Mapping[str, Any]], now: float, force: bool = False) -> None:
-        """Rewrite the state file where it is due.
+        """Replace the state file if it is due.
 
         Args:
-            content: Gives the accounts and counters; called only when they are written.
+            content: Returns the counters; called only if the file is written.
             now: Monotonic seconds.
-            force: Write in any case.
+            force: Write even if the file is not due.
         """
         if self._file is None or (now < self._next and not force):
             return
         self._next = now + WRITE_S
-        whole = {
+        state = {
             "worker": self._worker,
             "pid": os.getpid(),
             "state": self.current,
@@ -115,10 +126,10 @@ class State:
         }
         draft = self._file.with_suffix(".tmp")
         try:
-            draft.write_text(json.dumps(whole))
+            draft.write_text(json.dumps(state))
             draft.replace(self._file)
-            if self.why.startswith(UNWRITTEN):
+            if self.why.startswith(NOT_WRITTEN):
                 self.why = ""
         except OSError as error:
-            # A full disk must not stop the records; the heartbeat grows old, which status shows.
-            self.why = self.why or f"{UNWRITTEN}{error.strerror}"
+            # A full disk must not stop the records. `status` reports that the heartbeat is old.
+            self.why = self.why or f"{NOT_WRITTEN}{error.strerror}"

@@ -1,4 +1,4 @@
-"""The words the rooms share."""
+"""Types that several packages share."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class Nanoseconds(int):
 
 
 class Untyped(str):
-    """A value of a format without types: a number where it reads as one, unless its field is a tag."""
+    """A value of a format without types. It is a number if it reads as one and its field is no tag."""
 
     __slots__ = ()
 
@@ -41,48 +41,48 @@ class Partition(NamedTuple):
 
 
 class Message(Protocol):
-    """What Tower reads from a Kafka message (a `confluent_kafka.Message` has it)."""
+    """The part of a `confluent_kafka.Message` that Tower uses."""
 
     def topic(self) -> str:
-        """Name of the topic."""
+        """Return the name of the topic."""
 
     def partition(self) -> int:
-        """Number of the partition."""
+        """Return the number of the partition."""
 
     def offset(self) -> int:
-        """Offset in the partition."""
+        """Return the offset in the partition."""
 
     def timestamp(self) -> tuple[int, int]:
-        """Type (0: none) and milliseconds since the epoch."""
+        """Return the type (0: none) and milliseconds since the epoch."""
 
     def value(self) -> bytes | None:
-        """The record's bytes, None for a tombstone."""
+        """Return the record's bytes, None for a tombstone."""
 
     def error(self) -> Any:
-        """None for a record, else the event the client reports in its place."""
+        """Return None for a record, else the event that the client reports in its place."""
 
 
 def partition_of(message: Message) -> Partition:
-    """The partition a message came from."""
+    """Return the partition of a message."""
     return Partition(message.topic(), message.partition())
 
 
 class Origin(NamedTuple):
-    """Where a line came from: enough to dead-letter it later."""
+    """The origin of a line: all that its dead letter would need."""
 
     message: Message
-    #: Place in the message: 0, unless the message is an array of records.
+    #: Index in the message: 0, unless the message is an array of records.
     element: int
-    #: Bytes of this record alone: an element of an array, else the message's whole value.
+    #: Bytes of this record alone: an element of an array, or the message's whole value.
     value: bytes | None
 
 
-#: What a batch keeps of where a line came from: of most the message alone, whose one record it is.
+#: The origin of a line in a batch. For most lines it is the message alone, because that is one record.
 MessageOrOrigin = Message | Origin
 
 
 def origin_of(source: MessageOrOrigin) -> Origin:
-    """Where a line came from, in full."""
+    """Return the full origin of a line."""
     return source if isinstance(source, Origin) else Origin(source, 0, source.value())
 
 
@@ -90,12 +90,12 @@ class Reason(StrEnum):
     """Why a record became a dead letter: the closed list behind `tower.reason`."""
 
     EMPTY = "empty"  # null value, no bytes, or an array without elements
-    JSON = "json"  # begins like JSON and is none
-    MSGPACK = "msgpack"  # begins like msgpack and is none
+    JSON = "json"  # begins like JSON and is not valid
+    MSGPACK = "msgpack"  # begins like msgpack and is not valid
     TEXT = "text"  # none of the known formats, or not UTF-8
-    NOT_A_RECORD = "not_a_record"  # decodes to something that is no object
+    NOT_A_RECORD = "not_a_record"  # decodes to a value that is not an object
     NO_FIELDS = "no_fields"  # nothing is left to store
-    NO_TIME = "no_time"  # neither the record nor Kafka tells a time
+    NO_TIME = "no_time"  # neither the record nor Kafka has a time
     TOO_LARGE = "too_large"  # more bytes than TOWER_MAX_RECORD_BYTES
     TOO_DEEP = "too_deep"  # nested deeper than TOWER_MAX_DEPTH
     TOO_MANY_FIELDS = "too_many_fields"  # more than TOWER_MAX_FIELDS
@@ -108,7 +108,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that will not become a point, and why."""
+    """A record that will not become a point, and the reason."""
 
     origin: Origin
     reason: str

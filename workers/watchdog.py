@@ -1,29 +1,30 @@
-"""Ends a worker whose loop has stopped going round, so that it is started again."""
+"""Exits a worker whose loop hangs, so that supervisord restarts it."""
 
 import faulthandler
 import time
 from collections.abc import Callable
 from typing import TextIO
 
-#: Seconds the loop may take for one round besides a write: most is waited for the group's coordinator, for
-#: a minute. librdkafka alone gives the partitions of a stuck worker away after 300 s, and does not end it.
+#: Seconds that one round of the loop may take without a write. The longest wait in it is for the group
+#: coordinator: one minute. librdkafka itself gives up the partitions of a hanging worker only after 300 s,
+#: and does not exit the process.
 ROUND_S = 120.0
 
-#: Seconds between two feedings that count: each starts a thread anew.
+#: Least seconds between two restarts of the timer: each starts a new thread.
 FEED_S = 5.0
 
 
 class Watchdog:
-    """Has to be fed; where it is not it writes down what every thread does, and ends the process.
+    """Dumps all stacks and exits the process if it is not fed in time.
 
-    Every wait of Tower's own has an end. One inside Kafka's client may have none: it was seen to keep a
-    worker for good while brokers had wrong certificates. Such a worker holds its partition, and nobody else
-    would notice. Nothing is lost: what is uncommitted is read again.
+    Every wait in Tower is bounded, but a wait inside Kafka's client may not be: a worker was seen to hang
+    for ever while brokers had wrong certificates. Such a worker keeps its partition, and no other part of
+    Tower would notice. Uncommitted records are read again.
 
-    It needs no Python to bark: a call that keeps the interpreter's lock is ended too. Exit code: 1.
+    The timer runs outside Python, so it also ends a call that holds the interpreter's lock. Exit code: 1.
 
     Args:
-        most_s: Seconds it goes without being fed.
+        most_s: Seconds without `feed` after which the process exits.
         file: Where the stacks are written; needs a file descriptor.
         clock: Monotonic seconds.
     """
@@ -35,7 +36,7 @@ class Watchdog:
         self._fed = float("-inf")
 
     def feed(self) -> None:
-        """The loop has gone round."""
+        """Restart the timer. The loop calls this in each round."""
         now = self._clock()
         if now - self._fed >= FEED_S:
             self._fed = now

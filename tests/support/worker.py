@@ -11,7 +11,8 @@ from workers.drain import Drain
 from workers.influxdb.delivery import Delivery
 from workers.kafka.consumer import Revoked
 from workers.log import Repeats
-from workers.loop import Loop, Parts
+from workers.loop import Loop
+from workers.parts import Parts
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.state import State
@@ -161,7 +162,7 @@ class Worker:
 
     def account(self) -> dict[int, tuple[int, int, int, int]]:
         """By partition: consumed, written, dead-lettered, uncommitted."""
-        content: dict[str, Any] = self.loop._content()["partitions"]
+        content: dict[str, Any] = self.loop._report_content()["partitions"]
         return {
             int(number): (
                 account["consumed"],

@@ -106,7 +106,7 @@ class Delivery:
             self._write(batch, timeout_s)
         finally:
             # If the delivery was interrupted, the next one must not send and count these lines again.
-            batch.take_out_dead_letters()
+            batch.remove_dead_letters()
 
     def _write(self, batch: Batch, timeout_s: float) -> None:
         pieces = self._split(Piece(batch.lines, batch.origins))

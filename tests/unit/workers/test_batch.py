@@ -85,7 +85,7 @@ def test_lines_that_became_dead_letters_are_taken_out() -> None:
     batch = filled(0, 0, 1)
     batch.dead_letters.append(DeadLetter(origin_of(batch.origins[1]), Reason.REFUSED, ""))
 
-    batch.take_out_dead_letters()
+    batch.remove_dead_letters()
 
     assert batch.lines == [b"line0", b"line2"]
     assert batch.size == sum(len(line) + 1 for line in batch.lines)

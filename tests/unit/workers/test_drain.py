@@ -22,7 +22,7 @@ def clock() -> FakeClock:
 @pytest.fixture(autouse=True)
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The test's own process keeps its handlers, and is not left by the last resort."""
-    monkeypatch.setattr("workers.drain._leave", lambda: None)
+    monkeypatch.setattr("workers.drain._exit", lambda: None)
     before = signal.getsignal(signal.SIGALRM)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -102,7 +102,7 @@ class TestStop:
 
     def test_a_client_that_hangs_is_left_in_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         left = threading.Event()
-        monkeypatch.setattr("workers.drain._leave", left.set)
+        monkeypatch.setattr("workers.drain._exit", left.set)
         monkeypatch.setattr("workers.drain.LEAVE_S", 0.02)
         drain = Drain(1.0)
         drain.stop(signal.SIGTERM, None)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import FakeClock
-from workers.log import FOREIGN_CHARACTERS, REPEAT_S, OnceInAWhile, Repeats, printable
+from workers.log import FOREIGN_CHARACTERS, REPEAT_S, RepeatFilter, Repeats, printable
 
 
 @given(st.text())
@@ -65,12 +65,12 @@ class TestLibrdkafkasOwnLines:
     """Each kind once in a while."""
 
     @staticmethod
-    def passes(watch: OnceInAWhile, text: str) -> bool:
+    def passes(watch: RepeatFilter, text: str) -> bool:
         return watch.filter(logging.LogRecord("tower.kafka", logging.ERROR, "", 0, text, (), None))
 
     def test_a_kind_passes_once(self) -> None:
         clock = FakeClock()
-        watch = OnceInAWhile(clock)
+        watch = RepeatFilter(clock)
 
         passed = [self.passes(watch, f"FAIL [tower#consumer-1]: broker {number}") for number in range(5)]
         other = self.passes(watch, "REQTMOUT [tower#consumer-1]: slow")

@@ -17,7 +17,7 @@ from workers.types import DeadLetter, Message, Partition
 @pytest.fixture(autouse=True)
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The test's own process keeps its handlers, and is not left by the last resort."""
-    monkeypatch.setattr(drain, "_leave", lambda: None)
+    monkeypatch.setattr(drain, "_exit", lambda: None)
     before = signal.getsignal(signal.SIGALRM)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -187,7 +187,7 @@ class TestRebalance:
         slow.run(step(messages(0, 1), messages(1, 1)), lose)
 
         assert 10 <= began[1] - began[0] <= 11
-        assert "not finished in 10 s" in caplog.text
+        assert "is not finished in 10 s" in caplog.text
         assert slow.consumer.commits == [{1: 2}]
         assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
         assert ("wait", 0.25) not in slow.consumer.asked
@@ -225,7 +225,7 @@ class TestOutage:
         assert sum(float(str(each)) for each in waits) > 7
         assert states == {WorkerState.WAITING}
         assert ("resume", None) in worker.consumer.asked
-        assert "going on after: InfluxDB: 503: busy" in caplog.text
+        assert "resuming after: InfluxDB: 503: busy" in caplog.text
 
     def test_a_short_trouble_pauses_nothing(self, worker: Worker) -> None:
         failing = [Unavailable(503, "busy")] * 3

@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None
 
 
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(["consume", "write", "kill", "abandon"]), st.integers(0, 2)), max_size=60
+    st.tuples(st.sampled_from(["consume", "write", "kill", "drop"]), st.integers(0, 2)), max_size=60
 )
 
 
@@ -109,9 +109,7 @@ def test_consumed_is_written_and_dead_lettered_and_uncommitted(events: list[tupl
             state.consumed[each] += 1
             hand[each] += 1
         elif hand[each]:
-            {"write": state.written, "kill": state.dead_lettered, "abandon": state.abandoned}[event][
-                each
-            ] += 1
+            {"write": state.written, "kill": state.dead_lettered, "drop": state.dropped}[event][each] += 1
             hand[each] -= 1
 
     for account in state.account(hand, {}, {}, {}).values():

@@ -1,0 +1,40 @@
+"""The objects that a loop works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workers.drain import Drain
+from workers.influxdb.delivery import Delivery, Wait
+from workers.influxdb.writer import Writer
+from workers.kafka.consumer import GroupConsumer, Revoked
+from workers.kafka.dead_letters import DeadLetters
+from workers.records.converter import Converter
+from workers.records.encoder import Encoder
+from workers.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a loop works with (see `workers.process.build`).
+
+    The last three call back into the loop. The loop creates each of them once, with its own methods.
+
+    Attributes:
+        state: The worker's counters and state file.
+        drain: Limits the time to finish the batch in hand.
+        encoder: Its counters go into the report.
+        converter: Fills a batch from messages.
+        writer: The delivery's writer, which the loop closes at its end.
+        delivery: Creates the delivery from a function that waits and one that reports progress.
+        dead_letters: Creates the dead letters' producer from a function that waits.
+        consumer: Creates the group's member from a function that is called before partitions go.
+    """
+
+    state: State
+    drain: Drain
+    encoder: Encoder
+    converter: Converter
+    writer: Writer
+    delivery: Callable[[Wait, Callable[[], None]], Delivery]
+    dead_letters: Callable[[Wait], DeadLetters]
+    consumer: Callable[[Revoked], GroupConsumer]
