@@ -2,13 +2,27 @@ from collections.abc import Callable, Sequence
 
 from workers.types import Message, MessageOrOrigin, Partition
 
+OTHER: int
+NUMBER: int
+TAG: int
+TIME: int
+SECOND: int
+MILLISECOND: int
+CLASSES: int
+EVENT_TIME: int
+EXACT_DIGITS: int
+WHOLE_LIMIT: int
+KEPT_FIELDS: int
+FIELD_NAME_BYTES: int
+MAX_PARTITIONS: int
+
 class Kernel:
     def __init__(
         self,
         *,
         json: bool,
         msgpack: bool,
-        largest: int,
+        max_bytes: int,
         max_fields: int,
         max_tag: int,
         max_text: int,

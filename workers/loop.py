@@ -252,6 +252,8 @@ class Loop:
             ),
             "owned": sorted(partition.number for partition in consumer.owned),
             "stopped": {str(partition.number): why for partition, why in consumer.stopped.items()},
+            "native": not self._converter.why_not_native,
+            "why_not_native": self._converter.why_not_native,
             "counters": {
                 "writes": delivery.writes,
                 "lines": delivery.lines,

@@ -16,6 +16,7 @@ import msgpack
 from confluent_kafka import Message as KafkaMessage
 
 from tests.support import fakes
+from tests.support.kernel import require_kernel_on_ci
 from workers.batch import Batch
 from workers.config.settings import Settings
 from workers.records.converter import Converter
@@ -263,6 +264,8 @@ class Path:
 
     def __init__(self, settings: Settings, native: bool) -> None:
         self.encoder = Encoder(settings)
+        if native:
+            require_kernel_on_ci()
         self.converter = Converter(settings, self.encoder, native=native)
 
     def outcome(self, messages: Sequence[Message]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-/* The words all parts of the kernel share. */
+/* Types and functions that all parts of the kernel use. */
 #ifndef TOWER_COMMON_H
 #define TOWER_COMMON_H
 
@@ -10,45 +10,44 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What became of a record, or of a part of it. */
+/* The outcome of converting a record, or a part of it. */
 typedef enum {
     FAILED = -1, /* a Python exception is set */
-    TAKEN = 0,   /* done here */
-    LEFT = 1,    /* nothing was done: the Python path decides about the whole record */
-} outcome;
+    DONE = 0,    /* converted */
+    LEFT = 1,    /* not converted: the Python path converts the whole message */
+} Outcome;
 
-typedef unsigned char byte;
+typedef unsigned char Byte;
 
-/* Some bytes of somebody else's. */
+/* Bytes that belong to another object. */
 typedef struct {
-    const byte *at;
+    const Byte *at;
     size_t size;
-} slice;
+} Slice;
 
-/* Bytes by what they may mean inside text. Escaping and checking is for the Python path, so all that needs
- * it is told apart here, once. */
+/* What a byte may mean inside text. SPECIAL bytes need escapes or are control characters: the Python path
+ * handles them. */
 enum { PLAIN = 0, BEYOND_ASCII = 1, SPECIAL = 2 };
 
-static byte class_of[256];
+#define CLASS_1(at)                                                                                        \
+    ((at) < 0x20 || (at) == '"' || (at) == '\\' || (at) == 0x7F ? SPECIAL                                  \
+     : (at) >= 0x80                                             ? BEYOND_ASCII                             \
+                                                                : PLAIN)
+#define CLASS_4(at) CLASS_1(at), CLASS_1((at) + 1), CLASS_1((at) + 2), CLASS_1((at) + 3)
+#define CLASS_16(at) CLASS_4(at), CLASS_4((at) + 4), CLASS_4((at) + 8), CLASS_4((at) + 12)
+#define CLASS_64(at) CLASS_16(at), CLASS_16((at) + 16), CLASS_16((at) + 32), CLASS_16((at) + 48)
 
-static void
-fill_classes(void)
-{
-    for (int each = 0; each < 256; each++) {
-        bool special = each < 0x20 || each == '"' || each == '\\' || each == 0x7F;
-        class_of[each] = special ? SPECIAL : each >= 0x80 ? BEYOND_ASCII : PLAIN;
-    }
-}
+static const Byte CLASS_OF[256] = {CLASS_64(0), CLASS_64(64), CLASS_64(128), CLASS_64(192)};
 
 static inline bool
-is_digit(byte each)
+is_digit(Byte character)
 {
-    return (byte)(each - '0') < 10;
+    return (Byte)(character - '0') < 10;
 }
 
-/* memcmp() and memcpy() of a few bytes, without a call: two moves of fixed size, which may overlap. */
+/* memcmp() and memcpy() of a few bytes without a call: two moves of fixed size that may overlap. */
 static inline uint64_t
-load64(const byte *at)
+load64(const Byte *at)
 {
     uint64_t value;
     memcpy(&value, at, sizeof(value));
@@ -56,7 +55,7 @@ load64(const byte *at)
 }
 
 static inline uint32_t
-load32(const byte *at)
+load32(const Byte *at)
 {
     uint32_t value;
     memcpy(&value, at, sizeof(value));
@@ -64,7 +63,7 @@ load32(const byte *at)
 }
 
 static inline bool
-is_same(const byte *one, const byte *other, size_t size)
+is_same(const Byte *one, const Byte *other, size_t size)
 {
     if (size >= 4 && size <= 8) {
         return load32(one) == load32(other) && load32(one + size - 4) == load32(other + size - 4);
@@ -79,7 +78,7 @@ is_same(const byte *one, const byte *other, size_t size)
 }
 
 static inline void
-copy(byte *to, const byte *from, size_t size)
+copy(Byte *to, const Byte *from, size_t size)
 {
     if (size >= 4 && size <= 8) {
         uint32_t first = load32(from), last = load32(from + size - 4);
@@ -92,8 +91,8 @@ copy(byte *to, const byte *from, size_t size)
         memcpy(to + size - 8, &last, 8);
     }
     else if (size < 4) {
-        for (size_t each = 0; each < size; each++) {
-            to[each] = from[each];
+        for (size_t index = 0; index < size; index++) {
+            to[index] = from[index];
         }
     }
     else {
@@ -101,20 +100,20 @@ copy(byte *to, const byte *from, size_t size)
     }
 }
 
-/* TAKEN where some bytes are UTF-8 as Python reads it. */
-static outcome
-check_utf8(slice text)
+/* Check that text is UTF-8 as Python reads it: DONE if it is, else LEFT. */
+static Outcome
+check_utf8(Slice text)
 {
-    PyObject *read = PyUnicode_DecodeUTF8((const char *)text.at, (Py_ssize_t)text.size, "strict");
-    if (read == NULL) {
+    PyObject *decoded = PyUnicode_DecodeUTF8((const char *)text.at, (Py_ssize_t)text.size, "strict");
+    if (decoded == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
             return FAILED;
         }
         PyErr_Clear();
         return LEFT;
     }
-    Py_DECREF(read);
-    return TAKEN;
+    Py_DECREF(decoded);
+    return DONE;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The way of one message through the kernel, and the accounts of its partition. */
+/* Converts one message, and counts it for its partition. */
 #ifndef TOWER_CONVERT_H
 #define TOWER_CONVERT_H
 
@@ -7,55 +7,55 @@
 #include "message_access.h"
 #include "msgpack.h"
 
-/* Records of one partition since the last flush. */
+/* The messages of one partition that are converted but not yet in the batch's counts. */
 typedef struct {
     PyObject *topic;
-    PyObject *partition; /* workers.types.Partition, the key of the accounts */
-    int64_t end;
+    PyObject *partition; /* workers.types.Partition, the key of the batch's counts */
+    int64_t next_offset;
     int64_t count;
-} account;
+} Account;
 
 typedef struct {
-    PyObject_HEAD memory memory;
-    questions questions;
+    PyObject_HEAD Memory memory;
+    MessageAccess access;
     bool json, msgpack;
-    Py_ssize_t largest;
+    Py_ssize_t max_bytes;
     PyObject *partition_type;
-    account *accounts; /* by number of the partition */
-    int64_t *touched;  /* numbers whose account is not empty */
+    Account *accounts; /* by partition number */
+    int64_t *touched;  /* numbers of the partitions whose account is not empty */
     size_t touched_count;
     bool begun, ready, busy;
 } Kernel;
 
-/* What one call is given and adds up. */
+/* What one call of `convert` fills and counts. */
 typedef struct {
-    PyObject *lines, *origins, *ends, *records;
-    Py_ssize_t size, left_out, disbelieved;
-} tally;
+    PyObject *lines, *origins, *next_offsets, *records;
+    Py_ssize_t size, omitted, implausible;
+} Output;
 
-/* Enter what is counted into the batch's own accounts. */
+/* Add the accounts to the batch's counts. */
 static bool
-flush(Kernel *self, const tally *tally)
+flush(Kernel *self, const Output *output)
 {
-    for (size_t each = 0; each < self->touched_count; each++) {
-        account *account = &self->accounts[self->touched[each]];
+    for (size_t index = 0; index < self->touched_count; index++) {
+        Account *account = &self->accounts[self->touched[index]];
         if (account->count == 0) {
             continue;
         }
-        PyObject *old = PyDict_GetItemWithError(tally->records, account->partition);
+        PyObject *old = PyDict_GetItemWithError(output->records, account->partition);
         if (old == NULL && PyErr_Occurred()) {
             return false;
         }
-        PyObject *end = PyLong_FromLongLong(account->end);
+        PyObject *next_offset = PyLong_FromLongLong(account->next_offset);
         PyObject *count = PyLong_FromLongLong(account->count);
         PyObject *sum = count == NULL ? NULL : old == NULL ? Py_NewRef(count) : PyNumber_Add(old, count);
-        bool done = end != NULL && sum != NULL &&
-                    PyDict_SetItem(tally->ends, account->partition, end) == 0 &&
-                    PyDict_SetItem(tally->records, account->partition, sum) == 0;
-        Py_XDECREF(end);
+        bool is_stored = next_offset != NULL && sum != NULL &&
+                         PyDict_SetItem(output->next_offsets, account->partition, next_offset) == 0 &&
+                         PyDict_SetItem(output->records, account->partition, sum) == 0;
+        Py_XDECREF(next_offset);
         Py_XDECREF(count);
         Py_XDECREF(sum);
-        if (!done) {
+        if (!is_stored) {
             return false;
         }
         account->count = 0;
@@ -64,12 +64,12 @@ flush(Kernel *self, const tally *tally)
     return true;
 }
 
-/* Find the account of a message's partition, ready to count in. */
-static outcome
-find_account(Kernel *self, PyObject *message, int64_t number, const tally *tally, account **found)
+/* Find the account of a message's partition. */
+static Outcome
+find_account(Kernel *self, PyObject *message, int64_t number, const Output *output, Account **result)
 {
-    account *account = *found = &self->accounts[number];
-    PyObject *topic = ask(&self->questions, message, TOPIC);
+    Account *account = *result = &self->accounts[number];
+    PyObject *topic = call(&self->access, message, TOPIC);
     if (topic == NULL) {
         return FAILED;
     }
@@ -79,9 +79,9 @@ find_account(Kernel *self, PyObject *message, int64_t number, const tally *tally
     }
     if (account->topic != NULL && (account->topic == topic || !PyUnicode_Compare(account->topic, topic))) {
         Py_DECREF(topic);
-        return TAKEN;
+        return DONE;
     }
-    if (account->count && !flush(self, tally)) {
+    if (account->count && !flush(self, output)) {
         Py_DECREF(topic);
         return FAILED;
     }
@@ -92,102 +92,102 @@ find_account(Kernel *self, PyObject *message, int64_t number, const tally *tally
     }
     Py_XSETREF(account->topic, topic);
     Py_XSETREF(account->partition, partition);
-    return TAKEN;
+    return DONE;
 }
 
-static outcome
-read_record(Kernel *self, record *record, slice value)
+static Outcome
+read_record(Kernel *self, Record *record, Slice value)
 {
-    byte first = *value.at;
+    Byte first = *value.at;
     if (self->msgpack && is_map(first)) {
         return msgpack_record(record, value);
     }
     return self->json ? json_record(record, value) : LEFT;
 }
 
-/* Append a line and where it came from: both or none. */
+/* Append a line and its message: both or none. */
 static bool
-keep(tally *tally, PyObject *line, PyObject *message)
+append_line(Output *output, PyObject *line, PyObject *message)
 {
-    if (PyList_Append(tally->lines, line) < 0) {
+    if (PyList_Append(output->lines, line) < 0) {
         return false;
     }
-    if (PyList_Append(tally->origins, message) < 0) {
-        Py_ssize_t count = PyList_GET_SIZE(tally->lines);
+    if (PyList_Append(output->origins, message) < 0) {
+        Py_ssize_t count = PyList_GET_SIZE(output->lines);
         PyObject *type, *error, *traceback;
         PyErr_Fetch(&type, &error, &traceback);
-        PyList_SetSlice(tally->lines, count - 1, count, NULL);
+        PyList_SetSlice(output->lines, count - 1, count, NULL);
         PyErr_Restore(type, error, traceback);
         return false;
     }
-    tally->size += PyBytes_GET_SIZE(line) + 1;
+    output->size += PyBytes_GET_SIZE(line) + 1;
     return true;
 }
 
-/* Make the line of one message's value. */
-static outcome
-take_value(Kernel *self, PyObject *message, PyObject *value, tally *tally)
+/* Convert one message's value to a line. */
+static Outcome
+convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
 {
-    coordinates place = {0};
-    record record;
-    slice bytes = {(const byte *)PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value)};
+    Coordinates place = {0};
+    Record record;
+    Slice bytes = {(const Byte *)PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value)};
     record_begin(&record, &self->memory);
-    outcome done = read_record(self, &record, bytes);
-    if (done == TAKEN) {
-        done = ask_number(&self->questions, message, PARTITION, &place.partition);
+    Outcome outcome = read_record(self, &record, bytes);
+    if (outcome == DONE) {
+        outcome = call_for_number(&self->access, message, PARTITION, &place.partition);
     }
-    if (done == TAKEN) {
-        done = ask_number(&self->questions, message, OFFSET, &place.offset);
+    if (outcome == DONE) {
+        outcome = call_for_number(&self->access, message, OFFSET, &place.offset);
     }
-    if (done == TAKEN) {
-        done = ask_timestamp(&self->questions, message, &place.timed, &place.milliseconds);
+    if (outcome == DONE) {
+        outcome = call_for_timestamp(&self->access, message, &place.timed, &place.milliseconds);
     }
-    if (done != TAKEN) {
-        return done;
+    if (outcome != DONE) {
+        return outcome;
     }
     if (place.partition < 0 || place.partition >= self->memory.partitions || place.offset < 0 ||
         place.offset == INT64_MAX || place.milliseconds < 0 || place.milliseconds > LATEST / MILLISECOND) {
         return LEFT;
     }
-    account *account;
-    done = find_account(self, message, place.partition, tally, &account);
-    if (done != TAKEN) {
-        return done;
+    Account *account;
+    outcome = find_account(self, message, place.partition, output, &account);
+    if (outcome != DONE) {
+        return outcome;
     }
     PyObject *line;
-    done = record_line(&record, &place, &line, &tally->disbelieved);
-    if (done != TAKEN) {
-        return done;
+    outcome = record_line(&record, &place, &line, &output->implausible);
+    if (outcome != DONE) {
+        return outcome;
     }
-    bool kept = keep(tally, line, message);
+    bool appended = append_line(output, line, message);
     Py_DECREF(line);
-    if (!kept) {
+    if (!appended) {
         return FAILED;
     }
     if (account->count++ == 0) {
         self->touched[self->touched_count++] = place.partition;
     }
-    account->end = place.offset + 1;
-    tally->left_out += (Py_ssize_t)record.left_out;
-    return TAKEN;
+    account->next_offset = place.offset + 1;
+    output->omitted += (Py_ssize_t)record.omitted;
+    return DONE;
 }
 
-static outcome
-take_message(Kernel *self, PyObject *message, tally *tally)
+static Outcome
+convert_message(Kernel *self, PyObject *message, Output *output)
 {
-    if (Py_TYPE(message) != self->questions.type && !questions_learn(&self->questions, Py_TYPE(message))) {
+    if (Py_TYPE(message) != self->access.type && !access_learn(&self->access, Py_TYPE(message))) {
         return FAILED;
     }
-    PyObject *value = ask(&self->questions, message, VALUE);
+    PyObject *value = call(&self->access, message, VALUE);
     if (value == NULL) {
         return FAILED;
     }
-    outcome done = LEFT;
-    if (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) <= self->largest) {
-        done = take_value(self, message, value, tally);
+    Outcome outcome = LEFT;
+    if (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) <= self->max_bytes) {
+        outcome = convert_value(self, message, value, output);
     }
     Py_DECREF(value);
-    return done;
+    return outcome;
 }
 
 #endif

@@ -1,56 +1,56 @@
-/* Fields by name: what a field is, and how its name is written. */
+/* The table of fields: of each name as it is sent, the field's kind and the name to write. */
 #ifndef TOWER_FIELDS_H
 #define TOWER_FIELDS_H
 
 #include "common.h"
 
-/* Names that are kept; past that all but the configured ones are forgotten, so that a sender of ever new
- * names cannot fill the memory. */
-#define NAMES 1024
+/* Most fields in the table. If it is full, all but the configured ones are removed, so that a sender of
+ * ever new names cannot fill the memory. */
+#define KEPT_FIELDS 1024
 
-/* Longest name; a longer one is left to the Python path. */
-#define NAME_BYTES 256
+/* Longest name in bytes. A longer one is left to the Python path. */
+#define FIELD_NAME_BYTES 256
 
-/* Places for names, and how many are tried. If none of these is free, the table counts as full. */
-#define NAME_PLACES (4 * NAMES)
-#define NAME_PROBES 16
+/* Size of the hash table, and how many places are probed. If none of these is free, the table is full. */
+#define FIELD_PLACES (4 * KEPT_FIELDS)
+#define FIELD_PROBES 16
 
-/* What a field is, as in workers/records/native.py. */
-typedef enum { OTHER = 0, NUMBER = 1, TAG = 2, TIME = 3 } kind;
+/* The kind of a field. workers/records/native.py reads these from the module. */
+typedef enum { OTHER = 0, NUMBER = 1, TAG = 2, TIME = 3 } Kind;
 
 typedef struct {
-    byte *key;          /* and behind it, in the same memory, the prefix */
-    const byte *prefix; /* `name=` of the new name, escaped */
+    Byte *key;          /* the name as it is sent; the prefix follows in the same block */
+    const Byte *prefix; /* `name=` as it is written: renamed and escaped */
     uint32_t hash;
     uint16_t key_size;
     uint16_t prefix_size;
-    uint16_t tag; /* for a tag: which one */
+    uint16_t tag; /* index of the tag, if the field is one */
     uint16_t kind;
-    uint16_t group; /* index of the first of the names that may become one name by a rename */
-    uint64_t seen;  /* number of the last record that had one of the group; kept by its first name */
-} name;
+    uint16_t group; /* index of the first field of those that a rename may give one name */
+    uint64_t seen;  /* number of the last record with a field of the group; used in its first field only */
+} Field;
 
 typedef struct {
-    name *kept;
+    Field *kept;
     uint16_t *places; /* index in `kept` plus one, or 0 */
     size_t count;
-    size_t configured; /* the first so many are never forgotten */
-    bool full;         /* a name found no place: all are forgotten before the next record */
-} names;
+    size_t configured; /* number of fields that are never removed; they come first */
+    bool full;         /* a name found no place: all are removed before the next record */
+} FieldTable;
 
 static bool
-names_open(names *self)
+fields_open(FieldTable *self)
 {
-    self->kept = PyMem_Calloc(NAMES, sizeof(name));
-    self->places = PyMem_Calloc(NAME_PLACES, sizeof(uint16_t));
+    self->kept = PyMem_Calloc(KEPT_FIELDS, sizeof(Field));
+    self->places = PyMem_Calloc(FIELD_PLACES, sizeof(uint16_t));
     return self->kept != NULL && self->places != NULL;
 }
 
 static void
-names_close(names *self)
+fields_close(FieldTable *self)
 {
-    for (size_t each = 0; each < self->count; each++) {
-        PyMem_Free(self->kept[each].key);
+    for (size_t index = 0; index < self->count; index++) {
+        PyMem_Free(self->kept[index].key);
     }
     PyMem_Free(self->kept);
     PyMem_Free(self->places);
@@ -59,80 +59,82 @@ names_close(names *self)
 
 /* Python's own hash of bytes, with a key of this process: nobody can make names that collide. */
 static uint32_t
-hash_of(slice key)
+hash_of(Slice key)
 {
     return (uint32_t)PyHash_GetFuncDef()->hash(key.at, (Py_ssize_t)key.size);
 }
 
-/* The name, NULL where it is not kept; `place` is where it would be put, NAME_PLACES for nowhere. */
-static name *
-names_find(const names *self, slice key, uint32_t hash, size_t *place)
+/* Find a field by its name, NULL if it is not in the table. `place` is the place for it, FIELD_PLACES if
+ * there is none. */
+static Field *
+fields_find(const FieldTable *self, Slice key, uint32_t hash, size_t *place)
 {
-    for (uint32_t probe = 0; probe < NAME_PROBES; probe++) {
-        *place = (hash + probe) % NAME_PLACES;
+    for (uint32_t probe = 0; probe < FIELD_PROBES; probe++) {
+        *place = (hash + probe) % FIELD_PLACES;
         uint16_t index = self->places[*place];
         if (index == 0) {
             return NULL;
         }
-        name *found = &self->kept[index - 1];
-        if (found->hash == hash && found->key_size == key.size && !memcmp(found->key, key.at, key.size)) {
-            return found;
+        Field *field = &self->kept[index - 1];
+        if (field->hash == hash && field->key_size == key.size && !memcmp(field->key, key.at, key.size)) {
+            return field;
         }
     }
-    *place = NAME_PLACES;
+    *place = FIELD_PLACES;
     return NULL;
 }
 
-/* Keep a name that is not kept yet, in a group of its own; NULL without an exception where there is no
- * place for it. */
-static name *
-names_add(names *self, slice key, slice prefix, kind kind_, uint16_t tag)
+/* Add a field in a group of its own. NULL without an exception if it is there already or there is no place.
+ */
+static Field *
+fields_add(FieldTable *self, Slice key, Slice prefix, Kind kind, uint16_t tag)
 {
     size_t place;
     uint32_t hash = hash_of(key);
-    if (key.size > NAME_BYTES || prefix.size > 4 * NAME_BYTES || names_find(self, key, hash, &place)) {
+    if (key.size > FIELD_NAME_BYTES || prefix.size > 4 * FIELD_NAME_BYTES ||
+        fields_find(self, key, hash, &place)) {
         return NULL;
     }
-    if (place == NAME_PLACES || self->count == NAMES) {
+    if (place == FIELD_PLACES || self->count == KEPT_FIELDS) {
         self->full = true;
         return NULL;
     }
-    byte *copy = PyMem_Malloc(key.size + prefix.size + 1);
-    if (copy == NULL) {
+    Byte *block = PyMem_Malloc(key.size + prefix.size + 1);
+    if (block == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
-    memcpy(copy, key.at, key.size);
-    memcpy(copy + key.size, prefix.at, prefix.size);
-    name *made = &self->kept[self->count++];
-    *made = (name){.key = copy,
-                   .prefix = copy + key.size,
-                   .hash = hash,
-                   .key_size = (uint16_t)key.size,
-                   .prefix_size = (uint16_t)prefix.size,
-                   .tag = tag,
-                   .kind = kind_,
-                   .group = (uint16_t)(self->count - 1)};
+    memcpy(block, key.at, key.size);
+    memcpy(block + key.size, prefix.at, prefix.size);
+    Field *field = &self->kept[self->count++];
+    *field = (Field){.key = block,
+                     .prefix = block + key.size,
+                     .hash = hash,
+                     .key_size = (uint16_t)key.size,
+                     .prefix_size = (uint16_t)prefix.size,
+                     .tag = tag,
+                     .kind = kind,
+                     .group = (uint16_t)(self->count - 1)};
     self->places[place] = (uint16_t)self->count;
-    return made;
+    return field;
 }
 
-/* Forget all names but the configured ones. */
+/* Remove all fields but the configured ones. */
 static void
-names_forget(names *self)
+fields_forget(FieldTable *self)
 {
-    for (size_t each = self->configured; each < self->count; each++) {
-        PyMem_Free(self->kept[each].key);
+    for (size_t index = self->configured; index < self->count; index++) {
+        PyMem_Free(self->kept[index].key);
     }
     self->count = self->configured;
     self->full = false;
-    memset(self->places, 0, NAME_PLACES * sizeof(uint16_t));
-    for (size_t each = 0; each < self->count; each++) {
+    memset(self->places, 0, FIELD_PLACES * sizeof(uint16_t));
+    for (size_t index = 0; index < self->count; index++) {
         size_t place;
-        slice key = {self->kept[each].key, self->kept[each].key_size};
-        names_find(self, key, self->kept[each].hash, &place);
-        /* There was a place for each when it was added, and the order is the same. */
-        self->places[place] = (uint16_t)(each + 1);
+        Slice key = {self->kept[index].key, self->kept[index].key_size};
+        fields_find(self, key, self->kept[index].hash, &place);
+        /* Each had a place when it was added, and the order is the same. */
+        self->places[place] = (uint16_t)(index + 1);
     }
 }
 

@@ -1,14 +1,14 @@
 /* One flat JSON object.
  *
- * Bytes objects end in a zero behind their size, and no zero is taken for anything here: it ends every
- * loop, so the end need not be looked for at each byte. */
+ * Python's bytes objects end in a zero behind their size, and no loop here continues past a zero. So no
+ * loop checks for the end at each byte. */
 #ifndef TOWER_JSON_H
 #define TOWER_JSON_H
 
 #include "record.h"
 
-static inline const byte *
-skip_space(const byte *at)
+static inline const Byte *
+skip_space(const Byte *at)
 {
     while (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r') {
         at++;
@@ -16,14 +16,14 @@ skip_space(const byte *at)
     return at;
 }
 
-/* The text up to the next quote; NULL where it has escapes or bytes that need a look. */
-static inline const byte *
-scan_text(const byte *at, slice *text, bool *ascii)
+/* Read text up to the next quote. NULL if it has escapes or control characters. */
+static inline const Byte *
+scan_text(const Byte *at, Slice *text, bool *ascii)
 {
-    const byte *start = at;
-    byte classes = 0;
-    while (class_of[*at] != SPECIAL) {
-        classes |= class_of[*at++];
+    const Byte *start = at;
+    Byte classes = 0;
+    while (CLASS_OF[*at] != SPECIAL) {
+        classes |= CLASS_OF[*at++];
     }
     text->at = start;
     text->size = (size_t)(at - start);
@@ -31,17 +31,17 @@ scan_text(const byte *at, slice *text, bool *ascii)
     return *at == '"' ? at + 1 : NULL;
 }
 
-static outcome
-json_number(record *self, const name *field, const byte **at)
+static Outcome
+json_number(Record *self, const Field *field, const Byte **at)
 {
-    number read;
-    const byte *end = scan_number(*at, &read, true);
+    Number read;
+    const Byte *end = scan_number(*at, &read, true);
     if (end == NULL) {
         return LEFT;
     }
     *at = end;
     if (field->kind == TIME) {
-        return take_time(self, moment_of_number(&read, &self->moment));
+        return add_time(self, timestamp_of_number(&read, &self->timestamp));
     }
     bool whole = read.plain && !read.point && read.digits <= EXACT_DIGITS;
     if (whole && read.negative && read.mantissa == 0) {
@@ -52,7 +52,7 @@ json_number(record *self, const name *field, const byte **at)
             return LEFT;
         }
         self->memory->tags[field->tag] = read.text;
-        return TAKEN;
+        return DONE;
     }
     if (!put_name(self, field, WRITTEN_BYTES)) {
         return LEFT;
@@ -60,37 +60,37 @@ json_number(record *self, const name *field, const byte **at)
     if (whole) {
         copy(self->at, read.text.at, read.text.size);
         self->at += read.text.size;
-        return TAKEN;
+        return DONE;
     }
     return put_float(&self->at, &read);
 }
 
-static outcome
-json_constant(record *self, const name *field, const byte **at, const byte *end)
+static Outcome
+json_constant(Record *self, const Field *field, const Byte **at, const Byte *end)
 {
     static const char *const all[] = {"true", "false", "null"};
-    for (size_t each = 0; each < 3; each++) {
-        slice text = {(const byte *)all[each], strlen(all[each])};
+    for (size_t index = 0; index < 3; index++) {
+        Slice text = {(const Byte *)all[index], strlen(all[index])};
         if ((size_t)(end - *at) >= text.size && !memcmp(*at, text.at, text.size)) {
             *at += text.size;
-            return take_constant(self, field, text);
+            return add_constant(self, field, text);
         }
     }
     return LEFT;
 }
 
-static outcome
-json_value(record *self, const name *field, const byte **at, const byte *end)
+static Outcome
+json_value(Record *self, const Field *field, const Byte **at, const Byte *end)
 {
     if (**at == '"') {
-        slice text;
+        Slice text;
         bool ascii;
-        const byte *next = scan_text(*at + 1, &text, &ascii);
+        const Byte *next = scan_text(*at + 1, &text, &ascii);
         if (next == NULL) {
             return LEFT;
         }
         *at = next;
-        return take_text(self, field, text, ascii);
+        return add_text(self, field, text, ascii);
     }
     if (is_digit(**at) || **at == '-') {
         return json_number(self, field, at);
@@ -98,10 +98,10 @@ json_value(record *self, const name *field, const byte **at, const byte *end)
     return json_constant(self, field, at, end);
 }
 
-static outcome
-json_record(record *self, slice value)
+static Outcome
+json_record(Record *self, Slice value)
 {
-    const byte *at = skip_space(value.at), *end = value.at + value.size;
+    const Byte *at = skip_space(value.at), *end = value.at + value.size;
     if (*at++ != '{') {
         return LEFT;
     }
@@ -110,32 +110,32 @@ json_record(record *self, slice value)
         if (*at++ != '"') {
             return LEFT;
         }
-        outcome done = TAKEN;
-        name *field = record_guess(self);
+        Outcome outcome = DONE;
+        Field *field = record_guess(self);
         if (field != NULL && (size_t)(end - at) > field->key_size && at[field->key_size] == '"' &&
             is_same(at, field->key, field->key_size)) {
             at += field->key_size + 1;
         }
         else {
-            slice key;
+            Slice key;
             bool ascii;
             at = scan_text(at, &key, &ascii);
-            done = at == NULL || !ascii ? LEFT : record_name(self, key, &field);
+            outcome = at == NULL || !ascii ? LEFT : record_find(self, key, &field);
         }
-        if (done == TAKEN) {
-            done = record_enter(self, field);
+        if (outcome == DONE) {
+            outcome = record_enter(self, field);
         }
-        if (done != TAKEN) {
-            return done;
+        if (outcome != DONE) {
+            return outcome;
         }
         at = skip_space(at);
         if (*at++ != ':') {
             return LEFT;
         }
         at = skip_space(at);
-        done = json_value(self, field, &at, end);
-        if (done != TAKEN) {
-            return done;
+        outcome = json_value(self, field, &at, end);
+        if (outcome != DONE) {
+            return outcome;
         }
         at = skip_space(at);
         if (*at == '}') {
@@ -145,7 +145,7 @@ json_record(record *self, slice value)
             return LEFT;
         }
     }
-    return skip_space(at + 1) == end ? TAKEN : LEFT;
+    return skip_space(at + 1) == end ? DONE : LEFT;
 }
 
 #endif

@@ -1,27 +1,28 @@
-/* Messages to lines: the record shapes that are common, behind the same function as the Python path.
+/* Converts messages whose records have a common shape to lines. workers/records/converter.py converts the
+ * rest.
  *
- * What is not plainly common is left to that path, message by message: nested values, escapes, numbers and
- * times of unusual form, whatever is over a limit, and everything that is wrong. So what a record means is
- * said in Python alone, and a line made here is the line made there. Input is hostile: each read is
- * bounded, by a size or by the zero that ends every bytes object. */
+ * The kernel leaves each message with anything uncommon to the Python path: nested values, escapes, unusual
+ * forms of numbers and times, values over a limit, and everything that is wrong. So only Python defines
+ * what a record means, and both paths make the same line. Input is hostile: each read is bounded, by a size
+ * or by the zero that ends every bytes object. */
+#include "constants.h"
 #include "convert.h"
 
 PyDoc_STRVAR(
     convert_doc,
     "convert($self, messages, start, lines, origins, next_offsets, records, /)\n"
     "--\n\n"
-    "Take messages until one is left to the Python path.\n\n"
+    "Convert messages until one is left to the Python path.\n\n"
     "Args:\n"
     "    messages: Consumed messages.\n"
-    "    start: Position of the first of them to take.\n"
+    "    start: Position of the first message to convert.\n"
     "    lines: Gets the lines.\n"
     "    origins: Gets the message of each line.\n"
-    "    next_offsets: Gets for each partition the offset after the last message taken.\n"
-    "    records: Gets for each partition the number of messages taken, added to what it holds.\n\n"
+    "    next_offsets: Gets for each partition the offset after the last message converted.\n"
+    "    records: Gets for each partition the number of messages converted, added to what it holds.\n\n"
     "Returns:\n"
-    "    Position of the message that is left, or the number of messages; bytes of the lines with a "
-    "newline\n"
-    "    each; values left out; times not believed.");
+    "    Position of the message that is left, or the number of messages; bytes of the lines with a\n"
+    "    newline each; values omitted; implausible times.");
 
 static PyObject *
 Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
@@ -41,73 +42,73 @@ Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     if (self->busy || !self->ready) {
-        PyErr_SetString(PyExc_RuntimeError, "a kernel takes one list at a time");
+        PyErr_SetString(PyExc_RuntimeError, "a kernel converts one list at a time");
         return NULL;
     }
     self->busy = true;
-    tally tally = {.lines = args[2], .origins = args[3], .ends = args[4], .records = args[5]};
-    outcome done = TAKEN;
-    /* The size is looked at each time: what a message is asked may be Python, which may change the list. */
+    Output output = {.lines = args[2], .origins = args[3], .next_offsets = args[4], .records = args[5]};
+    Outcome outcome = DONE;
+    /* The size is read each time: a message's method may be Python, which may change the list. */
     while (at < PyList_GET_SIZE(args[0])) {
         PyObject *message = Py_NewRef(PyList_GET_ITEM(args[0], at));
-        done = take_message(self, message, &tally);
+        outcome = convert_message(self, message, &output);
         Py_DECREF(message);
-        if (done != TAKEN) {
+        if (outcome != DONE) {
             break;
         }
         at++;
     }
-    /* Whatever happened: the lines that are there have their ends, and nothing is left for a later batch.
-     */
+    /* Also after an error: the lines that exist are counted, and no count is left for a later batch. */
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
-    bool flushed = flush(self, &tally);
+    bool flushed = flush(self, &output);
     while (self->touched_count) {
         self->accounts[self->touched[--self->touched_count]].count = 0;
     }
     self->busy = false;
-    if (done == FAILED) {
+    if (outcome == FAILED) {
         PyErr_Restore(type, error, traceback);
         return NULL;
     }
-    return flushed ? Py_BuildValue("nnnn", at, tally.size, tally.left_out, tally.disbelieved) : NULL;
+    return flushed ? Py_BuildValue("nnnn", at, output.size, output.omitted, output.implausible) : NULL;
 }
 
-/* Enter the configured fields: (name, kind, tag number, place of its group's first field, prefix) each. */
+/* Add the configured fields, each a tuple: name, kind, index of the tag, index of its group's first field,
+ * prefix. */
 static bool
-enter_names(names *names, PyObject *fields)
+add_configured_fields(FieldTable *table, PyObject *fields)
 {
     PyObject *all = PySequence_Fast(fields, "fields must be a sequence");
-    for (Py_ssize_t each = 0; all != NULL && each < PySequence_Fast_GET_SIZE(all); each++) {
+    for (Py_ssize_t index = 0; all != NULL && index < PySequence_Fast_GET_SIZE(all); index++) {
         Py_buffer key, prefix;
-        int kind_, tag, group;
-        PyObject *entry = PySequence_Fast_GET_ITEM(all, each);
+        int kind, tag, group;
+        PyObject *entry = PySequence_Fast_GET_ITEM(all, index);
         if (!PyTuple_Check(entry)) {
             PyErr_SetString(PyExc_TypeError, "a field must be a tuple");
             break;
         }
-        if (!PyArg_ParseTuple(entry, "y*iiiy*", &key, &kind_, &tag, &group, &prefix)) {
+        if (!PyArg_ParseTuple(entry, "y*iiiy*", &key, &kind, &tag, &group, &prefix)) {
             break;
         }
-        slice text = {key.buf, (size_t)key.len}, written = {prefix.buf, (size_t)prefix.len};
-        name *made = names_add(names, text, written, (kind)kind_, (uint16_t)tag);
+        Slice text = {key.buf, (size_t)key.len}, written = {prefix.buf, (size_t)prefix.len};
+        Field *field = fields_add(table, text, written, (Kind)kind, (uint16_t)tag);
         PyBuffer_Release(&key);
         PyBuffer_Release(&prefix);
-        if (made == NULL) {
+        if (field == NULL) {
             if (!PyErr_Occurred()) {
                 PyErr_SetString(PyExc_ValueError,
                                 "a field is configured twice, or too long, or one too many");
             }
             break;
         }
-        if (group < 0 || group > each) {
+        if (group < 0 || group > index) {
             PyErr_SetString(PyExc_ValueError, "a group begins with a field that comes later");
             break;
         }
-        made->group = (uint16_t)group;
+        field->group = (uint16_t)group;
     }
     Py_XDECREF(all);
-    names->configured = names->count;
+    table->configured = table->count;
     return !PyErr_Occurred();
 }
 
@@ -115,31 +116,31 @@ static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
     static char *options[] = {
-        "json",       "msgpack",        "largest",   "max_fields", "max_tag", "max_text",  "window",
+        "json",       "msgpack",        "max_bytes", "max_fields", "max_tag", "max_text",  "window",
         "partitions", "partition_type", "tag_count", "fields",     "name_of", "series_of", NULL};
-    memory *memory = &self->memory;
+    Memory *memory = &self->memory;
     int json, msgpack;
-    Py_ssize_t largest, max_fields, max_tag, max_text, tag_count;
+    Py_ssize_t max_bytes, max_fields, max_tag, max_text, tag_count;
     long long window, partitions;
     PyObject *partition_type, *fields, *name_of, *series_of;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$ppnnnnLLOnOOO", options, &json, &msgpack, &largest,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$ppnnnnLLOnOOO", options, &json, &msgpack, &max_bytes,
                                      &max_fields, &max_tag, &max_text, &window, &partitions,
                                      &partition_type, &tag_count, &fields, &name_of, &series_of)) {
         return -1;
     }
-    if (partitions < 1 || partitions > 4096 || max_fields < 0 || max_tag < 0 || max_text < 0 ||
+    if (partitions < 1 || partitions > MAX_PARTITIONS || max_fields < 0 || max_tag < 0 || max_text < 0 ||
         tag_count < 0 || tag_count > 1000 || window < 0 || window > LATEST) {
         PyErr_SetString(PyExc_ValueError, "a limit is out of its range");
         return -1;
     }
     if (self->begun) {
-        PyErr_SetString(PyExc_RuntimeError, "a kernel is made once");
+        PyErr_SetString(PyExc_RuntimeError, "a kernel is initialised once");
         return -1;
     }
     self->begun = true;
     self->json = json;
     self->msgpack = msgpack;
-    self->largest = largest;
+    self->max_bytes = max_bytes;
     self->partition_type = Py_NewRef(partition_type);
     memory->name_of = Py_NewRef(name_of);
     memory->series_of = Py_NewRef(series_of);
@@ -149,26 +150,26 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     memory->window = window;
     memory->partitions = partitions;
     memory->tag_count = (size_t)tag_count;
-    memory->tags = PyMem_Calloc((size_t)tag_count + 1, sizeof(slice));
+    memory->tags = PyMem_Calloc((size_t)tag_count + 1, sizeof(Slice));
     memory->tag_digits = PyMem_Calloc((size_t)tag_count + 1, DIGITS);
-    memory->fields = PyMem_Malloc(FIELDS_BYTES);
+    memory->fields_text = PyMem_Malloc(FIELDS_TEXT_BYTES);
     self->touched = PyMem_Calloc((size_t)partitions, sizeof(int64_t));
-    self->accounts = PyMem_Calloc((size_t)partitions, sizeof(account));
-    for (size_t each = 0; each < SHAPE; each++) {
-        memory->shape[each] = NAMES;
+    self->accounts = PyMem_Calloc((size_t)partitions, sizeof(Account));
+    for (size_t index = 0; index < SHAPE; index++) {
+        memory->shape[index] = KEPT_FIELDS;
     }
-    if (memory->tags == NULL || memory->tag_digits == NULL || memory->fields == NULL ||
-        self->touched == NULL || self->accounts == NULL || !names_open(&memory->names) ||
-        !heads_open(&memory->heads)) {
+    if (memory->tags == NULL || memory->tag_digits == NULL || memory->fields_text == NULL ||
+        self->touched == NULL || self->accounts == NULL || !fields_open(&memory->fields) ||
+        !series_open(&memory->series)) {
         PyErr_NoMemory();
         return -1;
     }
-    if (!questions_open(&self->questions) || !enter_names(&memory->names, fields)) {
+    if (!access_open(&self->access) || !add_configured_fields(&memory->fields, fields)) {
         return -1;
     }
-    for (size_t each = 0; each < memory->names.count; each++) {
-        const name *name = &memory->names.kept[each];
-        if (name->kind > TIME || (name->kind == TAG && name->tag >= memory->tag_count)) {
+    for (size_t index = 0; index < memory->fields.count; index++) {
+        const Field *field = &memory->fields.kept[index];
+        if (field->kind > TIME || (field->kind == TAG && field->tag >= memory->tag_count)) {
             PyErr_SetString(PyExc_ValueError, "a field is of no known kind");
             return -1;
         }
@@ -184,7 +185,7 @@ Kernel_traverse(Kernel *self, visitproc visit, void *arg)
     Py_VISIT(self->partition_type);
     Py_VISIT(self->memory.name_of);
     Py_VISIT(self->memory.series_of);
-    Py_VISIT(self->questions.type);
+    Py_VISIT(self->access.type);
     return 0;
 }
 
@@ -195,7 +196,7 @@ Kernel_clear(Kernel *self)
     Py_CLEAR(self->partition_type);
     Py_CLEAR(self->memory.name_of);
     Py_CLEAR(self->memory.series_of);
-    questions_close(&self->questions);
+    access_close(&self->access);
     return 0;
 }
 
@@ -205,17 +206,17 @@ Kernel_dealloc(Kernel *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Kernel_clear(self);
-    for (int64_t each = 0; self->accounts != NULL && each < self->memory.partitions; each++) {
-        Py_XDECREF(self->accounts[each].topic);
-        Py_XDECREF(self->accounts[each].partition);
+    for (int64_t index = 0; self->accounts != NULL && index < self->memory.partitions; index++) {
+        Py_XDECREF(self->accounts[index].topic);
+        Py_XDECREF(self->accounts[index].partition);
     }
     PyMem_Free(self->accounts);
     PyMem_Free(self->touched);
     PyMem_Free(self->memory.tags);
     PyMem_Free(self->memory.tag_digits);
-    PyMem_Free(self->memory.fields);
-    names_close(&self->memory.names);
-    heads_close(&self->memory.heads);
+    PyMem_Free(self->memory.fields_text);
+    fields_close(&self->memory.fields);
+    series_close(&self->memory.series);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -227,7 +228,7 @@ static PyMethodDef Kernel_methods[] = {
 
 static PyType_Slot Kernel_slots[] = {
     {Py_tp_doc,
-     "Makes lines of messages whose records are of common shape; built by workers.records.native."},
+     "Converts messages whose records have a common shape to lines. Built by workers.records.native."},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, Kernel_init},
     {Py_tp_dealloc, Kernel_dealloc},
@@ -247,14 +248,13 @@ static PyType_Spec Kernel_spec = {
 static int
 kernel_exec(PyObject *module)
 {
-    fill_classes();
     PyObject *type = PyType_FromModuleAndSpec(module, &Kernel_spec, NULL);
     if (type == NULL) {
         return -1;
     }
     int added = PyModule_AddType(module, (PyTypeObject *)type);
     Py_DECREF(type);
-    return added;
+    return added < 0 ? added : add_constants(module);
 }
 
 static PyModuleDef_Slot kernel_slots[] = {
@@ -265,7 +265,7 @@ static PyModuleDef_Slot kernel_slots[] = {
 static struct PyModuleDef kernel_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "workers._kernel",
-    .m_doc = "The native path from messages to lines.",
+    .m_doc = "Converts common messages to lines in C.",
     .m_slots = kernel_slots,
 };
 

@@ -1,119 +1,133 @@
-/* The finished line of a record: head, fields and time. */
+/* The line of a record: series, fields and time. */
 #ifndef TOWER_LINE_H
 #define TOWER_LINE_H
 
 #include "record.h"
 
-/* The head of the record's tags, from before or from the Python path. */
-static outcome
-record_head(memory *memory, slice *text)
+/* The values of the record's tags as a tuple of str, None for a tag it does not have. NULL with an
+ * exception set: UnicodeDecodeError if a value is no UTF-8. */
+static PyObject *
+tag_values(const Memory *memory)
 {
-    heads *heads = &memory->heads;
-    if (!heads_key(heads, memory->tags, memory->tag_count)) {
-        return LEFT;
-    }
-    head *found = heads->last;
-    if (!heads_is(heads, found)) {
-        found = heads_place(heads);
-        if (!heads_is(heads, found)) {
-            PyObject *values = PyTuple_New((Py_ssize_t)memory->tag_count);
-            for (size_t each = 0; values != NULL && each < memory->tag_count; each++) {
-                slice tag = memory->tags[each];
-                PyObject *value = Py_NewRef(Py_None);
-                if (tag.size) {
-                    Py_DECREF(value);
-                    value = PyUnicode_DecodeUTF8((const char *)tag.at, (Py_ssize_t)tag.size, "strict");
-                }
-                if (value == NULL) {
-                    Py_CLEAR(values);
-                    break;
-                }
-                PyTuple_SET_ITEM(values, (Py_ssize_t)each, value);
-            }
-            if (values == NULL) {
-                if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
-                    return FAILED;
-                }
-                PyErr_Clear();
-                return LEFT;
-            }
-            PyObject *made = PyObject_CallOneArg(memory->series_of, values);
-            Py_DECREF(values);
-            if (made == NULL) {
-                return FAILED;
-            }
-            bool kept = false, known = PyBytes_CheckExact(made);
-            if (known) {
-                slice all = {(const byte *)PyBytes_AS_STRING(made), (size_t)PyBytes_GET_SIZE(made)};
-                kept = heads_put(heads, found, all);
-            }
-            Py_DECREF(made);
-            if (!kept) {
-                return known ? FAILED : LEFT;
-            }
+    PyObject *values = PyTuple_New((Py_ssize_t)memory->tag_count);
+    for (size_t index = 0; values != NULL && index < memory->tag_count; index++) {
+        Slice tag = memory->tags[index];
+        PyObject *value = tag.size == 0
+                              ? Py_NewRef(Py_None)
+                              : PyUnicode_DecodeUTF8((const char *)tag.at, (Py_ssize_t)tag.size, "strict");
+        if (value == NULL) {
+            Py_CLEAR(values);
+            break;
         }
-        heads->last = found;
+        PyTuple_SET_ITEM(values, (Py_ssize_t)index, value);
     }
-    text->at = found->key + found->key_size;
-    text->size = found->text_size;
-    return TAKEN;
+    return values;
 }
 
-/* Where a record stands in Kafka. */
+/* Get the series of the record's tags from the Python path, and store it at the key's place. */
+static Outcome
+series_learn(Memory *memory, Series *place)
+{
+    PyObject *values = tag_values(memory);
+    if (values == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+            return FAILED;
+        }
+        PyErr_Clear();
+        return LEFT;
+    }
+    PyObject *text = PyObject_CallOneArg(memory->series_of, values);
+    Py_DECREF(values);
+    if (text == NULL) {
+        return FAILED;
+    }
+    Outcome outcome = LEFT;
+    if (PyBytes_CheckExact(text)) {
+        Slice bytes = {(const Byte *)PyBytes_AS_STRING(text), (size_t)PyBytes_GET_SIZE(text)};
+        outcome = series_put(&memory->series, place, bytes) ? DONE : FAILED;
+    }
+    Py_DECREF(text);
+    return outcome;
+}
+
+/* The series of the record's tags, from the cache or from the Python path. */
+static Outcome
+record_series(Memory *memory, Slice *text)
+{
+    SeriesCache *cache = &memory->series;
+    if (!series_set_key(cache, memory->tags, memory->tag_count)) {
+        return LEFT;
+    }
+    if (!series_has_key(cache, cache->last)) {
+        Series *place = series_place(cache);
+        if (!series_has_key(cache, place)) {
+            Outcome outcome = series_learn(memory, place);
+            if (outcome != DONE) {
+                return outcome;
+            }
+        }
+        cache->last = place;
+    }
+    text->at = cache->last->key + cache->last->key_size;
+    text->size = cache->last->text_size;
+    return DONE;
+}
+
+/* A record's place in Kafka, and Kafka's time of its message. */
 typedef struct {
     int64_t partition;
     int64_t offset;
-    bool timed;
+    bool timed; /* whether the message has a timestamp */
     int64_t milliseconds;
-} coordinates;
+} Coordinates;
 
-/* The finished line; `disbelieved` counts times too far from Kafka's. */
-static outcome
-record_line(record *self, const coordinates *place, PyObject **line, Py_ssize_t *disbelieved)
+/* Build the line. `implausible` counts times of records too far from Kafka's. */
+static Outcome
+record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t *implausible)
 {
-    memory *memory = self->memory;
-    moment moment = {place->milliseconds * MILLISECOND, MILLISECOND};
-    bool doubted = false;
+    Memory *memory = self->memory;
+    Timestamp timestamp = {place->milliseconds * MILLISECOND, MILLISECOND};
+    bool is_implausible = false;
     if (self->readable) {
-        int64_t apart = place->timed ? self->moment.ns - moment.ns : 0;
-        doubted = apart > memory->window || apart < -memory->window;
+        int64_t apart = place->timed ? self->timestamp.ns - timestamp.ns : 0;
+        is_implausible = apart > memory->window || apart < -memory->window;
     }
-    if (self->readable && !doubted) {
-        moment = self->moment;
+    if (self->readable && !is_implausible) {
+        timestamp = self->timestamp;
     }
     else if (!place->timed) {
         return LEFT;
     }
-    size_t fields = (size_t)(self->at - memory->fields);
+    size_t fields = (size_t)(self->at - memory->fields_text);
     if (fields == 0) {
         return LEFT;
     }
-    slice head;
-    outcome done = record_head(memory, &head);
-    if (done != TAKEN) {
-        return done;
+    Slice series;
+    Outcome outcome = record_series(memory, &series);
+    if (outcome != DONE) {
+        return outcome;
     }
-    /* What workers/records/point_time.py does for the first record of a message. */
-    int64_t slots = moment.tick / (CLASSES * memory->partitions);
+    /* As in workers/records/point_time.py for the first record of a message. */
+    int64_t slots = timestamp.tick / (CLASSES * memory->partitions);
     int64_t slot = (place->offset % slots * memory->partitions + place->partition) * CLASSES;
-    byte time[DIGITS];
-    slot += moment.tick == SECOND ? 0 : 1;
-    size_t digits = (size_t)(put_whole(time, (uint64_t)(moment.ns + slot)) - time);
-    size_t size = head.size + fields + digits + 2;
+    Byte time[DIGITS];
+    slot += timestamp.tick == SECOND ? 0 : 1;
+    size_t digits = (size_t)(put_whole(time, (uint64_t)(timestamp.ns + slot)) - time);
+    size_t size = series.size + fields + digits + 2;
     *line = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (*line == NULL) {
         return FAILED;
     }
-    byte *at = (byte *)PyBytes_AS_STRING(*line);
-    memcpy(at, head.at, head.size);
-    at += head.size;
+    Byte *at = (Byte *)PyBytes_AS_STRING(*line);
+    memcpy(at, series.at, series.size);
+    at += series.size;
     *at++ = ' ';
-    memcpy(at, memory->fields, fields);
+    memcpy(at, memory->fields_text, fields);
     at += fields;
     *at++ = ' ';
     memcpy(at, time, digits);
-    *disbelieved += doubted;
-    return TAKEN;
+    *implausible += is_implausible;
+    return DONE;
 }
 
 #endif

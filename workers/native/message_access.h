@@ -1,26 +1,26 @@
-/* What is asked of a Kafka message, without a name looked up for each question. */
+/* Calls the methods of a Kafka message without looking up their names each time. */
 #ifndef TOWER_MESSAGE_ACCESS_H
 #define TOWER_MESSAGE_ACCESS_H
 
 #include "common.h"
 
-typedef enum { VALUE, OFFSET, PARTITION, TIMESTAMP, TOPIC, QUESTIONS } question;
+typedef enum { VALUE, OFFSET, PARTITION, TIMESTAMP, TOPIC, METHODS } Method;
 
-static const char *const QUESTION[] = {"value", "offset", "partition", "timestamp", "topic"};
+static const char *const METHOD_NAMES[] = {"value", "offset", "partition", "timestamp", "topic"};
 
 typedef struct {
-    PyObject *names[QUESTIONS];
-    PyTypeObject *type; /* of the message before */
-    PyObject *descriptors[QUESTIONS];
-    PyCFunction direct[QUESTIONS]; /* that type's own functions, NULL where a method is no plain one */
-} questions;
+    PyObject *names[METHODS];
+    PyTypeObject *type; /* of the previous message */
+    PyObject *descriptors[METHODS];
+    PyCFunction direct[METHODS]; /* the type's C functions, NULL if a method is not a plain one */
+} MessageAccess;
 
 static bool
-questions_open(questions *self)
+access_open(MessageAccess *self)
 {
-    for (size_t each = 0; each < QUESTIONS; each++) {
-        self->names[each] = PyUnicode_InternFromString(QUESTION[each]);
-        if (self->names[each] == NULL) {
+    for (size_t index = 0; index < METHODS; index++) {
+        self->names[index] = PyUnicode_InternFromString(METHOD_NAMES[index]);
+        if (self->names[index] == NULL) {
             return false;
         }
     }
@@ -28,64 +28,64 @@ questions_open(questions *self)
 }
 
 static void
-questions_forget(questions *self)
+access_forget(MessageAccess *self)
 {
     Py_CLEAR(self->type);
-    for (size_t each = 0; each < QUESTIONS; each++) {
-        self->direct[each] = NULL;
-        Py_CLEAR(self->descriptors[each]);
+    for (size_t index = 0; index < METHODS; index++) {
+        self->direct[index] = NULL;
+        Py_CLEAR(self->descriptors[index]);
     }
 }
 
 static void
-questions_close(questions *self)
+access_close(MessageAccess *self)
 {
-    questions_forget(self);
-    for (size_t each = 0; each < QUESTIONS; each++) {
-        Py_CLEAR(self->names[each]);
+    access_forget(self);
+    for (size_t index = 0; index < METHODS; index++) {
+        Py_CLEAR(self->names[index]);
     }
 }
 
-/* Look at a new type of messages. A method's C function may be called without the way there only where
- * nothing can stand in for it: the type is fixed, and its objects have no attributes of their own. */
+/* Prepare for messages of another type. A method's C function may be called directly only if nothing can
+ * override it: the type is immutable, and its objects have no attributes of their own. */
 static bool
-questions_learn(questions *self, PyTypeObject *type)
+access_learn(MessageAccess *self, PyTypeObject *type)
 {
-    questions_forget(self);
+    access_forget(self);
     self->type = (PyTypeObject *)Py_NewRef(type);
     bool fixed = PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE) && type->tp_dictoffset == 0 &&
                  type->tp_getattro == PyObject_GenericGetAttr;
-    for (size_t each = 0; fixed && each < QUESTIONS; each++) {
-        PyObject *found = PyObject_GetAttr((PyObject *)type, self->names[each]);
-        if (found == NULL) {
+    for (size_t index = 0; fixed && index < METHODS; index++) {
+        PyObject *descriptor = PyObject_GetAttr((PyObject *)type, self->names[index]);
+        if (descriptor == NULL) {
             return false;
         }
-        self->descriptors[each] = found;
-        if (Py_IS_TYPE(found, &PyMethodDescr_Type)) {
-            PyMethodDef *method = ((PyMethodDescrObject *)found)->d_method;
-            if (method->ml_flags == METH_NOARGS && PyType_IsSubtype(type, PyDescr_TYPE(found))) {
-                self->direct[each] = method->ml_meth;
+        self->descriptors[index] = descriptor;
+        if (Py_IS_TYPE(descriptor, &PyMethodDescr_Type)) {
+            PyMethodDef *definition = ((PyMethodDescrObject *)descriptor)->d_method;
+            if (definition->ml_flags == METH_NOARGS && PyType_IsSubtype(type, PyDescr_TYPE(descriptor))) {
+                self->direct[index] = definition->ml_meth;
             }
         }
     }
     return true;
 }
 
-/* The answer, a new reference, or NULL with an exception set. */
+/* Call a method: a new reference, or NULL with an exception set. */
 static inline PyObject *
-ask(questions *self, PyObject *message, question what)
+call(MessageAccess *self, PyObject *message, Method method)
 {
-    if (Py_TYPE(message) == self->type && self->direct[what] != NULL) {
-        return self->direct[what](message, NULL);
+    if (Py_TYPE(message) == self->type && self->direct[method] != NULL) {
+        return self->direct[method](message, NULL);
     }
-    return PyObject_CallMethodNoArgs(message, self->names[what]);
+    return PyObject_CallMethodNoArgs(message, self->names[method]);
 }
 
-/* An answer that must be a whole number; LEFT where it is none that fits. */
-static outcome
-ask_number(questions *self, PyObject *message, question what, int64_t *to)
+/* Call a method that returns an int; LEFT if it returns something else or does not fit in 64 bits. */
+static Outcome
+call_for_number(MessageAccess *self, PyObject *message, Method method, int64_t *to)
 {
-    PyObject *answer = ask(self, message, what);
+    PyObject *answer = call(self, message, method);
     if (answer == NULL) {
         return FAILED;
     }
@@ -94,14 +94,14 @@ ask_number(questions *self, PyObject *message, question what, int64_t *to)
         *to = PyLong_AsLongLongAndOverflow(answer, &overflow);
     }
     Py_DECREF(answer);
-    return overflow ? LEFT : TAKEN;
+    return overflow ? LEFT : DONE;
 }
 
-/* Kafka's timestamp of a message, if it has one. */
-static outcome
-ask_timestamp(questions *self, PyObject *message, bool *timed, int64_t *milliseconds)
+/* Get Kafka's timestamp of a message, if it has one. */
+static Outcome
+call_for_timestamp(MessageAccess *self, PyObject *message, bool *timed, int64_t *milliseconds)
 {
-    PyObject *answer = ask(self, message, TIMESTAMP);
+    PyObject *answer = call(self, message, TIMESTAMP);
     if (answer == NULL) {
         return FAILED;
     }
@@ -113,11 +113,11 @@ ask_timestamp(questions *self, PyObject *message, bool *timed, int64_t *millisec
         *milliseconds = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(answer, 1), &overflow);
         overflow |= kind;
         if (!*timed) {
-            *milliseconds = 0; /* whatever it says, it means none */
+            *milliseconds = 0; /* the message has none, whatever the number is */
         }
     }
     Py_DECREF(answer);
-    return overflow ? LEFT : TAKEN;
+    return overflow ? LEFT : DONE;
 }
 
 #endif

@@ -1,50 +1,50 @@
 /* Numbers as line protocol, spelled as Python's repr() spells them.
  *
  * A decimal of at most 15 digits is the shortest text of the double it names, so it is copied, without
- * zeros at its end; all else goes through Python's own conversion. */
+ * trailing zeros; all others go through Python's own conversion. */
 #ifndef TOWER_NUMBER_H
 #define TOWER_NUMBER_H
 
 #include "common.h"
 
-/* Digits that every double holds. */
+/* Most digits of a decimal that a double holds exactly. */
 #define EXACT_DIGITS 15
 
-/* Longest number: what is longer is left to the Python path. */
+/* Longest number in bytes. A longer one is left to the Python path. */
 #define NUMBER_BYTES 40
 
 /* Most bytes a number takes when it is written: repr() of a double has 24. */
 #define WRITTEN_BYTES 48
 
-/* A whole number from here on is written as a double, as the Python path does. */
+/* From here on a whole number is written as a double, as by the Python path. */
 #define WHOLE_LIMIT 1000000000000000 /* 10^15 */
 
-/* Largest whole number up to which a double has every one. */
+/* A double holds every whole number up to this one. */
 #define DOUBLE_WHOLE 9007199254740992 /* 2^53 */
 
-static const double POWER[] = {1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
-                               1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17};
+static const double POWERS[] = {1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
+                                1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17};
 
-/* A number as its sender wrote it. */
+/* A number as it was sent. */
 typedef struct {
-    slice text;
-    uint64_t mantissa; /* all digits without the point, where there are at most 18 */
-    unsigned digits;   /* of the mantissa, zeros in front counted */
-    unsigned fraction; /* of these, behind the point */
+    Slice text;
+    uint64_t mantissa; /* all digits without the point; not valid above 18 digits */
+    unsigned digits;   /* of the mantissa, with leading zeros */
+    unsigned fraction; /* of these, how many are behind the point */
     bool negative;
     bool point;
     bool plain;                  /* no exponent, no sign +, a digit on both sides of the point */
-    byte copy[NUMBER_BYTES + 1]; /* where it was read from text */
-} number;
+    Byte copy[NUMBER_BYTES + 1]; /* of the text, if it was read from text */
+} Number;
 
-/* Write a whole number; the cursor behind it. */
-static byte *
-put_whole(byte *out, uint64_t value)
+/* Write a whole number; return the cursor behind it. */
+static Byte *
+put_whole(Byte *out, uint64_t value)
 {
-    byte digits[20];
+    Byte digits[20];
     unsigned count = 0;
     do {
-        digits[count++] = (byte)('0' + value % 10);
+        digits[count++] = (Byte)('0' + value % 10);
         value /= 10;
     } while (value);
     while (count) {
@@ -54,15 +54,15 @@ put_whole(byte *out, uint64_t value)
 }
 
 /* Write a double as repr() does. */
-static outcome
-put_double(byte **out, double value)
+static Outcome
+put_double(Byte **out, double value)
 {
     double size = fabs(value);
     if (size < 1e9 && (size >= 1e-4 || size == 0)) {
         /* Measured values have few decimals, and a decimal this short is its double's repr. */
         uint64_t millionths = (uint64_t)llrint(size * 1e6);
         if ((double)millionths / 1e6 == size) {
-            byte *at = *out;
+            Byte *at = *out;
             if (signbit(value)) {
                 *at++ = '-';
             }
@@ -70,11 +70,11 @@ put_double(byte **out, double value)
             *at++ = '.';
             uint64_t rest = millionths % 1000000;
             do {
-                *at++ = (byte)('0' + rest / 100000);
+                *at++ = (Byte)('0' + rest / 100000);
                 rest = rest % 100000 * 10;
             } while (rest);
             *out = at;
-            return TAKEN;
+            return DONE;
         }
     }
     char *text = PyOS_double_to_string(value, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
@@ -87,21 +87,21 @@ put_double(byte **out, double value)
         *out += length;
     }
     PyMem_Free(text);
-    return length <= WRITTEN_BYTES ? TAKEN : LEFT;
+    return length <= WRITTEN_BYTES ? DONE : LEFT;
 }
 
 /* The double nearest to a number's text, as float() finds it. */
-static outcome
-read_double(const number *from, double *value)
+static Outcome
+read_double(const Number *from, double *value)
 {
     char text[NUMBER_BYTES + 1];
     if (from->plain && from->digits <= 17 && from->mantissa <= DOUBLE_WHOLE) {
         /* Both are exact, so the quotient is rounded once. */
-        *value = (double)from->mantissa / POWER[from->fraction];
+        *value = (double)from->mantissa / POWERS[from->fraction];
         if (from->negative) {
             *value = -*value;
         }
-        return TAKEN;
+        return DONE;
     }
     if (from->text.size > NUMBER_BYTES) {
         return LEFT;
@@ -116,18 +116,18 @@ read_double(const number *from, double *value)
         PyErr_Clear();
         return LEFT;
     }
-    return isfinite(*value) ? TAKEN : LEFT;
+    return isfinite(*value) ? DONE : LEFT;
 }
 
-/* Read a number from bytes that end in something no number holds.
+/* Read a number from bytes that end in a character no number has.
  *
- * Takes what Python's float() and JSON have in common and the looser forms of text (`+1`, `.5`, `1.`,
- * zeros in front); `json` says whether those are refused. The cursor behind it, NULL where there is none.
+ * Accepts what Python's float() and JSON have in common and the looser forms of text (`+1`, `.5`, `1.`,
+ * leading zeros) unless `json` is true. Returns the cursor behind it, NULL if there is no number.
  */
-static const byte *
-scan_number(const byte *at, number *to, bool json)
+static const Byte *
+scan_number(const Byte *at, Number *to, bool json)
 {
-    const byte *start = at;
+    const Byte *start = at;
     uint64_t mantissa = 0;
     to->negative = *at == '-';
     to->point = false;
@@ -136,9 +136,9 @@ scan_number(const byte *at, number *to, bool json)
     if (!to->plain && json) {
         return NULL;
     }
-    const byte *whole = at;
+    const Byte *whole = at;
     while (is_digit(*at)) {
-        /* Beyond 18 digits it may wrap around; it is not used then. */
+        /* It may wrap around beyond 18 digits, but is not used then. */
         mantissa = mantissa * 10 + (uint64_t)(*at++ - '0');
     }
     size_t digits = (size_t)(at - whole), fraction = 0;
@@ -147,7 +147,7 @@ scan_number(const byte *at, number *to, bool json)
     }
     to->plain = to->plain && digits > 0 && (digits == 1 || *whole != '0');
     if (*at == '.') {
-        const byte *point = ++at;
+        const Byte *point = ++at;
         to->point = true;
         while (is_digit(*at)) {
             mantissa = mantissa * 10 + (uint64_t)(*at++ - '0');
@@ -183,8 +183,8 @@ scan_number(const byte *at, number *to, bool json)
     return at;
 }
 
-static slice
-strip(slice text)
+static Slice
+strip(Slice text)
 {
     while (text.size && text.at[0] == ' ') {
         text.at++;
@@ -196,9 +196,9 @@ strip(slice text)
     return text;
 }
 
-/* Whether all of some text is a number; it is not where it is longer than numbers are. */
+/* Whether all of some text is a number of at most NUMBER_BYTES. */
 static bool
-number_of_text(slice text, number *to)
+number_of_text(Slice text, Number *to)
 {
     if (text.size > NUMBER_BYTES) {
         return false;
@@ -209,26 +209,26 @@ number_of_text(slice text, number *to)
 }
 
 /* Write a number with a point, or one that is a float by its size. */
-static outcome
-put_float(byte **out, const number *from)
+static Outcome
+put_float(Byte **out, const Number *from)
 {
     if (from->plain && from->point && from->digits <= EXACT_DIGITS) {
         size_t size = from->text.size;
-        const byte *text = from->text.at;
+        const Byte *text = from->text.at;
         /* Below a ten-thousandth repr() writes an exponent. */
-        bool small = from->mantissa && (double)from->mantissa / POWER[from->fraction] < 1e-4;
+        bool small = from->mantissa && (double)from->mantissa / POWERS[from->fraction] < 1e-4;
         if (!small) {
             while (text[size - 1] == '0' && text[size - 2] != '.') {
                 size--;
             }
             copy(*out, text, size);
             *out += size;
-            return TAKEN;
+            return DONE;
         }
     }
     double value;
-    outcome done = read_double(from, &value);
-    return done == TAKEN ? put_double(out, value) : done;
+    Outcome outcome = read_double(from, &value);
+    return outcome == DONE ? put_double(out, value) : outcome;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* One record on its way to a line: what its fields become, whatever format they came in. */
+/* Converts the fields of one record to text, for all formats. */
 #ifndef TOWER_RECORD_H
 #define TOWER_RECORD_H
 
@@ -6,129 +6,129 @@
 #include "timestamp.h"
 #include "fields.h"
 
-/* Bytes of fields a line may have; longer lines are made by the Python path. */
-#define FIELDS_BYTES 65536
+/* Most bytes of a line's fields. Longer lines are left to the Python path. */
+#define FIELDS_TEXT_BYTES 65536
 
-/* Fields whose order is remembered from one record to the next. */
+/* Number of fields whose order is kept for the next record, which usually has the same. */
 #define SHAPE 64
 
 /* Room for one whole number. */
 #define DIGITS 24
 
-/* The settings and what was learnt from records before. */
+/* The settings, and the caches that last from one record to the next. */
 typedef struct {
-    names names;
-    heads heads;
-    uint16_t shape[SHAPE]; /* the name at each place of the record before: an index, or NAMES for none */
+    FieldTable fields;
+    SeriesCache series;
+    uint16_t shape[SHAPE]; /* index of each field of the previous record, KEPT_FIELDS for none */
     size_t tag_count;
     size_t max_fields;
     size_t max_tag;
     size_t max_text;
     int64_t window; /* nanoseconds */
     int64_t partitions;
-    PyObject *name_of;   /* called with a new name: its prefix as bytes, or None */
-    PyObject *series_of; /* called with the tags' values: the head as bytes, or None */
-    byte *fields;        /* FIELDS_BYTES, and room for one number more */
-    slice *tags;
-    byte *tag_digits; /* DIGITS bytes for each tag, where it is a number */
+    PyObject *name_of;   /* called with a new name; returns its prefix as bytes, or None */
+    PyObject *series_of; /* called with tag values; returns the series as bytes, or None */
+    Byte *fields_text;   /* FIELDS_TEXT_BYTES */
+    Slice *tags;
+    Byte *tag_digits; /* DIGITS bytes for each tag, for tags that are numbers */
     uint64_t records;
-} memory;
+} Memory;
 
-/* The record in hand. */
+/* The record that is being converted. */
 typedef struct {
-    memory *memory;
-    byte *at; /* behind the fields written so far */
+    Memory *memory;
+    Byte *at; /* end of the fields written so far */
     size_t count;
-    size_t left_out;
+    size_t omitted;
     bool timed;    /* it has a time field */
     bool readable; /* that can be read */
-    moment moment;
-} record;
+    Timestamp timestamp;
+} Record;
 
 static void
-record_begin(record *self, memory *memory)
+record_begin(Record *self, Memory *memory)
 {
-    if (memory->names.full) {
-        names_forget(&memory->names);
-        for (size_t each = 0; each < SHAPE; each++) {
-            memory->shape[each] = NAMES;
+    if (memory->fields.full) {
+        fields_forget(&memory->fields);
+        for (size_t index = 0; index < SHAPE; index++) {
+            memory->shape[index] = KEPT_FIELDS;
         }
     }
     memory->records++;
-    for (size_t each = 0; each < memory->tag_count; each++) {
-        memory->tags[each].size = 0;
+    for (size_t index = 0; index < memory->tag_count; index++) {
+        memory->tags[index].size = 0;
     }
-    *self = (record){.memory = memory, .at = memory->fields};
+    *self = (Record){.memory = memory, .at = memory->fields_text};
 }
 
-/* Learn a name that was not met before. */
-static outcome
-record_learn(memory *memory, slice key, name **found)
+/* Add a field with a new name to the table. */
+static Outcome
+record_learn(Memory *memory, Slice key, Field **field)
 {
     PyObject *prefix = PyObject_CallFunction(memory->name_of, "s#", key.at, (Py_ssize_t)key.size);
     if (prefix == NULL) {
         return FAILED;
     }
     if (PyBytes_CheckExact(prefix)) {
-        slice text = {(const byte *)PyBytes_AS_STRING(prefix), (size_t)PyBytes_GET_SIZE(prefix)};
-        *found = names_add(&memory->names, key, text, OTHER, 0);
+        Slice text = {(const Byte *)PyBytes_AS_STRING(prefix), (size_t)PyBytes_GET_SIZE(prefix)};
+        *field = fields_add(&memory->fields, key, text, OTHER, 0);
     }
     Py_DECREF(prefix);
-    return *found != NULL ? TAKEN : PyErr_Occurred() ? FAILED : LEFT;
+    return *field != NULL ? DONE : PyErr_Occurred() ? FAILED : LEFT;
 }
 
-/* Find the next field by its name, which is plain ASCII. */
-static outcome
-record_name(record *self, slice key, name **found)
+/* Find the next field by its name, which is plain ASCII, or add it to the table. */
+static Outcome
+record_find(Record *self, Slice key, Field **field)
 {
-    memory *memory = self->memory;
+    Memory *memory = self->memory;
     size_t place;
-    *found = names_find(&memory->names, key, hash_of(key), &place);
-    if (*found == NULL) {
-        if (key.size == 0 || key.size > NAME_BYTES) {
+    *field = fields_find(&memory->fields, key, hash_of(key), &place);
+    if (*field == NULL) {
+        if (key.size == 0 || key.size > FIELD_NAME_BYTES) {
             return LEFT;
         }
-        outcome done = record_learn(memory, key, found);
-        if (done != TAKEN) {
-            return done;
+        Outcome outcome = record_learn(memory, key, field);
+        if (outcome != DONE) {
+            return outcome;
         }
     }
     if (self->count < SHAPE) {
-        memory->shape[self->count] = (uint16_t)(*found - memory->names.kept);
+        memory->shape[self->count] = (uint16_t)(*field - memory->fields.kept);
     }
-    return TAKEN;
+    return DONE;
 }
 
-/* The name that stood here in the record before, NULL where there was none. */
-static inline name *
-record_guess(const record *self)
+/* The field at this place of the previous record, NULL if there was none. */
+static inline Field *
+record_guess(const Record *self)
 {
-    const memory *memory = self->memory;
-    if (self->count >= SHAPE || memory->shape[self->count] >= memory->names.count) {
+    const Memory *memory = self->memory;
+    if (self->count >= SHAPE || memory->shape[self->count] >= memory->fields.count) {
         return NULL;
     }
-    return &memory->names.kept[memory->shape[self->count]];
+    return &memory->fields.kept[memory->shape[self->count]];
 }
 
-/* Enter a field's name: each may come once, and of names that may become one name only one. */
-static inline outcome
-record_enter(record *self, const name *field)
+/* Count a field in: LEFT if the record has had one of its group already, or has too many fields. */
+static inline Outcome
+record_enter(Record *self, const Field *field)
 {
-    uint64_t *seen = &self->memory->names.kept[field->group].seen;
+    uint64_t *seen = &self->memory->fields.kept[field->group].seen;
     if (*seen == self->memory->records || self->count >= self->memory->max_fields) {
         return LEFT;
     }
     *seen = self->memory->records;
     self->count++;
-    return TAKEN;
+    return DONE;
 }
 
-/* Write a field's name; false where the line grows too long. `size` is that of the value to come. */
+/* Write a field's name. False if the line becomes too long with a value of `size` bytes. */
 static inline bool
-put_name(record *self, const name *field, size_t size)
+put_name(Record *self, const Field *field, size_t size)
 {
-    byte *start = self->memory->fields;
-    if ((size_t)(self->at - start) + field->prefix_size + size + 3 > FIELDS_BYTES) {
+    Byte *start = self->memory->fields_text;
+    if ((size_t)(self->at - start) + field->prefix_size + size + 3 > FIELDS_TEXT_BYTES) {
         return false;
     }
     if (self->at != start) {
@@ -139,22 +139,22 @@ put_name(record *self, const name *field, size_t size)
     return true;
 }
 
-static outcome
-take_time(record *self, reading read)
+static Outcome
+add_time(Record *self, Reading read)
 {
     if (self->timed) {
-        /* Two fields that may tell the time: which one counts is not decided here. */
+        /* Two time fields: the Python path decides which one counts. */
         return LEFT;
     }
     self->timed = true;
     self->readable = read == READ;
-    self->left_out += read == UNREADABLE;
-    return read == BROKEN ? FAILED : read == UNDECIDED ? LEFT : TAKEN;
+    self->omitted += read == UNREADABLE;
+    return read == BROKEN ? FAILED : read == UNDECIDED ? LEFT : DONE;
 }
 
-/* A number sent as text. */
-static outcome
-take_text_number(record *self, const name *field, slice text)
+/* Add a number that was sent as text. */
+static Outcome
+add_text_number(Record *self, const Field *field, Slice text)
 {
     text = strip(text);
     size_t digits = 0;
@@ -171,38 +171,38 @@ take_text_number(record *self, const name *field, slice text)
         }
         copy(self->at, text.at, text.size);
         self->at += text.size;
-        return TAKEN;
+        return DONE;
     }
-    number read;
+    Number read;
     if (!number_of_text(text, &read)) {
         return LEFT;
     }
     return put_float(&self->at, &read);
 }
 
-static outcome
-take_text(record *self, const name *field, slice text, bool ascii)
+static Outcome
+add_text(Record *self, const Field *field, Slice text, bool ascii)
 {
-    memory *memory = self->memory;
-    moment *moment = &self->moment;
-    switch ((kind)field->kind) {
+    Memory *memory = self->memory;
+    Timestamp *timestamp = &self->timestamp;
+    switch ((Kind)field->kind) {
     case NUMBER: {
-        slice bare = strip(text);
+        Slice bare = strip(text);
         if (bare.size == 0 || (*bare.at >= 'A' && *bare.at <= 'z')) {
             /* `No Such Instance`: no number begins with a letter. */
-            self->left_out++;
-            return ascii ? TAKEN : LEFT;
+            self->omitted++;
+            return ascii ? DONE : LEFT;
         }
-        return ascii ? take_text_number(self, field, text) : LEFT;
+        return ascii ? add_text_number(self, field, text) : LEFT;
     }
     case TAG:
         if (text.size > memory->max_tag) {
             return LEFT;
         }
         memory->tags[field->tag] = text;
-        return TAKEN;
+        return DONE;
     case TIME:
-        return ascii ? take_time(self, moment_of_text(text, moment)) : LEFT;
+        return ascii ? add_time(self, timestamp_of_text(text, timestamp)) : LEFT;
     case OTHER:
         break;
     }
@@ -213,35 +213,35 @@ take_text(record *self, const name *field, slice text, bool ascii)
     copy(self->at, text.at, text.size);
     self->at += text.size;
     *self->at++ = '"';
-    return ascii ? TAKEN : check_utf8(text);
+    return ascii ? DONE : check_utf8(text);
 }
 
-/* null, true or false. */
-static outcome
-take_constant(record *self, const name *field, slice text)
+/* Add null, true or false. */
+static Outcome
+add_constant(Record *self, const Field *field, Slice text)
 {
     bool null = *text.at == 'n';
-    switch ((kind)field->kind) {
+    switch ((Kind)field->kind) {
     case TAG:
-        return null ? TAKEN : LEFT;
+        return null ? DONE : LEFT;
     case TIME:
-        return take_time(self, UNREADABLE);
+        return add_time(self, UNREADABLE);
     case NUMBER:
-        self->left_out++;
-        return TAKEN;
+        self->omitted++;
+        return DONE;
     case OTHER:
         break;
     }
     if (null) {
-        self->left_out++;
-        return TAKEN;
+        self->omitted++;
+        return DONE;
     }
     if (!put_name(self, field, text.size)) {
         return LEFT;
     }
     copy(self->at, text.at, text.size);
     self->at += text.size;
-    return TAKEN;
+    return DONE;
 }
 
 #endif

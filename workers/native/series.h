@@ -1,63 +1,64 @@
-/* Measurement and tags of a line, kept by the values of its tags. */
+/* A cache of series: measurement and tags of a line, by the values of the tags. */
 #ifndef TOWER_SERIES_H
 #define TOWER_SERIES_H
 
 #include "common.h"
 
-/* Tag sets that are kept. One has a few places to be in; where all are taken, the newest has the first. */
-#define HEADS 2048
-#define HEAD_PROBES 4
+/* Most series in the cache. Each key has a few places. If all are occupied, a new series replaces the
+ * first. */
+#define KEPT_SERIES 2048
+#define SERIES_PROBES 4
 
-/* Longest tag values of one record together; longer ones are left to the Python path. */
-#define HEAD_KEY_BYTES 1024
+/* Longest tag values of one record together, in bytes. Longer ones are left to the Python path. */
+#define SERIES_KEY_BYTES 1024
 
 typedef struct {
-    byte *key; /* and behind it, in the same memory, the text; NULL where there is none */
+    Byte *key; /* the text follows in the same block; NULL if the place is empty */
     uint32_t key_size;
     uint32_t text_size;
-} head;
+} Series;
 
 typedef struct {
-    head *kept;
-    head *last;                   /* of the record before: most streams come from few senders */
-    byte key[HEAD_KEY_BYTES + 8]; /* and zeros up to a multiple of 8 */
+    Series *kept;
+    Series *last;                   /* of the previous record: most topics have few senders */
+    Byte key[SERIES_KEY_BYTES + 8]; /* of the record in hand, with zeros up to a multiple of 8 */
     size_t key_size;
     uint64_t seed; /* of this process: nobody can make tags that collide */
-} heads;
+} SeriesCache;
 
 static bool
-heads_open(heads *self)
+series_open(SeriesCache *self)
 {
-    self->kept = PyMem_Calloc(HEADS, sizeof(head));
+    self->kept = PyMem_Calloc(KEPT_SERIES, sizeof(Series));
     self->last = self->kept;
-    self->seed = (uint64_t)PyHash_GetFuncDef()->hash("heads", 5);
+    self->seed = (uint64_t)PyHash_GetFuncDef()->hash("series", 6);
     return self->kept != NULL;
 }
 
 static void
-heads_close(heads *self)
+series_close(SeriesCache *self)
 {
-    for (size_t each = 0; self->kept != NULL && each < HEADS; each++) {
-        PyMem_Free(self->kept[each].key);
+    for (size_t index = 0; self->kept != NULL && index < KEPT_SERIES; index++) {
+        PyMem_Free(self->kept[index].key);
     }
     PyMem_Free(self->kept);
     self->kept = self->last = NULL;
 }
 
-/* Put the tags' values into one key, each with its size before it. */
+/* Build the key of some tag values: each with its size before it. False if they are too long. */
 static bool
-heads_key(heads *self, const slice *tags, size_t count)
+series_set_key(SeriesCache *self, const Slice *tags, size_t count)
 {
-    byte *at = self->key, *end = self->key + HEAD_KEY_BYTES;
-    for (size_t each = 0; each < count; each++) {
-        size_t size = tags[each].size;
-        if (size > HEAD_KEY_BYTES || (size_t)(end - at) < size + 2) {
+    Byte *at = self->key, *end = self->key + SERIES_KEY_BYTES;
+    for (size_t index = 0; index < count; index++) {
+        size_t size = tags[index].size;
+        if (size > SERIES_KEY_BYTES || (size_t)(end - at) < size + 2) {
             return false;
         }
-        *at++ = (byte)(size >> 8);
-        *at++ = (byte)size;
+        *at++ = (Byte)(size >> 8);
+        *at++ = (Byte)size;
         if (size) {
-            memcpy(at, tags[each].at, size);
+            memcpy(at, tags[index].at, size);
         }
         at += size;
     }
@@ -67,45 +68,44 @@ heads_key(heads *self, const slice *tags, size_t count)
 }
 
 static bool
-heads_is(const heads *self, const head *which)
+series_has_key(const SeriesCache *self, const Series *series)
 {
-    return which->key != NULL && which->key_size == self->key_size &&
-           !memcmp(which->key, self->key, self->key_size);
+    return series->key != NULL && series->key_size == self->key_size &&
+           !memcmp(series->key, self->key, self->key_size);
 }
 
-/* The place of the key: it holds the key's head, or another, or none. */
-static head *
-heads_place(const heads *self)
+/* Find the key's place. It holds the key's series, another one, or none. */
+static Series *
+series_place(const SeriesCache *self)
 {
     uint64_t hash = self->seed ^ self->key_size;
     for (size_t at = 0; at < self->key_size; at += 8) {
-        /* Both shifts: what differs in the high bits of a part must reach the low ones, and so the place.
-         */
+        /* Two shifts: a difference in high bits must reach the low ones, which select the place. */
         hash = (hash ^ load64(self->key + at)) * UINT64_C(0x9E3779B97F4A7C15);
         hash ^= hash >> 47 ^ hash >> 23;
     }
-    for (unsigned probe = 0; probe < HEAD_PROBES; probe++) {
-        head *place = &self->kept[(hash + probe) % HEADS];
-        if (place->key == NULL || heads_is(self, place)) {
+    for (unsigned probe = 0; probe < SERIES_PROBES; probe++) {
+        Series *place = &self->kept[(hash + probe) % KEPT_SERIES];
+        if (place->key == NULL || series_has_key(self, place)) {
             return place;
         }
     }
-    return &self->kept[hash % HEADS];
+    return &self->kept[hash % KEPT_SERIES];
 }
 
-/* Keep the head of the key at its place; false without memory, with an exception set. */
+/* Store the series of the key at its place. False with an exception set if there is no memory. */
 static bool
-heads_put(heads *self, head *place, slice text)
+series_put(SeriesCache *self, Series *place, Slice text)
 {
-    byte *copy = PyMem_Malloc(self->key_size + text.size + 1);
-    if (copy == NULL) {
+    Byte *block = PyMem_Malloc(self->key_size + text.size + 1);
+    if (block == NULL) {
         PyErr_NoMemory();
         return false;
     }
-    memcpy(copy, self->key, self->key_size);
-    memcpy(copy + self->key_size, text.at, text.size);
+    memcpy(block, self->key, self->key_size);
+    memcpy(block + self->key_size, text.at, text.size);
     PyMem_Free(place->key);
-    *place = (head){.key = copy, .key_size = (uint32_t)self->key_size, .text_size = (uint32_t)text.size};
+    *place = (Series){.key = block, .key_size = (uint32_t)self->key_size, .text_size = (uint32_t)text.size};
     return true;
 }
 

@@ -1,5 +1,4 @@
-/* A record's own time, as workers/records/timestamps.py reads it, and the digits below, as
- * workers/records/point_time.py does. */
+/* Reads a record's time, as workers/records/timestamps.py does. */
 #ifndef TOWER_TIMESTAMP_H
 #define TOWER_TIMESTAMP_H
 
@@ -22,12 +21,12 @@
 typedef struct {
     int64_t ns;
     int64_t tick;
-} moment;
+} Timestamp;
 
-typedef enum { READ, UNREADABLE, UNDECIDED, BROKEN } reading;
+typedef enum { READ, UNREADABLE, UNDECIDED, BROKEN } Reading;
 
-static reading
-moment_of_whole(uint64_t value, moment *to)
+static Reading
+timestamp_of_whole(uint64_t value, Timestamp *to)
 {
     if (value == 0) {
         return UNREADABLE;
@@ -45,8 +44,8 @@ moment_of_whole(uint64_t value, moment *to)
     return READ;
 }
 
-static reading
-moment_of_double(double value, moment *to)
+static Reading
+timestamp_of_double(double value, Timestamp *to)
 {
     if (!isfinite(value) || value <= 0) {
         return UNREADABLE;
@@ -55,7 +54,7 @@ moment_of_double(double value, moment *to)
         return UNDECIDED;
     }
     if (value >= 1e11 || value == floor(value)) {
-        return moment_of_whole((uint64_t)value, to);
+        return timestamp_of_whole((uint64_t)value, to);
     }
     /* Rounded half to even, as round() does. */
     int64_t microseconds = llrint(value * 1e6);
@@ -67,19 +66,19 @@ moment_of_double(double value, moment *to)
     return READ;
 }
 
-static reading
-moment_of_number(const number *from, moment *to)
+static Reading
+timestamp_of_number(const Number *from, Timestamp *to)
 {
     double value;
     if (from->negative) {
         return from->plain && from->digits <= 18 ? UNREADABLE : UNDECIDED;
     }
     if (from->plain && !from->point) {
-        return moment_of_whole(from->mantissa, to);
+        return timestamp_of_whole(from->mantissa, to);
     }
     switch (read_double(from, &value)) {
-    case TAKEN:
-        return moment_of_double(value, to);
+    case DONE:
+        return timestamp_of_double(value, to);
     case LEFT:
         return UNDECIDED;
     default:
@@ -87,14 +86,14 @@ moment_of_number(const number *from, moment *to)
     }
 }
 
-/* Two digits as a number, 255 where they are none. */
+/* Two digits as a number, 255 if they are not digits. */
 static unsigned
-two(const byte *at)
+two_digits(const Byte *at)
 {
     return is_digit(at[0]) && is_digit(at[1]) ? (unsigned)((at[0] - '0') * 10 + at[1] - '0') : 255;
 }
 
-/* Days from 1970-01-01 to a date of the Gregorian calendar, -1 where there is no such day. */
+/* Days from 1970-01-01 to a date of the Gregorian calendar, -1 if there is no such day. */
 static int64_t
 days_until(unsigned year, unsigned month, unsigned day)
 {
@@ -112,17 +111,18 @@ days_until(unsigned year, unsigned month, unsigned day)
 }
 
 /* `2024-01-31T23:59:59`, with a space for the T, a fraction and a zone if need be. */
-static reading
-moment_of_iso(slice text, moment *to)
+static Reading
+timestamp_of_iso(Slice text, Timestamp *to)
 {
-    const byte *at = text.at, *end = text.at + text.size;
+    const Byte *at = text.at, *end = text.at + text.size;
     if (text.size < 19 || at[4] != '-' || at[7] != '-' || (at[10] != 'T' && at[10] != ' ') ||
         at[13] != ':' || at[16] != ':') {
         return UNDECIDED;
     }
-    unsigned century = two(at), year = two(at + 2), hour = two(at + 11), minute = two(at + 14);
-    unsigned second = two(at + 17);
-    int64_t days = days_until(century * 100 + year, two(at + 5), two(at + 8));
+    unsigned century = two_digits(at), year = two_digits(at + 2), hour = two_digits(at + 11),
+             minute = two_digits(at + 14);
+    unsigned second = two_digits(at + 17);
+    int64_t days = days_until(century * 100 + year, two_digits(at + 5), two_digits(at + 8));
     if (century > 99 || year > 99 || days < 0 || hour > 23 || minute > 59 || second > 59) {
         return UNDECIDED;
     }
@@ -131,7 +131,7 @@ moment_of_iso(slice text, moment *to)
     bool precise = false;
     at += 19;
     if (at < end && *at == '.') {
-        const byte *digits = ++at;
+        const Byte *digits = ++at;
         precise = true;
         while (at < end && is_digit(*at)) {
             at++;
@@ -146,7 +146,7 @@ moment_of_iso(slice text, moment *to)
         at++;
     }
     else if (end - at >= 5 && (*at == '+' || *at == '-')) {
-        unsigned hours = two(at + 1), minutes = two(end - 2);
+        unsigned hours = two_digits(at + 1), minutes = two_digits(end - 2);
         bool colon = end - at == 6 && at[3] == ':';
         if ((end - at != 5 && !colon) || hours > 23 || minutes > 59) {
             return UNDECIDED;
@@ -164,22 +164,22 @@ moment_of_iso(slice text, moment *to)
 }
 
 /* A time as text: a number, or ISO 8601. */
-static reading
-moment_of_text(slice text, moment *to)
+static Reading
+timestamp_of_text(Slice text, Timestamp *to)
 {
     text = strip(text);
-    number read;
+    Number read;
     if (text.size == 0 || !is_digit(text.at[0])) {
         return UNDECIDED;
     }
     if (!number_of_text(text, &read)) {
-        return moment_of_iso(text, to);
+        return timestamp_of_iso(text, to);
     }
     /* Zeros in front make no other number of it. */
     if (!read.point && read.digits <= 18 && read.text.size == read.digits) {
-        return moment_of_whole(read.mantissa, to);
+        return timestamp_of_whole(read.mantissa, to);
     }
-    return read.plain && read.point ? moment_of_number(&read, to) : UNDECIDED;
+    return read.plain && read.point ? timestamp_of_number(&read, to) : UNDECIDED;
 }
 
 #endif

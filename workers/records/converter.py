@@ -8,7 +8,7 @@ from workers.batch import Batch
 from workers.config.settings import Settings
 from workers.errors import RecordError
 from workers.records.encoder import Encoder
-from workers.records.native import build_kernel
+from workers.records.native import KernelUnavailableError, build_kernel
 from workers.types import (
     NO_TIMESTAMP,
     DeadLetter,
@@ -36,20 +36,22 @@ class Converter:
     Attributes:
         by_kernel: Records that the kernel converted.
         by_python: Records that Python converted: those that the kernel left, or all without it.
+        why_not_native: Why the kernel is not used, and what to do; empty if it is used.
     """
 
     def __init__(self, settings: Settings, encoder: Encoder, native: bool = True) -> None:
         self._format = settings.format
         self._max_bytes = settings.max_record_bytes
         self._encoder = encoder
-        self._kernel = build_kernel(settings, encoder) if native else None
+        self._kernel: Kernel | None = None
+        self.why_not_native = "" if native else "it is switched off"
+        if native:
+            try:
+                self._kernel = build_kernel(settings, encoder)
+            except KernelUnavailableError as error:
+                self.why_not_native = str(error)
         self.by_kernel = 0
         self.by_python = 0
-
-    @property
-    def is_native(self) -> bool:
-        """Whether the C kernel converts common records."""
-        return self._kernel is not None
 
     @cached_property
     def _decode(self) -> Callable[[bytes | None, str], list["Record"]]:

@@ -20,9 +20,9 @@ CACHED = 10_000
 #: Possessive (`++`): a megabyte of digits with a letter behind it would otherwise be tried at every length.
 _NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 
-#: Digits that a double holds exactly: a whole number of no more can stand as it came.
-_DIGITS = 15
-_EXACT = 10**_DIGITS
+#: Digits that a double holds exactly: a whole number with at most as many is written as it came.
+EXACT_DIGITS = 15
+EXACT_LIMIT = 10**EXACT_DIGITS
 
 _NESTED = frozenset({dict, list})
 _TEXT = frozenset({str})
@@ -172,7 +172,7 @@ class Encoder:
         for name, value in values.items():
             # What nearly all values are comes first; `_number` takes it too.
             type_ = type(value)
-            if type_ is int and -_EXACT < value < _EXACT:
+            if type_ is int and -EXACT_LIMIT < value < EXACT_LIMIT:
                 text: str | None = str(value)
             elif name in numbers:
                 text = _number_of_text(value) if type_ is str else self._number(value)
@@ -193,7 +193,7 @@ class Encoder:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         if isinstance(value, int):
-            if -_EXACT < value < _EXACT:
+            if -EXACT_LIMIT < value < EXACT_LIMIT:
                 return str(value)
             try:
                 value = float(value)
@@ -280,7 +280,7 @@ def _float(value: float) -> str | None:
 
 def _number_of_text(text: str) -> str | None:
     """A number that was sent as text, None for what is none."""
-    if text.isdecimal() and text.isascii() and len(text) <= _DIGITS:
+    if text.isdecimal() and text.isascii() and len(text) <= EXACT_DIGITS:
         return text if text[0] != "0" or text == "0" else str(int(text))
     stripped = text.strip()
     if stripped != text:

@@ -1,7 +1,7 @@
-"""The native path for the record shapes that are common, where the C extension is built.
+"""The C kernel, which converts records of common shapes natively.
 
-It makes the same lines as the decoder and the encoder, and asks them for all it does not know: how a name
-is escaped, which head belongs to some tags. Without it, Tower does the same work more slowly.
+It makes the same lines as the decoder and the encoder, and calls the encoder for what it does not have:
+how a name is escaped, and the series of some tags. Without the kernel Tower does the same work more slowly.
 """
 
 from workers.config.settings import Settings
@@ -12,21 +12,36 @@ from workers.records.timestamps import SECOND
 from workers.types import Partition
 
 try:
-    from workers._kernel import Kernel
-except ImportError:  # Installed where no C compiler was.
-    Kernel = None  # type: ignore[assignment,misc]
+    from workers import _kernel
+except ImportError:  # Installed without a C compiler.
+    _kernel = None  # type: ignore[assignment]
 
-#: Whether the extension is there.
-BUILT = Kernel is not None
+#: Whether the C extension is built.
+BUILT = _kernel is not None
 
-#: Kinds of a field, as in workers/native/fields.h.
-OTHER, NUMBER, TAG, TIME = 0, 1, 2, 3
+#: CPU time of a record of the lab that is converted in Python, in multiples of the kernel's.
+COST_WITHOUT = 30
+
+NOT_BUILT = (
+    f"the C extension is not built, and converting a record takes about {COST_WITHOUT} times as much CPU; "
+    "install a C compiler and the headers of Python, then install Tower again"
+)
 
 
-def build_kernel(settings: Settings, encoder: Encoder) -> "Kernel | None":
-    """A kernel that does what `encoder` does under `settings`, None where there can be none."""
-    if not BUILT or settings.format == "text":
-        return None
+class KernelUnavailableError(Exception):
+    """The kernel cannot be used. The text says why, and what to do."""
+
+
+def build_kernel(settings: Settings, encoder: Encoder) -> "_kernel.Kernel":
+    """A kernel that makes the lines `encoder` makes.
+
+    Raises:
+        KernelUnavailableError: The extension is not built, or cannot convert by these settings.
+    """
+    if not BUILT:
+        raise KernelUnavailableError(NOT_BUILT)
+    if settings.format == "text":
+        raise KernelUnavailableError("TOWER_FORMAT is text, which the C kernel does not convert")
 
     def name_of(name: str) -> bytes | None:
         try:
@@ -40,28 +55,11 @@ def build_kernel(settings: Settings, encoder: Encoder) -> "Kernel | None":
         except UnicodeEncodeError:
             return None
 
-    # Later entries win: a field that tells the time is no tag then, and a tag no number.
-    kinds = dict.fromkeys(settings.number_fields, (NUMBER, 0))
-    kinds |= {name: (TAG, settings.tag_fields.index(name)) for name in settings.tag_fields}
-    kinds |= dict.fromkeys(settings.time_fields, (TIME, 0))
-    new_names, groups = dict(settings.rename), Rename(settings.rename).groups()
-    fields: list[tuple[bytes, int, int, int, bytes]] = []
-    firsts: dict[int, int] = {}
-    for name in dict.fromkeys([*kinds, *groups]):
-        # A renamed field is all that its new name says. The kernel leaves a record with two fields of a
-        # group to the encoder, which decides what takes the new name.
-        new_name = new_names.get(name, name)
-        prefix = name_of(new_name)
-        if prefix is None:
-            return None
-        kind, place = kinds.get(new_name, (OTHER, 0))
-        first = firsts.setdefault(groups[name], len(fields)) if name in groups else len(fields)
-        fields.append((name.encode(), kind, place, first, prefix))
     try:
-        return Kernel(
+        return _kernel.Kernel(
             json=settings.format in {"auto", "json"},
             msgpack=settings.format in {"auto", "msgpack"},
-            largest=settings.max_record_bytes,
+            max_bytes=settings.max_record_bytes,
             max_fields=settings.max_fields,
             max_tag=settings.max_tag_bytes,
             max_text=settings.max_text_bytes,
@@ -69,10 +67,50 @@ def build_kernel(settings: Settings, encoder: Encoder) -> "Kernel | None":
             partitions=settings.identity_partitions,
             partition_type=Partition,
             tag_count=len(settings.tag_fields),
-            fields=fields,
+            fields=_fields(settings, encoder),
             name_of=name_of,
             series_of=series_of,
         )
-    except ValueError:
-        # More names, or longer ones, than it has room for.
-        return None
+    except ValueError as error:
+        raise KernelUnavailableError(f"the C kernel cannot be used with these settings: {error}") from None
+
+
+def _fields(settings: Settings, encoder: Encoder) -> list[tuple[bytes, int, int, int, bytes]]:
+    """The configured fields: name, kind, index of the tag, index of its group's first field, prefix.
+
+    Raises:
+        KernelUnavailableError: A name is too long, or there are too many.
+    """
+    # Later entries win: a time field is no tag then, and a tag no number.
+    kinds = dict.fromkeys(settings.number_fields, (_kernel.NUMBER, 0))
+    kinds |= {name: (_kernel.TAG, settings.tag_fields.index(name)) for name in settings.tag_fields}
+    kinds |= dict.fromkeys(settings.time_fields, (_kernel.TIME, 0))
+    new_names, groups = dict(settings.rename), Rename(settings.rename).groups()
+    names = list(dict.fromkeys([*kinds, *groups]))
+    if len(names) > _kernel.KEPT_FIELDS:
+        raise KernelUnavailableError(
+            f"the settings name {len(names)} fields, more than the {_kernel.KEPT_FIELDS} that the C kernel "
+            "has room for"
+        )
+    fields: list[tuple[bytes, int, int, int, bytes]] = []
+    firsts: dict[int, int] = {}
+    for name in names:
+        # A renamed field has the kind of its new name. The kernel leaves a record with two fields of a
+        # group to the encoder, which decides which of them takes the new name.
+        new_name = new_names.get(name, name)
+        sent = name.encode()
+        if max(len(sent), len(new_name.encode())) > _kernel.FIELD_NAME_BYTES:
+            raise KernelUnavailableError(
+                f"the settings name a field of more than {_kernel.FIELD_NAME_BYTES} bytes "
+                f"({name[:20]}...), which the C kernel does not convert"
+            )
+        try:
+            prefix = encoder.name(new_name).encode()
+        except RecordError as error:
+            raise KernelUnavailableError(
+                f"the settings name the field {new_name[:20]!r}, which no record can have: {error.detail}"
+            ) from None
+        kind, place = kinds.get(new_name, (_kernel.OTHER, 0))
+        first = firsts.setdefault(groups[name], len(fields)) if name in groups else len(fields)
+        fields.append((sent, kind, place, first, prefix))
+    return fields

@@ -18,11 +18,11 @@ import pytest
 from confluent_kafka import Message as KafkaMessage
 
 from tests.support import fakes
+from tests.support.kernel import needs_kernel
 from workers.batch import Batch
 from workers.kafka.consumer import GroupConsumer
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
-from workers.records.native import BUILT
 from workers.types import Message, Partition
 
 #: Records of one measurement, all of the lab's shape, from so many devices.
@@ -35,7 +35,6 @@ CONSUMED = {1: 9, 3: 20.1}
 SLACK = 1.05
 
 counted_version = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="counted in CPython 3.11")
-needs_kernel = pytest.mark.skipif(not BUILT, reason="installed without a C compiler")
 
 
 def records(kind: str) -> list[dict[str, Any]]:
@@ -134,6 +133,7 @@ def test_a_worker_of_common_records_loads_no_decoder() -> None:
     """The decoders of all formats are 6 MB of each worker."""
     code = """
 import sys
+from tests.support.kernel import needs_kernel
 from tests.support import fakes
 from tests.unit.records import test_cost
 from workers.batch import Batch

@@ -9,12 +9,12 @@ import pytest
 
 from tests.support import fakes
 from tests.support.fakes import FakeMessage
+from tests.support.kernel import needs_kernel
 from tests.support.variants import Path
 from workers.batch import Batch
-from workers.records.native import BUILT
 from workers.types import Message
 
-pytestmark = pytest.mark.skipif(not BUILT, reason="installed without a C compiler")
+pytestmark = needs_kernel
 
 #: Places in the table, and how many of them a name may take (workers/native/fields.h).
 PLACES = 4096

@@ -1,8 +1,9 @@
 """Of the records that the lab sends, the C kernel converts nearly all, and a worker counts how many."""
 
 import json
+import shutil
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Message as KafkaMessage
@@ -10,22 +11,22 @@ from confluent_kafka import Message as KafkaMessage
 from bench.load.record import Clock, Shape, Unit
 from lab.senders.formats import Format
 from tests.support import fakes
+from tests.support.kernel import needs_kernel, require_kernel_on_ci
 from workers.batch import Batch
+from workers.config.settings import options
+from workers.records import decoder, encoder, native, point_time, timestamps
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
-from workers.records.native import BUILT
 from workers.types import Message
-
-needs_kernel = pytest.mark.skipif(not BUILT, reason="installed without a C compiler")
 
 RECORDS = 100_000
 #: Least share of the records that the kernel must convert.
 SHARE = 0.99
 
 
-def converter(*, native: bool = True) -> Converter:
-    settings = fakes.settings()
-    return Converter(settings, Encoder(settings), native=native)
+def converter(*, is_native: bool = True, **options: Any) -> Converter:
+    settings = fakes.settings(**options)
+    return Converter(settings, Encoder(settings), native=is_native)
 
 
 def messages(values: Iterable[bytes]) -> list[Message]:
@@ -37,6 +38,11 @@ def messages(values: Iterable[bytes]) -> list[Message]:
         )
         for offset, value in enumerate(values)
     ]
+
+
+def test_the_kernel_is_built_if_there_is_a_compiler_and_always_on_ci() -> None:
+    require_kernel_on_ci()
+    assert native.BUILT or shutil.which("cc") is None
 
 
 @needs_kernel
@@ -69,8 +75,72 @@ def test_what_the_kernel_leaves_is_counted_apart() -> None:
 
 
 def test_without_the_kernel_every_record_is_counted_as_pythons() -> None:
-    worker = converter(native=False)
+    worker = converter(is_native=False)
 
     worker.convert(messages(Shape(Clock(fakes.KAFKA_MS)).values(0, 5)), Batch())
 
     assert (worker.by_kernel, worker.by_python) == (0, 5)
+
+
+def test_a_kernel_that_is_not_built_is_reported_with_its_cost_and_the_way_to_build_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(native, "BUILT", False)
+    worker, batch = converter(), Batch()
+
+    worker.convert(messages([b'{"tx":1}']), batch)
+
+    assert "not built" in worker.why_not_native
+    assert "compiler" in worker.why_not_native
+    assert f"about {native.COST_WITHOUT} times" in worker.why_not_native
+    assert (len(batch.lines), worker.by_kernel, worker.by_python) == (1, 0, 1)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        pytest.param({"format": "text"}, "TOWER_FORMAT", id="legacy text"),
+        pytest.param(
+            {"number_fields": "x" * 257, "max_key_bytes": 1000}, "more than 256 bytes", id="name too long"
+        ),
+        pytest.param(
+            {"number_fields": "x" * 101, "max_key_bytes": 100},
+            "no record can have",
+            id="name over the limit",
+        ),
+        pytest.param(
+            {"number_fields": ",".join(f"f{number}" for number in range(1100))},
+            "more than the 1024",
+            id="too many fields",
+        ),
+    ],
+)
+def test_settings_that_the_kernel_cannot_convert_by_are_reported(options: dict[str, Any], why: str) -> None:
+    worker, batch = converter(**options), Batch()
+
+    worker.convert(messages([b"tx:1" if "format" in options else b'{"tx":1}']), batch)
+
+    assert why in worker.why_not_native
+    assert (len(batch.lines), worker.by_kernel, worker.by_python) == (1, 0, 1)
+
+
+@needs_kernel
+def test_a_kernel_in_use_has_no_reason_against_it() -> None:
+    assert converter().why_not_native == ""
+
+
+@needs_kernel
+def test_constants_of_both_paths_are_equal() -> None:
+    """The kernel computes times, kinds and limits by constants of its own."""
+    from workers import _kernel  # noqa: PLC0415 - it may be missing
+
+    partitions = next(option for option in options() if option.name == "identity_partitions")
+    assert (_kernel.SECOND, _kernel.MILLISECOND) == (timestamps.SECOND, timestamps.MILLISECOND)
+    assert _kernel.CLASSES == point_time.CLASSES
+    assert _kernel.EVENT_TIME == decoder.EVENT_TIME
+    assert (_kernel.EXACT_DIGITS, _kernel.WHOLE_LIMIT) == (encoder.EXACT_DIGITS, encoder.EXACT_LIMIT)
+    assert partitions.metadata["parse"](str(_kernel.MAX_PARTITIONS)) == _kernel.MAX_PARTITIONS
+    with pytest.raises(ValueError, match="whole number"):
+        partitions.metadata["parse"](str(_kernel.MAX_PARTITIONS + 1))
+    assert len({_kernel.OTHER, _kernel.NUMBER, _kernel.TAG, _kernel.TIME}) == 4

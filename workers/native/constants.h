@@ -1,0 +1,42 @@
+/* Constants that the module exports. */
+#ifndef TOWER_CONSTANTS_H
+#define TOWER_CONSTANTS_H
+
+#include "convert.h"
+
+/* Most partitions, as TOWER_IDENTITY_PARTITIONS allows. */
+#define MAX_PARTITIONS 4096
+
+/* Constants that the Python path shares: workers/records/native.py reads the kinds, a test compares the
+ * rest. */
+static const struct {
+    const char *name;
+    long value;
+} CONSTANTS[] = {
+    {"OTHER", OTHER},
+    {"NUMBER", NUMBER},
+    {"TAG", TAG},
+    {"TIME", TIME},
+    {"SECOND", SECOND},
+    {"MILLISECOND", MILLISECOND},
+    {"CLASSES", CLASSES},
+    {"EVENT_TIME", EVENT_TIME},
+    {"EXACT_DIGITS", EXACT_DIGITS},
+    {"WHOLE_LIMIT", WHOLE_LIMIT},
+    {"KEPT_FIELDS", KEPT_FIELDS},
+    {"FIELD_NAME_BYTES", FIELD_NAME_BYTES},
+    {"MAX_PARTITIONS", MAX_PARTITIONS},
+};
+
+static int
+add_constants(PyObject *module)
+{
+    for (size_t index = 0; index < sizeof(CONSTANTS) / sizeof(*CONSTANTS); index++) {
+        if (PyModule_AddIntConstant(module, CONSTANTS[index].name, CONSTANTS[index].value) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+#endif
