@@ -112,7 +112,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
             log.Repeats(logging.getLogger("tower.loop")),
             report=report,
         ),
-        dead_letters=lambda wait: DeadLetters(settings, wait),
+        dead_letters=lambda wait: DeadLetters(settings, wait, time.monotonic),
         consumer=lambda revoked: GroupConsumer(settings, revoked),
     )
     return Loop(settings, parts, feed_watchdog, time.monotonic, time.sleep)

@@ -46,9 +46,9 @@ def influxdb() -> Iterator[Server]:
 @pytest.fixture
 def client(influxdb: Server) -> Iterator[Writer]:
     """A writer to it."""
-    made = Writer(fakes.settings(influxdb_url=influxdb.url))
-    yield made
-    made.close()
+    writer = Writer(fakes.settings(influxdb_url=influxdb.url))
+    yield writer
+    writer.close()
 
 
 def batch_of(number: int) -> Batch:

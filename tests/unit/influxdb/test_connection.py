@@ -60,9 +60,9 @@ def connect() -> Iterator[Connect]:
     with ExitStack() as closing:
 
         def make(url: str) -> Writer:
-            made = Writer(fakes.settings(influxdb_url=url))
-            closing.callback(made.close)
-            return made
+            writer = Writer(fakes.settings(influxdb_url=url))
+            closing.callback(writer.close)
+            return writer
 
         yield make
 
@@ -207,9 +207,9 @@ class TestEarly:
             original = transport.connect
 
             def connect_and_wait(*arguments: Any) -> Transport:
-                made = original(*arguments)
+                transport_to_server = original(*arguments)
                 connected.wait(TIMEOUT_S)
-                return made
+                return transport_to_server
 
             def speak_first() -> None:
                 with listening.accept()[0] as accepted:
@@ -550,9 +550,9 @@ def interrupted(write: Callable[[], None], after: int) -> bool:
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("reused", [False, True])
 def test_an_exchange_interrupted_at_any_line_leaves_its_answer_to_no_other(
-    influxdb: Server, client: Writer, kept: bool
+    influxdb: Server, client: Writer, reused: bool
 ) -> None:
     """The server stores all lines but `OTHERS`: a 204 for them is one that was meant for other lines."""
 
@@ -566,7 +566,7 @@ def test_an_exchange_interrupted_at_any_line_leaves_its_answer_to_no_other(
     influxdb.otherwise = judge
     after = 0
     while True:
-        if kept:
+        if reused:
             client.write(LINES, TIMEOUT_S)
         else:
             client.close()

@@ -44,8 +44,8 @@ class Bench:
         self.clock = FakeClock()
         repeats = Repeats(logging.getLogger("tower.loop"), self.clock)
         self.reports = 0
-        made = fakes.settings(**options)
-        self.delivery = Delivery(made, sink, self.wait, reread, repeats, report=self._count)
+        config = fakes.settings(**options)
+        self.delivery = Delivery(config, sink, self.wait, reread, repeats, report=self._count)
 
     def _count(self) -> None:
         self.reports += 1
@@ -279,7 +279,10 @@ class TestRefused:
         Bench(FakeSink(fakes.listing(is_in(1)))).deliver(first)
         Bench(FakeSink(fakes.unlisted(is_in(1)))).deliver(second)
 
-        details = [(each.reason, each.detail) for each in first.dead_letters + second.dead_letters]
+        details = [
+            (dead_letter.reason, dead_letter.detail)
+            for dead_letter in first.dead_letters + second.dead_letters
+        ]
 
         assert details == [
             (Reason.REFUSED, "400: invalid number"),

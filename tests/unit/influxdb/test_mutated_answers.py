@@ -146,10 +146,10 @@ class Pair(Transport):
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     """The server in place of all others."""
-    made = Wire()
-    monkeypatch.setattr(transport, "connect", made.connect)
-    yield made
-    made.close()
+    wire = Wire()
+    monkeypatch.setattr(transport, "connect", wire.connect)
+    yield wire
+    wire.close()
 
 
 def split(raw: bytes, draw: random.Random) -> list[bytes]:

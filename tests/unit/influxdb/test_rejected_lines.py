@@ -61,15 +61,15 @@ def test_a_list_that_does_not_match_is_no_list(text: str) -> None:
 def test_a_sender_cannot_blame_another_line(inside: str) -> None:
     evil = f'labs a="{inside}",b=nope 7'.encode()
 
-    found = find_rejected(message(evil), [*LINES, evil])
+    rejected = find_rejected(message(evil), [*LINES, evil])
 
-    assert found in ({}, {4: "invalid number"})
+    assert rejected in ({}, {4: "invalid number"})
 
 
 def test_lines_that_are_equal_are_each_found() -> None:
-    found = find_rejected(message(LINES[0], LINES[0]), [LINES[0], LINES[1], LINES[0]])
+    rejected = find_rejected(message(LINES[0], LINES[0]), [LINES[0], LINES[1], LINES[0]])
 
-    assert found == {0: "invalid number", 2: "invalid number"}
+    assert rejected == {0: "invalid number", 2: "invalid number"}
 
 
 class Counted(str):
@@ -158,9 +158,9 @@ def test_the_count_sees_a_search_that_begins_again_at_each_end_mark() -> None:
 
 
 def test_a_long_reason_is_cut() -> None:
-    found = find_rejected(message(LINES[0], why="x" * 10_000), LINES)
+    rejected = find_rejected(message(LINES[0], why="x" * 10_000), LINES)
 
-    assert found == {0: "x" * REASON_CHARACTERS}
+    assert rejected == {0: "x" * REASON_CHARACTERS}
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=6), st.data())
@@ -168,9 +168,9 @@ def test_only_lines_that_are_listed_are_blamed(texts: list[str], data: st.DataOb
     lines = [f'labs a="{text}" {place}'.encode() for place, text in enumerate(texts)]
     bad = [line for line in lines if data.draw(st.booleans())]
 
-    found = find_rejected(message(*bad), lines)
+    rejected = find_rejected(message(*bad), lines)
 
-    assert found.keys() in (set(), {lines.index(line) for line in bad})
+    assert rejected.keys() in (set(), {lines.index(line) for line in bad})
 
 
 @given(st.text(), st.lists(st.binary(max_size=20), max_size=4))

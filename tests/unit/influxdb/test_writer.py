@@ -38,9 +38,9 @@ def connect() -> Iterator[Connect]:
     with ExitStack() as closing:
 
         def make(settings: Settings) -> Writer:
-            made = Writer(settings)
-            closing.callback(made.close)
-            return made
+            writer = Writer(settings)
+            closing.callback(writer.close)
+            return writer
 
         yield make
 
@@ -76,8 +76,8 @@ class TestRequest:
         assert request.headers["Content-Encoding"] == "gzip"
 
     def test_v1_takes_database_policy_user_and_password(self, influxdb: Server, connect: Connect) -> None:
-        made = v1(influxdb, INFLUXDB_V1_USER="tower", INFLUXDB_V1_PASSWORD="p:ä w")
-        connect(made).write(LINES, TIMEOUT_S)
+        config = v1(influxdb, INFLUXDB_V1_USER="tower", INFLUXDB_V1_PASSWORD="p:ä w")
+        connect(config).write(LINES, TIMEOUT_S)
 
         (request,) = influxdb.requests
         scheme, pair = request.headers["Authorization"].split()
@@ -85,10 +85,10 @@ class TestRequest:
         assert (scheme, b64decode(pair).decode()) == ("Basic", "tower:p:ä w")
 
     def test_names_are_quoted_in_the_address(self, influxdb: Server, connect: Connect) -> None:
-        made = fakes.settings(
+        config = fakes.settings(
             influxdb_url=f"{influxdb.url}/behind/a/proxy", influxdb_org="a&b=c d", influxdb_bucket="ü/?#"
         )
-        connect(made).write(LINES, TIMEOUT_S)
+        connect(config).write(LINES, TIMEOUT_S)
 
         path = influxdb.requests[0].path
         assert path == "/behind/a/proxy/api/v2/write?org=a%26b%3Dc%20d&bucket=%C3%BC%2F%3F%23&precision=ns"
@@ -109,21 +109,21 @@ class TestRequest:
     ) -> None:
         file = tmp_path / "token"
         file.write_text("old")
-        made = fakes.settings(
+        config = fakes.settings(
             {"TOWER_INFLUXDB_TOKEN": ""}, influxdb_url=influxdb.url, influxdb_token_file=file
         )
-        client = connect(made)
+        client = connect(config)
         client.write(LINES, TIMEOUT_S)
         file.write_text("new")
-        made.influxdb_token.reread()
+        config.influxdb_token.reread()
         client.write(LINES, TIMEOUT_S)
 
         tokens = [request.headers["Authorization"] for request in influxdb.requests]
         assert tokens == ["Token old", "Token new"]
 
     def test_a_token_that_is_not_ascii_is_sent_as_utf_8(self, influxdb: Server, connect: Connect) -> None:
-        made = fakes.settings({"TOWER_INFLUXDB_TOKEN": "tökén€"}, influxdb_url=influxdb.url)
-        connect(made).write(LINES, TIMEOUT_S)
+        config = fakes.settings({"TOWER_INFLUXDB_TOKEN": "tökén€"}, influxdb_url=influxdb.url)
+        connect(config).write(LINES, TIMEOUT_S)
 
         sent = influxdb.requests[0].headers["Authorization"]
         assert sent.encode("latin-1").decode() == "Token tökén€"

@@ -34,10 +34,10 @@ def cluster() -> Iterator[Brokers]:
 
 
 class Member:
-    """A member under test, with what it was told about partitions that went.
+    """A member under test, with the partitions it gave up.
 
     Attributes:
-        topic_id: What Kafka answers when asked for the topic's id. The mock makes no topic anew.
+        topic_id: What Kafka answers when asked for the topic's id. The mock cannot delete a topic.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ def join(cluster: Brokers) -> Iterator[Callable[..., Member]]:
 
 def numbered(messages: list[Message]) -> dict[int, list[int]]:
     """The offsets of messages by partition, in the order they came."""
-    found = defaultdict(list)
+    offsets = defaultdict(list)
     for message in messages:
-        found[message.partition()].append(message.offset())
-    return dict(found)
+        offsets[message.partition()].append(message.offset())
+    return dict(offsets)
 
 
 EVERYTHING = {number: list(range(RECORDS // PARTITIONS)) for number in range(PARTITIONS)}
@@ -116,16 +116,16 @@ def test_large_records_are_handed_out_a_few_at_a_time(
     large, count = 100_000, 100
     cluster.produce("large", [bytes(large)] * count)
     member = join("large", batch_bytes=large)
-    found: list[int] = []
+    counts: list[int] = []
 
     def enough() -> bool:
-        found.append(len(member.consumer.consume(1_000, 5.0)))
-        return sum(found) >= count
+        counts.append(len(member.consumer.consume(1_000, 5.0)))
+        return sum(counts) >= count
 
     until(enough)
 
     # At one look it may find what the client holds: its queue of 1 MiB, and the fetch that overflowed it.
-    assert max(found) <= 40
+    assert max(counts) <= 40
 
 
 def test_the_first_messages_are_handed_out_as_soon_as_they_are_there(
@@ -139,9 +139,9 @@ def test_the_first_messages_are_handed_out_as_soon_as_they_are_there(
     cluster.produce("first", [b"{}"] * 3)
     begun = time.monotonic()
 
-    found = member.consumer.consume(1_000, DEADLINE_S, gather=False)
+    messages = member.consumer.consume(1_000, DEADLINE_S, gather=False)
 
-    assert 1 <= len(found) <= 3
+    assert 1 <= len(messages) <= 3
     assert time.monotonic() - begun < DEADLINE_S / 2
 
 
@@ -154,7 +154,7 @@ def test_a_new_group_begins_at_the_beginning_and_an_old_one_where_it_committed(
     owned = set(first.consumer.owned)
     first.consumer.commit({Partition("begin", number): 40 for number in range(3)}, blocking=True)
     committed = dict(first.consumer.committed)
-    lags = {each.number: first.consumer.lag(each) for each in owned}
+    lags = {key.number: first.consumer.lag(key) for key in owned}
     first.consumer.close()
 
     second = join("begin")
@@ -177,7 +177,7 @@ def test_a_pause_holds_everything_back_and_loses_nothing(
     for _ in range(5):
         member.consumer.wait(0.05)
     while_paused = member.consumer.consume(100, 0.2)
-    positions = {each.number: member.consumer.position(each) for each in member.consumer.owned}
+    positions = {key.number: member.consumer.position(key) for key in member.consumer.owned}
     member.consumer.resume()
     messages += member.read(RECORDS - 30)
 
@@ -238,7 +238,7 @@ def test_an_offset_that_is_gone_stops_its_partition_loudly_and_no_other(
     assert numbered(messages) == {0: list(range(10, 50)), 1: list(range(20, 50)), 3: list(range(40, 50))}
     assert member.consumer.stopped.keys() == {Partition("gone", 2)}
     assert "9999" in member.consumer.stopped[Partition("gone", 2)]
-    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    (record,) = [log_record for log_record in caplog.records if log_record.levelname == "ERROR"]
     assert "replay" in record.getMessage()
 
     member.consumer.wait(0.0)
@@ -246,9 +246,9 @@ def test_an_offset_that_is_gone_stops_its_partition_loudly_and_no_other(
     fill(cluster, "gone")
     assert 2 not in numbered(member.read(150))
 
-    # Nor committed: a topic made anew under its name would get an offset that is none of its own.
+    # Nor committed: a topic created again under its name would get the old topic's offset.
     member.consumer.commit({Partition("gone", 2): 60, Partition("gone", 3): 60}, blocking=True)
-    assert {each.number for each in member.consumer.committed} == {3}
+    assert {key.number for key in member.consumer.committed} == {3}
 
 
 def test_a_commit_covers_owned_partitions_only(cluster: Brokers, join: Callable[..., Member]) -> None:
@@ -276,13 +276,13 @@ def test_more_partitions_than_the_points_have_room_for_are_a_wrong_setting(
     assert caught.value.option == "TOWER_IDENTITY_PARTITIONS"
 
 
-def test_a_topic_made_anew_is_not_jumped_into(
+def test_a_topic_that_is_created_again_is_not_read_at_the_old_position(
     cluster: Brokers,
     join: Callable[..., Member],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The report is called here, since the mock makes no topic anew; `tests/integration` has a real one."""
+    """The report is called here: the mock cannot delete a topic. `tests/integration` deletes a real one."""
     report: list[Callable[[str], None]] = []
 
     def keep(logger: logging.Logger, changed: Callable[[str], None]) -> ClientLog:
@@ -290,23 +290,23 @@ def test_a_topic_made_anew_is_not_jumped_into(
         return ClientLog(logger, changed)
 
     monkeypatch.setattr("workers.kafka.membership.ClientLog", keep)
-    fill(cluster, "anew")
-    member = join("anew")
+    fill(cluster, "recreated")
+    member = join("recreated")
     member.read(RECORDS)
     owned = set(member.consumer.owned)
-    fill(cluster, "anew")
+    fill(cluster, "recreated")
     report[0]("second")
     until(lambda: member.consumer.consume(1_000, 0.05) or member.consumer.stopped)
     # What is in hand is written, and then not committed.
     member.consumer.commit(dict.fromkeys(owned, 50), blocking=True)
 
     assert member.consumer.stopped.keys() == owned
-    assert {member.consumer.position(each) for each in owned} == {50}
+    assert {member.consumer.position(key) for key in owned} == {50}
     assert member.consumer.committed == {}
-    told = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
-    assert len(told) == PARTITIONS
-    assert all("offset 50 no longer exists" in each and "replay" in each for each in told)
-    assert all("deleted and created again" in each for each in [*told, *member.consumer.stopped.values()])
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == PARTITIONS
+    assert all("offset 50 no longer exists" in text and "replay" in text for text in errors)
+    assert all("deleted and created again" in text for text in [*errors, *member.consumer.stopped.values()])
 
 
 def test_an_offset_committed_in_an_earlier_topic_stops_its_partition_loudly(
@@ -325,7 +325,7 @@ def test_an_offset_committed_in_an_earlier_topic_stops_its_partition_loudly(
 
     assert numbered(messages) == {2: list(range(50)), 3: list(range(50))}
     assert stopped.keys() == {Partition("earlier", 0), Partition("earlier", 1)}
-    assert all("offset 40" in each for each in stopped.values())
+    assert all("offset 40" in why for why in stopped.values())
 
 
 def test_nothing_is_handed_out_or_lost_until_kafka_tells_the_topics_id(

@@ -1,4 +1,4 @@
-"""Dead letters are kept when Kafka has confirmed them, and not before."""
+"""Dead letters are stored when Kafka has confirmed them, and not before."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,13 +32,13 @@ class FakeProducer:
     def __init__(self) -> None:
         self.sent: list[bytes | None] = []
         self.verdicts: list[KafkaError | Exception | None] = []
-        self.made = 0
+        self.created = 0
         self.password: str | None = None
         self.pending: list[Callable[[], None]] = []
         self.reports: list[Callable[[Any, Any], None]] = []
 
     def make(self, properties: dict[str, Any]) -> "FakeProducer":
-        self.made += 1
+        self.created += 1
         self.properties = properties
         return self
 
@@ -91,7 +91,7 @@ def failed(code: int = KafkaError._MSG_TIMED_OUT, fatal: bool = False) -> KafkaE
 def test_without_a_letter_there_is_no_producer(kafka: FakeProducer) -> None:
     DeadLetters(fakes.settings(), FakeWait()).store([])
 
-    assert kafka.made == 0
+    assert kafka.created == 0
 
 
 def test_every_letter_is_confirmed_before_it_returns(kafka: FakeProducer) -> None:
@@ -126,7 +126,7 @@ def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -
     DeadLetters(fakes.settings(), wait).store([letter(), letter()])
 
     assert [seconds for seconds, _ in wait.asked] == [0, 0]
-    assert kafka.made == 1
+    assert kafka.created == 1
 
 
 def test_the_reason_is_told_while_the_next_try_is_under_way(
@@ -192,7 +192,7 @@ def test_a_producer_that_is_done_for_is_made_anew(
 
     DeadLetters(fakes.settings(), FakeWait()).store([letter()])
 
-    assert kafka.made == 2
+    assert kafka.created == 2
 
 
 def test_letters_that_wait_with_an_old_password_go_with_the_new_one(
@@ -207,7 +207,7 @@ def test_letters_that_wait_with_an_old_password_go_with_the_new_one(
 
     store.store([letter()])
 
-    assert (kafka.made, store.reasons.total()) == (2, 1)
+    assert (kafka.created, store.reasons.total()) == (2, 1)
 
 
 def rotate(file: Path, password: str) -> None:
@@ -220,7 +220,7 @@ def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
     store.store([letter()])
     store.store([letter()])
 
-    assert kafka.made == 1
+    assert kafka.created == 1
 
 
 def test_a_property_the_producer_refuses_is_a_wrong_setting() -> None:
@@ -262,12 +262,12 @@ class TestHeaders:
 def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> None:
     cluster.make_topic("resource.dlq")
     letters = [letter(b"\xff\0 poison", 5), letter(None, 6), letter(b"", 7), letter(b"x" * 1_000_000, 8)]
-    made = fakes.settings({"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap})
+    settings = fakes.settings({"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap})
 
-    DeadLetters(made, FakeWait()).store(letters)
+    DeadLetters(settings, FakeWait()).store(letters)
 
-    found = {
+    values = {
         dict(message.headers())["tower.offset"]: message.value()
         for message in cluster.read("resource.dlq", len(letters))
     }
-    assert found == {b"5": b"\xff\0 poison", b"6": None, b"7": b"", b"8": b"x" * 1_000_000}
+    assert values == {b"5": b"\xff\0 poison", b"6": None, b"7": b"", b"8": b"x" * 1_000_000}

@@ -19,10 +19,10 @@ class Client:
         self.looked += 1
         if not self.looks:
             return []
-        found = self.looks.pop(0)
-        if found[most:]:
-            self.looks.insert(0, found[most:])
-        return found[:most]
+        messages = self.looks.pop(0)
+        if messages[most:]:
+            self.looks.insert(0, messages[most:])
+        return messages[:most]
 
 
 def take(

@@ -39,16 +39,16 @@ def consumer(environ: dict[str, str] | None = None, **options: object) -> dict[s
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_librdkafka_takes_what_tower_sets(protocol: str) -> None:
-    made = consumer({**BROKERS, "TOWER_KAFKA_GROUP_PROTOCOL": protocol}, worker=1)
+    config = consumer({**BROKERS, "TOWER_KAFKA_GROUP_PROTOCOL": protocol}, worker=1)
 
-    Consumer({**made, "log_level": 0}).close()
+    Consumer({**config, "log_level": 0}).close()
 
 
 def test_librdkafka_takes_what_tower_sets_for_dead_letters_and_readers() -> None:
-    made = fakes.settings(BROKERS)
+    settings = fakes.settings(BROKERS)
 
-    Producer({**producer_properties(made), "log_level": 0})
-    Consumer({**reader_properties(made), "group.id": "reader", "log_level": 0}).close()
+    Producer({**producer_properties(settings), "log_level": 0})
+    Consumer({**reader_properties(settings), "group.id": "reader", "log_level": 0}).close()
 
 
 @pytest.mark.parametrize("environ", [{}, NEW])
@@ -82,14 +82,14 @@ class TestMembership:
         assert "group.instance.id" not in consumer()
 
     def test_a_place_that_is_given_is_kept(self) -> None:
-        made = consumer({"TOWER_KAFKA_GROUP_INSTANCE_ID": "mine"}, worker=1)
+        config = consumer({"TOWER_KAFKA_GROUP_INSTANCE_ID": "mine"}, worker=1)
 
-        assert made["group.instance.id"] == "mine"
+        assert config["group.instance.id"] == "mine"
 
     def test_kip_848_gets_no_place_and_nothing_that_is_the_brokers_own(self) -> None:
-        made = consumer(NEW, worker=1)
+        config = consumer(NEW, worker=1)
 
-        assert not made.keys() & (BROKERS_OWN | {"group.instance.id"})
+        assert not config.keys() & (BROKERS_OWN | {"group.instance.id"})
 
     def test_the_classic_protocol_is_the_default(self) -> None:
         assert consumer()["session.timeout.ms"] == CLASSIC["session.timeout.ms"]
@@ -125,10 +125,10 @@ class TestOtherClients:
 
     @pytest.mark.parametrize("properties", [client_properties, producer_properties, reader_properties])
     def test_all_that_concerns_the_way_is_shared(self, properties: Any) -> None:
-        made = properties(fakes.settings(SECURE))
+        config = properties(fakes.settings(SECURE))
 
-        assert made["sasl.password"] == "hunter2"
-        assert {key: made[key] for key in made if key.startswith(("ss", "sa", "se", "en"))}.items() >= {
+        assert config["sasl.password"] == "hunter2"
+        assert {key: config[key] for key in config if key.startswith(("ss", "sa", "se", "en"))}.items() >= {
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "SCRAM-SHA-512",
             "sasl.username": "tower",
@@ -139,9 +139,9 @@ class TestOtherClients:
 
     @pytest.mark.parametrize("properties", [client_properties, producer_properties])
     def test_what_concerns_the_member_is_not(self, properties: Any) -> None:
-        made = properties(fakes.settings({"TOWER_KAFKA_MAX_POLL_INTERVAL_MS": "90000"}, worker=1))
+        config = properties(fakes.settings({"TOWER_KAFKA_MAX_POLL_INTERVAL_MS": "90000"}, worker=1))
 
-        assert not made.keys() & {
+        assert not config.keys() & {
             "group.id",
             "group.instance.id",
             "max.poll.interval.ms",
@@ -150,16 +150,16 @@ class TestOtherClients:
         }
 
     def test_dead_letters_stand_once_and_are_tried_again(self) -> None:
-        made = producer_properties(fakes.settings())
+        config = producer_properties(fakes.settings())
 
-        assert made.items() >= {**COMMON, **PRODUCER}.items()
-        assert made["enable.idempotence"] == "true"
+        assert config.items() >= {**COMMON, **PRODUCER}.items()
+        assert config["enable.idempotence"] == "true"
 
 
 def test_tower_itself_never_turns_verification_off() -> None:
-    for made in (consumer(), producer_properties(fakes.settings()), reader_properties(fakes.settings())):
-        assert "ssl.endpoint.identification.algorithm" not in made
-        assert "enable.ssl.certificate.verification" not in made
+    for config in (consumer(), producer_properties(fakes.settings()), reader_properties(fakes.settings())):
+        assert "ssl.endpoint.identification.algorithm" not in config
+        assert "enable.ssl.certificate.verification" not in config
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_a_question_that_is_not_answered_is_bounded_and_told(
 
     assert answer is None
     assert 0.5 < took < 2.0
-    (record,) = [each for each in caplog.records if each.name == "tower.consumer"]
+    (record,) = [line for line in caplog.records if line.name == "tower.consumer"]
     assert "topic id unavailable" in record.getMessage()
 
 

@@ -66,7 +66,10 @@ def test_dropping_a_partition_forgets_it_and_nothing_else() -> None:
     batch.drop({partition(0), partition(7)})
 
     assert batch.lines == [b"line1", b"line3"]
-    assert [partition_of(origin_of(each).message) for each in batch.origins] == [partition(1), partition(2)]
+    assert [partition_of(origin_of(source).message) for source in batch.origins] == [
+        partition(1),
+        partition(2),
+    ]
     assert [letter.origin.message.partition() for letter in batch.dead_letters] == [1]
     assert batch.next_offsets.keys() == batch.records.keys() == {partition(1), partition(2)}
     assert batch.size == sum(len(line) + 1 for line in batch.lines)

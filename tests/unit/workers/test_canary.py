@@ -27,10 +27,10 @@ SECRETS = {"TOWER_KAFKA_SASL_PASSWORD": PASSWORD, "TOWER_KAFKA_SSL_KEY_PASSWORD"
 
 def command_lines(pid: int) -> str:
     """The argv of a process and of all its threads' children."""
-    found = [Path(f"/proc/{pid}/cmdline")]
+    files = [Path(f"/proc/{pid}/cmdline")]
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [Path(f"/proc/{child}/cmdline") for child in _text(task / "children").split()]
-    return "\n".join(map(_text, found))
+        files += [Path(f"/proc/{child}/cmdline") for child in _text(task / "children").split()]
+    return "\n".join(map(_text, files))
 
 
 def _text(file: Path) -> str:
@@ -119,10 +119,10 @@ def test_a_refused_token_is_not_told_with_influxdbs_answer(caplog: pytest.LogCap
     batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], next_offsets={fakes.partition(0): 1})
     with server.serving() as influxdb:
         influxdb.answer(told(401, "unauthorized access"), told(503, "busy"))
-        made = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
-        client = Writer(made)
+        settings = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
+        client = Writer(settings)
         repeats = Repeats(logging.getLogger("tower.loop"))
-        Delivery(made, client, wait, lambda: False, repeats).deliver(batch, timeout_s=5)
+        Delivery(settings, client, wait, lambda: False, repeats).deliver(batch, timeout_s=5)
         client.close()
 
     assert "unauthorized access" in caplog.text
@@ -137,10 +137,10 @@ def test_an_answer_that_repeats_the_token_shows_it_in_no_log_and_no_dead_letter(
     batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], next_offsets={fakes.partition(0): 1})
     with server.serving() as influxdb:
         influxdb.answer(told(status, f"unable to parse 'labs a=1 1': Authorization: Token {TOKEN}"))
-        made = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
-        client = Writer(made)
+        settings = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
+        client = Writer(settings)
         repeats = Repeats(logging.getLogger("tower.loop"))
-        Delivery(made, client, wait, lambda: False, repeats).deliver(batch, timeout_s=5)
+        Delivery(settings, client, wait, lambda: False, repeats).deliver(batch, timeout_s=5)
         client.close()
     shown = caplog.text + str(wait.asked) + "".join(str(headers(letter)) for letter in batch.dead_letters)
 

@@ -54,6 +54,6 @@ def test_a_worker_without_kafka_and_influxdb_waits_and_stops_as_asked(tmp_path: 
 
     output = (tmp_path / processes.OUTPUT).read_text()
     assert "shutdown report: " in output
-    told = json.loads(file.read_text())
-    assert (told["worker"], told["pid"], told["state"]) == (2, worker.pid, "stopped")
+    state = json.loads(file.read_text())
+    assert (state["worker"], state["pid"], state["state"]) == (2, worker.pid, "stopped")
     assert "Traceback" not in output

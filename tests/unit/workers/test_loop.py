@@ -222,7 +222,7 @@ class TestOutage:
         worker.run(step(messages(0, 1)))
 
         waits = [what for name, what in worker.consumer.asked if name == "wait"]
-        assert sum(float(str(each)) for each in waits) > 7
+        assert sum(float(str(seconds)) for seconds in waits) > 7
         assert states == {WorkerState.WAITING}
         assert ("resume", None) in worker.consumer.asked
         assert "resuming after: InfluxDB: 503: busy" in caplog.text
@@ -266,5 +266,5 @@ def test_the_report_adds_up_and_is_logged(worker: Worker, caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     worker.run(step(messages(0, 1, 2), messages(0, 3, value=b"[]"), messages(2, 1)))
 
-    (line,) = [each for each in caplog.messages if each.startswith("shutdown report: ")]
+    (line,) = [line for line in caplog.messages if line.startswith("shutdown report: ")]
     assert '"consumed": 3, "written": 2, "dead_lettered": 1, "uncommitted": 0' in line

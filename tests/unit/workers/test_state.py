@@ -19,8 +19,8 @@ def content() -> dict[str, Any]:
 
 
 def read(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+    state: dict[str, Any] = json.loads(file.read_text())
+    return state
 
 
 def test_the_file_tells_who_and_how(tmp_path: Path) -> None:
@@ -29,10 +29,10 @@ def test_the_file_tells_who_and_how(tmp_path: Path) -> None:
 
     state.write(content, now=0.0)
 
-    told = read(tmp_path / "var" / "worker-3.json")
-    assert (told["worker"], told["state"], told["why"]) == (3, "waiting", "InfluxDB: 503")
-    assert told["started"] <= told["heartbeat"]
-    assert told["partitions"] == {}
+    written = read(tmp_path / "var" / "worker-3.json")
+    assert (written["worker"], written["state"], written["why"]) == (3, "waiting", "InfluxDB: 503")
+    assert written["started"] <= written["heartbeat"]
+    assert written["partitions"] == {}
 
 
 def test_it_is_rewritten_once_a_second_and_when_forced(tmp_path: Path) -> None:
@@ -104,13 +104,13 @@ def test_consumed_is_written_and_dead_lettered_and_uncommitted(events: list[tupl
     state = State(None, 0)
     hand = {partition(number): 0 for number in range(3)}
     for event, number in events:
-        each = partition(number)
+        key = partition(number)
         if event == "consume":
-            state.consumed[each] += 1
-            hand[each] += 1
-        elif hand[each]:
-            {"write": state.written, "kill": state.dead_lettered, "drop": state.dropped}[event][each] += 1
-            hand[each] -= 1
+            state.consumed[key] += 1
+            hand[key] += 1
+        elif hand[key]:
+            {"write": state.written, "kill": state.dead_lettered, "drop": state.dropped}[event][key] += 1
+            hand[key] -= 1
 
     for account in state.account(hand, {}, {}, {}).values():
         assert account["consumed"] == account["written"] + account["dead_lettered"] + account["uncommitted"]
