@@ -5,7 +5,7 @@ from typing import Any
 from tests.support import fakes
 from workers.commands.check.converted_record import Record
 from workers.commands.check.newest_records import Sample
-from workers.commands.check.result import Finding
+from workers.commands.check.result import CheckResult
 
 NOW = 1_700_000_000.0
 HOUR = 3_600.0
@@ -30,7 +30,7 @@ def sampled(*records: Record) -> Sample:
     return Sample(tuple(sorted(records, key=lambda record: record.newness, reverse=True)))
 
 
-def named(findings: list[Finding], check: str) -> Finding:
+def named(findings: list[CheckResult], check: str) -> CheckResult:
     """The one finding of a check."""
     (found,) = [finding for finding in findings if finding.check == check]
     return found

@@ -8,7 +8,7 @@ import pytest
 
 from workers.commands.check import command, points, pool, topics
 from workers.commands.check import influxdb as check_influxdb
-from workers.commands.check.result import Finding, Level, as_object, fail, ok, summary, warn
+from workers.commands.check.result import CheckResult, Level, as_object, fail, ok, summary, warn
 from workers.commands.clients import influxdb_api
 from workers.commands.clients.influxdb_api import Answer, result_rows
 from workers.commands.clients.kafka_admin import PartitionReplicas
@@ -22,7 +22,7 @@ def settings(**more: str) -> Settings:
     return load({"TOWER_INFLUXDB_TOKEN": "x", **more})
 
 
-def levels(found: list[Finding]) -> list[Level]:
+def levels(found: list[CheckResult]) -> list[Level]:
     return [each.level for each in found]
 
 
@@ -83,7 +83,7 @@ def test_workers_and_identity_are_held_against_the_partitions(
 def test_each_answer_to_a_write_of_nothing_says_what_to_do(status: int, level: Level, word: str) -> None:
     answer = Answer(status, {}, {"message": "said\x1b[31m so\nand so"})
 
-    found = check_influxdb.judge(answer, "the token", "bucket Labs", v1=False)
+    found = check_influxdb.interpret_write(answer, "the token", "bucket Labs", v1=False)
 
     assert found.level is level
     assert word in found.next
@@ -91,7 +91,7 @@ def test_each_answer_to_a_write_of_nothing_says_what_to_do(status: int, level: L
 
 
 def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
-    found = check_influxdb.judge(Answer(401, {}, ""), "user tower", "Labs/autogen", v1=True)
+    found = check_influxdb.interpret_write(Answer(401, {}, ""), "user tower", "Labs/autogen", v1=True)
 
     assert "TOWER_INFLUXDB_USER" in found.next
 
@@ -122,15 +122,15 @@ def test_the_clock_of_influxdb_is_compared(date: str, expected: list[Level]) -> 
 def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A question may be dear: a server that takes connections has not stopped."""
+    """A query may take long: a server that accepts connections has not stopped."""
     monkeypatch.setattr(influxdb_api, "REQUEST_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = influxdb_api.InfluxdbApi(f"http://127.0.0.1:{silent.getsockname()[1]}")
         ask = partial(there.influxql, "Labs", "autogen", authorization="")
-        found = list(command._seen("newest point", points.points(ask, settings(), None, 0.0)))
+        found = list(command._warn_on_error("newest point", points.points(ask, settings(), None, 0.0)))
 
     assert [(each.check, each.level) for each in found] == [("newest point", Level.WARN)]
-    assert "could not be looked at" in found[0].text
+    assert "could not be checked" in found[0].text
     assert "no answer in 0.2 s" in found[0].text
     assert "start it" not in found[0].next
 
@@ -144,7 +144,7 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
 )
 def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: Answer) -> None:
     with pytest.raises(CommandError, match=str(answer.status)):
-        points.asked(lambda _: answer, "SELECT 1")
+        points.query_rows(lambda _: answer, "SELECT 1")
 
 
 def test_the_error_of_any_statement_is_the_answers() -> None:

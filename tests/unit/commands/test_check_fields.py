@@ -4,11 +4,11 @@ from tests.support import fakes
 from tests.support.samples import ALL, WANTED, made, named, sampled
 from workers.commands.check import fields as check_fields
 from workers.commands.check.converted_record import Record
-from workers.commands.check.result import Finding, Level
+from workers.commands.check.result import CheckResult, Level
 
 
-def fields(*records: Record, **options: object) -> list[Finding]:
-    return list(check_fields.judge(sampled(*records), fakes.settings(**options)))
+def fields(*records: Record, **options: object) -> list[CheckResult]:
+    return list(check_fields.check_fields(sampled(*records), fakes.settings(**options)))
 
 
 def test_records_that_fill_all_fields_of_the_dashboard_are_well() -> None:
@@ -71,7 +71,7 @@ def test_names_of_strangers_are_cut_and_escaped() -> None:
 
 def test_a_field_whose_values_are_left_out_as_a_rule_is_told() -> None:
     without = {name: "float" for name in WANTED if name != "CPU_Usage"}
-    empty = made(types=without, left_out=frozenset({"CPU_Usage"}))
+    empty = made(types=without, omitted=frozenset({"CPU_Usage"}))
 
     often = fields(empty, empty, made())
     seldom = fields(empty, made(), made())

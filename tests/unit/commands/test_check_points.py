@@ -6,12 +6,12 @@ from tests.support.samples import ALL, HOUR, NOW, SETTINGS, WANTED, made, sample
 from workers.commands.check import points
 from workers.commands.check import types as check_types
 from workers.commands.check.converted_record import Record
-from workers.commands.check.result import Finding, Level
+from workers.commands.check.result import CheckResult, Level
 
 
-def types(stored: dict[str, str], *records: Record) -> Finding:
+def types(stored: dict[str, str], *records: Record) -> CheckResult:
     kinds = {name: set(text.split("/")) for name, text in stored.items()}
-    return check_types.judge(kinds, SETTINGS, sampled(*records))
+    return check_types.compare_types(kinds, SETTINGS, sampled(*records))
 
 
 NOTE = made(types={**ALL, "note": "string"})

@@ -7,15 +7,15 @@ import pytest
 from tests.support.samples import HOUR, NOW, SETTINGS, made, named, sampled
 from workers.commands.check import records as check_records
 from workers.commands.check.converted_record import Record
-from workers.commands.check.result import Finding, Level
+from workers.commands.check.result import CheckResult, Level
 
 
 def dead(reason: str = "json", **more: Any) -> Record:
     return made(reason=reason, detail="broken", types={}, **more)
 
 
-def judged(*records: Record) -> list[Finding]:
-    return list(check_records.judge(sampled(*records), SETTINGS, NOW, 3))
+def judged(*records: Record) -> list[CheckResult]:
+    return list(check_records.check_records(sampled(*records), SETTINGS, NOW, 3))
 
 
 def test_no_records_is_a_warning() -> None:

@@ -58,7 +58,7 @@ def test_the_labs_record_fills_the_dashboards_fields_at_its_own_time() -> None:
     assert record.is_point
     assert set(record.types) == NUMBERS
     assert set(record.types.values()) == {"float"}
-    assert not record.left_out
+    assert not record.omitted
     assert record.is_by_own_time
     assert record.own_s == pytest.approx(1_700_000_000 - 5, abs=1e-3)
     assert record.kafka_s == KAFKA_S
@@ -105,7 +105,7 @@ def test_a_value_that_is_left_out_is_told_by_the_name_of_its_field(value: Any) -
     record = one({**PI, "cpu_load": value})
 
     # An empty list or object has no value that could be left out.
-    assert record.left_out == (set() if value in ([], {}) else {"CPU_Usage"})
+    assert record.omitted == (set() if value in ([], {}) else {"CPU_Usage"})
     assert "CPU_Usage" not in record.types
     assert not record.unreadable
 
@@ -114,7 +114,7 @@ def test_a_second_time_is_a_field_that_may_be_left_out() -> None:
     """The first field that holds a time is taken, the other one is a field as any."""
     record = one({**PI, "timestamp": 1_700_000_000, "time": None})
 
-    assert record.left_out == {"time_"}
+    assert record.omitted == {"time_"}
     assert not record.unreadable
 
 
@@ -236,10 +236,10 @@ def test_what_is_left_out_adds_up_with_the_workers_count(record: dict[str, Any])
 
     found = one(msgpack.packb(record))
 
-    assert len(found.left_out) <= encoder.values_omitted
-    assert found.left_out.isdisjoint(found.types)
+    assert len(found.omitted) <= encoder.values_omitted
+    assert found.omitted.isdisjoint(found.types)
     if not {"time", "timestamp"} & record.keys() and "" not in record:
-        assert len(found.left_out) == encoder.values_omitted
+        assert len(found.omitted) == encoder.values_omitted
 
 
 class Partitions:

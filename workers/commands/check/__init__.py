@@ -1,1 +1,1 @@
-"""`check`: tries Kafka and InfluxDB, and says what to do next."""
+"""`check`: tests Kafka, InfluxDB and the newest records, and says what to do next."""

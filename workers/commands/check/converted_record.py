@@ -1,4 +1,4 @@
-"""One record, and what the worker's own path makes of it."""
+"""A record of the topic, converted as the workers do it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ from workers.types import NO_TIMESTAMP, Message, origin_of
 
 @dataclass(frozen=True)
 class Record:
-    """One record, as the point or the dead letter it would be.
+    """One record, as the point or the dead letter that it would become.
 
     Args:
-        place: Where it stands, as `resource[0]@17`.
-        kafka_s: Kafka's timestamp in seconds since the epoch, None without one.
-        fresh: Whether it came during the check, so that its age is its sender's clock alone.
-        reason: Why it would be a dead letter; empty for a point.
-        detail: More about that.
-        types: Type of each field that the point has.
-        left_out: Fields of the record that the point has not, as their value is none for them.
+        place: Topic, partition and offset: `resource[0]@17`.
+        kafka_s: Kafka's timestamp in seconds since the epoch, None if it has none.
+        fresh: Whether it came during the check. Then its age shows only its sender's clock.
+        reason: Why it would become a dead letter; empty for a point.
+        detail: Details of the reason.
+        types: Type of each field of the point.
+        omitted: Fields of the record that the point does not have, because their values are not valid.
         point_s: Time of the point in seconds since the epoch.
-        own_s: The record's own time, believed or not; None without one.
-        unreadable: Whether it has a field for its time, and no time in it.
+        own_s: The record's own time, used or not; None if it has none.
+        unreadable: Whether its time field holds no time.
     """
 
     place: str
@@ -38,32 +38,32 @@ class Record:
     reason: str = ""
     detail: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
-    left_out: frozenset[str] = frozenset()
+    omitted: frozenset[str] = frozenset()
     point_s: float = 0.0
     own_s: float | None = None
     unreadable: bool = False
 
     @property
     def is_point(self) -> bool:
-        """True if it would be stored."""
+        """Whether it would become a point."""
         return not self.reason
 
     @property
     def is_by_own_time(self) -> bool:
-        """True if its point has the record's own time, and not Kafka's."""
+        """Whether its point has the record's own time, not Kafka's."""
         return self.own_s == self.point_s
 
     @property
     def newness(self) -> tuple[bool, float]:
-        """Grows with the time at which it came."""
+        """Sort key: larger for records that came later."""
         return self.fresh, self.kafka_s or 0.0
 
 
-class Path:
-    """Decoder and encoder as the workers have them.
+class SampleConverter:
+    """Converts records with the workers' own decoder and encoder.
 
     Args:
-        settings: How records become points.
+        settings: The workers' settings.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -74,7 +74,7 @@ class Path:
         self._names = Encoder(settings)
 
     def records(self, message: Message, fresh: bool) -> list[Record]:
-        """The records of one message; those that are no points come last."""
+        """Convert the records of one message; dead letters come last."""
         kind, milliseconds = message.timestamp()
         kafka_s = None if kind == NO_TIMESTAMP else milliseconds / 1000
         place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
@@ -83,17 +83,17 @@ class Path:
         points = _points(batch)
         missing = self._missing(message, points)
         own_times = self._own_times(message)
-        # The encoder counts both: values that are none for their field, and times that are none.
-        known = [names for names in missing.values() if names is not None]
-        all_known = len(known) == len(points)
-        has_bad_time = all_known and self._encoder.values_omitted - before > sum(map(len, known))
+        # The encoder counts invalid values and invalid times together.
+        missing_names = [names for names in missing.values() if names is not None]
+        all_known = len(missing_names) == len(points)
+        has_bad_time = all_known and self._encoder.values_omitted - before > sum(map(len, missing_names))
         return [
             Record(
                 place,
                 kafka_s,
                 fresh,
                 types=stored.types,
-                left_out=missing[element] or frozenset(),
+                omitted=missing[element] or frozenset(),
                 point_s=stored.time / timestamps.SECOND,
                 own_s=own_times.get(element),
                 unreadable=has_bad_time and element not in own_times,
@@ -102,7 +102,7 @@ class Path:
         ] + [Record(place, kafka_s, fresh, dead.reason, dead.detail) for dead in batch.dead_letters]
 
     def _own_times(self, message: Message) -> dict[int, float]:
-        """Each record's own time, by its place in the message, however far it is from Kafka's."""
+        """Read each record's own time, by its place in the message, even if it is far from Kafka's."""
         batch = Batch()
         self._untimed.convert([_Untimed(message)], batch)
         return {element: stored.time / timestamps.SECOND for element, stored in _points(batch).items()}
@@ -110,9 +110,9 @@ class Path:
     def _missing(
         self, message: Message, points: Mapping[int, point.Point]
     ) -> dict[int, frozenset[str] | None]:
-        """The fields of each record that its point has not, by the record's place in the message.
+        """Find the fields of each record that its point does not have, by its place in the message.
 
-        None if that cannot be told: a field is left out, and its name is one that no field can have.
+        None if that is unknown, because the name of an omitted field is not a valid one.
         """
         missing: dict[int, frozenset[str] | None] = {}
         decoded = decode(message.value(), self._format) if points else []
@@ -128,7 +128,7 @@ class Path:
 
 
 def _points(batch: Batch) -> dict[int, point.Point]:
-    """The points of one message's lines, by the place of their records in it."""
+    """Parse the points of one message, by the place of their records in it."""
     return {
         origin_of(source).element: point.parse(line)
         for line, source in zip(batch.lines, batch.origins, strict=True)
@@ -136,22 +136,22 @@ def _points(batch: Batch) -> dict[int, point.Point]:
 
 
 class _Untimed:
-    """A message without Kafka's timestamp, so that only the record's own time can be its point's."""
+    """A message without Kafka's timestamp, so that the point can only get the record's own time."""
 
     def __init__(self, message: Message) -> None:
         self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
         self.value, self.error = message.value, message.error
 
     def timestamp(self) -> tuple[int, int]:
-        """Say that there is none."""
+        """Return that there is none."""
         return NO_TIMESTAMP, -1
 
 
 def _as_numbers(value: Any) -> Any:
-    """A record with a number for each value: a time stays the same time, anything else becomes no time."""
+    """Replace each value of a record by a number: a time by itself, others by an invalid time."""
     if isinstance(value, dict):
         return {name: _as_numbers(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_as_numbers(item) for item in value]
-    moment = timestamps.parse(value)
-    return -1 if moment is None else moment.ns
+    timestamp = timestamps.parse(value)
+    return -1 if timestamp is None else timestamp.ns

@@ -1,21 +1,21 @@
-"""Checks of the way to InfluxDB: server, clock, rights."""
+"""Checks of InfluxDB: server, clock, write permission."""
 
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
-from workers.commands.check.result import PROVISION, Finding, fail, ok, warn
+from workers.commands.check.result import PROVISION, CheckResult, fail, ok, warn
 from workers.commands.clients.influxdb_api import Answer, InfluxdbApi, basic, token
 from workers.commands.console import age
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
-#: Seconds two clocks may differ. `Date` has whole seconds, so less cannot be told.
+#: Seconds that two clocks may differ. The header `Date` has whole seconds, so less cannot be measured.
 SKEW_S = 5.0
 
 
-def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[Finding]:
-    """Whether it answers, which version it is, and what its clock says."""
+def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[CheckResult]:
+    """Check that it answers, its version, and its clock."""
     before = time.time()
     try:
         answer = influxdb.ask("GET", "/ping")
@@ -27,8 +27,8 @@ def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[Finding]:
     if not version:
         yield warn(
             "influxdb",
-            f"something answers {answer.status} at {influxdb.url} and does not say that it is InfluxDB",
-            "correct TOWER_INFLUXDB_URL, unless a proxy stands before it",
+            f"the server at {influxdb.url} answers {answer.status}, but not as InfluxDB does",
+            "correct TOWER_INFLUXDB_URL, unless there is a proxy in between",
         )
     elif settings.influxdb_api == "v2" and version.lstrip("v").startswith("1."):
         yield fail(
@@ -41,25 +41,25 @@ def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[Finding]:
     yield from clock(answer.headers.get("date", ""), now)
 
 
-def clock(date: str, now: float) -> Iterator[Finding]:
-    """InfluxDB's clock against this one's: the dashboard's `now()` is InfluxDB's."""
+def clock(date: str, now: float) -> Iterator[CheckResult]:
+    """Compare InfluxDB's clock with this machine's: the dashboard's `now()` is InfluxDB's."""
     try:
         skew = parsedate_to_datetime(date).timestamp() + 0.5 - now
     except ValueError:
         return
     if abs(skew) > SKEW_S:
-        side = "ahead of" if skew > 0 else "behind"
+        direction = "ahead of" if skew > 0 else "behind"
         yield warn(
             "clock of influxdb",
-            f"{age(abs(skew))} {side} this machine's: what a dashboard asks for is off by that",
-            "let both machines keep time by NTP (`timedatectl set-ntp true`)",
+            f"{age(abs(skew))} {direction} this machine's, so a dashboard asks for the wrong times",
+            "synchronise both machines by NTP (`timedatectl set-ntp true`)",
         )
     else:
         yield ok("clock of influxdb", f"within {SKEW_S:g} s of this machine's")
 
 
-def write(influxdb: InfluxdbApi, settings: Settings) -> Finding:
-    """Whether the workers' credentials may write, found out without writing a point."""
+def write(influxdb: InfluxdbApi, settings: Settings) -> CheckResult:
+    """Check that the workers' credentials may write, without writing a point."""
     if settings.influxdb_api == "v1":
         where = f"{settings.influxdb_database}/{settings.influxdb_retention_policy}"
         header = basic(settings.influxdb_user, settings.influxdb_password.reveal())
@@ -72,28 +72,28 @@ def write(influxdb: InfluxdbApi, settings: Settings) -> Finding:
         header = token(settings.influxdb_token.reveal())
         answer = influxdb.may_write(settings.influxdb_org, settings.influxdb_bucket, header)
         who = "the token"
-    return judge(answer, who, where, v1=settings.influxdb_api == "v1")
+    return interpret_write(answer, who, where, v1=settings.influxdb_api == "v1")
 
 
-def judge(answer: Answer, who: str, where: str, *, v1: bool) -> Finding:
-    """What the answer to a write of nothing means."""
+def interpret_write(answer: Answer, who: str, where: str, *, v1: bool) -> CheckResult:
+    """Interpret the answer to a write of zero lines."""
     if answer.status == 204:
         return ok("write", f"{who} may write to {where}")
-    said = f"{answer.status}: {answer.message}"
+    reply = f"{answer.status}: {answer.message}"
     if answer.status == 401:
         options = "TOWER_INFLUXDB_USER and _PASSWORD" if v1 else "TOWER_INFLUXDB_TOKEN"
         return fail(
             "write",
-            f"{who} is unknown to InfluxDB ({said})",
-            f"correct {options}; a v1 user is no 2.x token, and the other way round. "
-            "`python -m workers provision` with an admin token makes either",
+            f"{who} is unknown to InfluxDB ({reply})",
+            f"correct {options}; a v1 user is not a 2.x token. `python -m workers provision` "
+            "with an admin token creates either",
         )
     if answer.status == 403:
         return fail(
             "write",
-            f"{who} may not write to {where} ({said})",
+            f"{who} may not write to {where} ({reply})",
             "give it write permission, or another token",
         )
     if answer.status == 404:
-        return fail("write", f"{where} is missing ({said})", f"correct the setting, or {PROVISION}")
-    return fail("write", f"InfluxDB answers {said}", "see InfluxDB's own log")
+        return fail("write", f"{where} is missing ({reply})", f"correct the setting; or {PROVISION}")
+    return fail("write", f"InfluxDB answers {reply}", "see InfluxDB's own log")

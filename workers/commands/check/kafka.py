@@ -1,8 +1,8 @@
-"""Checks of the way to Kafka: brokers, the addresses they advertise, group."""
+"""Checks of the brokers, the addresses they advertise, and the consumer group."""
 
 from collections.abc import Callable, Iterator, Mapping
 
-from workers.commands.check.result import Finding, fail, ok, warn
+from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, ip_address, probe
 from workers.config.settings import Settings
@@ -11,92 +11,93 @@ from workers.errors import CommandError
 Probe = Callable[[list[Address]], Mapping[Address, Unreachable | None]]
 
 
-def bootstrap(settings: Settings, probe_servers: Probe = probe) -> Finding:
-    """Whether one of the servers the workers are told of takes a connection."""
-    tried = probe_servers(addresses(str(settings.kafka["bootstrap.servers"])))
-    missed = {each: failure for each, failure in tried.items() if failure}
-    names = "; ".join(f"{each}: {failure.why}" for each, failure in missed.items())
-    if not tried or len(missed) == len(tried):
+def bootstrap(settings: Settings, probe_servers: Probe = probe) -> CheckResult:
+    """Check that a bootstrap server accepts a connection."""
+    results = probe_servers(addresses(str(settings.kafka["bootstrap.servers"])))
+    failures = {server: failure for server, failure in results.items() if failure}
+    reasons = "; ".join(f"{server}: {failure.why}" for server, failure in failures.items())
+    if not results or len(failures) == len(results):
         return fail(
             "kafka brokers",
-            f"none is reached ({names})",
+            f"none can be reached ({reasons})",
             "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS",
         )
-    if missed:
+    if failures:
         return warn(
             "kafka brokers",
-            f"{len(tried) - len(missed)} of {len(tried)} are reached ({names})",
-            "start the others, or take them out of TOWER_KAFKA_BOOTSTRAP_SERVERS",
+            f"{len(results) - len(failures)} of {len(results)} can be reached ({reasons})",
+            "start the others, or remove them from TOWER_KAFKA_BOOTSTRAP_SERVERS",
         )
-    return ok("kafka brokers", f"reached: {', '.join(map(str, tried))}")
+    return ok("kafka brokers", f"reached: {', '.join(map(str, results))}")
 
 
 def listeners(
     settings: Settings, brokers: Mapping[int, Address], probe_servers: Probe = probe
-) -> Iterator[Finding]:
-    """Whether the addresses that the brokers give to their clients work from here."""
-    tried = probe_servers(list(brokers.values()))
-    wrong = {number: each for number, each in brokers.items() if tried.get(each)}
-    if not wrong:
-        told = ", ".join(f"{number} at {each}" for number, each in brokers.items())
-        yield ok("advertised listeners", f"reached: {told}")
-    given = {each.host for each in addresses(str(settings.kafka["bootstrap.servers"]))}
-    for number, each in wrong.items():
-        failure = tried[each]
-        assert failure is not None  # noqa: S101 - what `wrong` holds
+) -> Iterator[CheckResult]:
+    """Check that the addresses that the brokers advertise can be reached from here."""
+    results = probe_servers(list(brokers.values()))
+    failures = {node: failure for node, address in brokers.items() if (failure := results.get(address))}
+    if not failures:
+        reached = ", ".join(f"{node} at {address}" for node, address in brokers.items())
+        yield ok("advertised listeners", f"reached: {reached}")
+    bootstrap_hosts = {server.host for server in addresses(str(settings.kafka["bootstrap.servers"]))}
+    for node, failure in failures.items():
+        listener = brokers[node]
         if failure.resolved:
             yield fail(
                 "advertised listeners",
-                f"broker {number} says it is reached at {each}, which fails: {failure.why}",
-                "start it, open that port, or correct its advertised.listeners",
+                f"broker {node} advertises {listener}, which cannot be reached: {failure.why}",
+                "start the broker, open that port, or correct its advertised.listeners",
             )
             continue
-        address = ip_address(next(iter(given))) if len(given) == 1 else "<its address>"
+        hosts = list(bootstrap_hosts)
+        address = ip_address(hosts[0]) if len(hosts) == 1 else "<its address>"
         yield fail(
             "advertised listeners",
-            f"broker {number} says it is reached at {each}, but {each.host} does not resolve here: "
+            f"broker {node} advertises {listener}, but {listener.host} does not resolve here: "
             f"{failure.why}",
-            f'add the line "{address} {each.host}" to /etc/hosts, or correct its advertised.listeners',
+            f'add the line "{address} {listener.host}" to /etc/hosts, or correct its advertised.listeners',
         )
 
 
-def group(kafka_admin: KafkaAdmin, settings: Settings, alive: list[int]) -> Finding:
-    """The consumer group and where it stands."""
+def group(kafka_admin: KafkaAdmin, settings: Settings, running: list[int]) -> CheckResult:
+    """Check the consumer group, its members and its offsets."""
     name, check = settings.group, "consumer group"
-    found = kafka_admin.group(name)
-    foreign = sorted({topic for each in found.members for topic, _ in each.partitions} - {settings.topic})
+    members = kafka_admin.group(name).members
+    assigned = {topic for member in members for topic, _ in member.partitions}
+    foreign = sorted(assigned - {settings.topic})
     if foreign:
         return warn(
             check,
             f"members of {name} also read {', '.join(foreign)}",
-            "give that program a group of its own, or TOWER_KAFKA_GROUP_ID another name",
+            "give the other program another group, or change TOWER_KAFKA_GROUP_ID",
         )
     starts, committed = (
         kafka_admin.start_offsets(settings.topic),
         kafka_admin.committed(name, settings.topic),
     )
-    gone = [number for number, offset in committed.items() if offset < starts.get(number, 0)]
-    if gone:
-        which = ", ".join(map(str, gone))
+    expired = [number for number, offset in committed.items() if offset < starts.get(number, 0)]
+    if expired:
+        partitions = ", ".join(map(str, expired))
         return fail(
             check,
-            f"{name} stands before the first record that Kafka still has, in partition {which}",
-            "stop the pool and choose where to go on: `python -m workers replay --from earliest "
-            f"--partition {gone[0]}`",
+            f"Kafka has deleted records that {name} has not read, in partition {partitions}",
+            "stop the pool and choose where to continue: `python -m workers replay --from earliest "
+            f"--partition {expired[0]}`",
         )
     ends = kafka_admin.end_offsets(settings.topic)
     lag = sum(end - committed.get(number, starts.get(number, 0)) for number, end in ends.items())
-    members = f"{len(found.members)} members" if found.members else "no members, the pool is not running"
-    if alive and not found.members:
+    count = f"{len(members)} members" if members else "no members, the pool is not running"
+    if running and not members:
         return warn(
             check,
-            f"{name} has no members, but worker {', '.join(map(str, alive))} runs here",
-            "see its log in TOWER_RUN_DIR; it may have another group or other brokers than this command",
+            f"{name} has no members, but worker {', '.join(map(str, running))} runs here",
+            "see its log in TOWER_RUN_DIR; it may use another group or other brokers than this command",
         )
-    return ok(check, f"{name}: {members}, lag {lag}")
+    return ok(check, f"{name}: {count}, lag {lag}")
 
 
-def connect(settings: Settings) -> KafkaAdmin | Finding:
+def connect(settings: Settings) -> KafkaAdmin | CheckResult:
     """Connect to Kafka; a failed check if it does not answer."""
     try:
         kafka_admin = KafkaAdmin(settings, verified=False)
@@ -105,7 +106,7 @@ def connect(settings: Settings) -> KafkaAdmin | Finding:
         return fail(
             "kafka brokers",
             error.problem,
-            "a server that takes connections but does not answer may want TLS or SASL: see the "
+            "a server that accepts connections but does not answer may need TLS or SASL: see the "
             "TOWER_KAFKA_SECURITY_PROTOCOL and TOWER_KAFKA_SASL_ options",
         )
     return kafka_admin

@@ -1,27 +1,27 @@
-"""The newest records of the topic."""
+"""Reads and converts the newest records of the topic."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workers.commands.check.converted_record import Path, Record
+from workers.commands.check.converted_record import Record, SampleConverter
 from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.topic_reader import TopicReader
 from workers.commands.console import show_wait
 from workers.config.settings import Settings
 
-#: Most messages: of one partition, and of all.
+#: Most messages that are read: of one partition, and of all.
 PARTITION_MESSAGES = 100
 MESSAGES = 2_000
 
-#: Records after which no more messages are looked at: one may hold an array of a thousand.
+#: Records after which no more messages are converted: one message may hold thousands of records.
 RECORDS = 5_000
 
 #: Bytes of values after which no older messages are read.
 BYTES = 8_000_000
 
-#: Seconds after which no more are read.
+#: Seconds after which no more messages are read.
 READ_S = 10.0
 
 
@@ -37,7 +37,7 @@ class Sample:
 
     @property
     def points(self) -> list[Record]:
-        """Those that would be stored, the newest first."""
+        """Those that would become points, the newest first."""
         return [record for record in self.records if record.is_point]
 
     @property
@@ -47,21 +47,21 @@ class Sample:
 
 
 def of_newest(some: list[Record], records: list[Record]) -> str:
-    """How many of the newest records some are: `9 of the newest 300 records`."""
+    """Describe a share of the newest records: `9 of the newest 300 records`."""
     share = "all" if len(some) == len(records) else f"{len(some)}"
     return f"{share} of the newest {len(records)} records"
 
 
-def take(kafka_admin: KafkaAdmin, settings: Settings, watch_s: float) -> Sample:
+def read(kafka_admin: KafkaAdmin, settings: Settings, watch_s: float) -> Sample:
     """Read the newest records.
 
     Args:
         kafka_admin: Kafka.
-        settings: The topic, and how its records become points.
+        settings: The topic, and the workers' settings.
         watch_s: Seconds to wait for a new record.
 
     Raises:
-        CommandError: Kafka does not give them.
+        CommandError: Kafka does not return them.
     """
     before = kafka_admin.end_offsets(settings.topic)
     ends, deadline = before, time.monotonic() + watch_s
@@ -81,7 +81,7 @@ def take(kafka_admin: KafkaAdmin, settings: Settings, watch_s: float) -> Sample:
 def _newest(
     reader: TopicReader, topic: str, starts: Mapping[int, int], ends: Mapping[int, int]
 ) -> list[Any]:
-    """The last messages of each partition: the last one first, then more as long as they are small."""
+    """Read the last message of each partition, then more messages if they are small."""
     most = max(1, min(PARTITION_MESSAGES, MESSAGES // len(ends)))
     messages: list[Any] = []
     size, deadline, unread = 0, time.monotonic() + READ_S, dict(ends)
@@ -98,20 +98,20 @@ def _newest(
 
 
 def sample(messages: list[Any], settings: Settings, before: Mapping[int, int]) -> Sample:
-    """What the worker's own path makes of messages.
+    """Convert messages as the workers do.
 
     Args:
         messages: In any order.
-        settings: How records become points.
-        before: By partition the offset from which on messages came during the check.
+        settings: The workers' settings.
+        before: By partition, the first offset of messages that came during the check.
     """
-    path, records = Path(settings), list[Record]()
+    converter, records = SampleConverter(settings), list[Record]()
     last: dict[int, int] = {}
     for message in messages:
         last[message.partition()] = max(message.offset(), last.get(message.partition(), 0))
-    # Each partition's last message first: one with arrays must not keep the others out.
-    for message in sorted(messages, key=lambda each: last[each.partition()] - each.offset()):
+    # Each partition's last message first, so that a partition of large arrays does not exclude the others.
+    for message in sorted(messages, key=lambda message: last[message.partition()] - message.offset()):
         if len(records) >= RECORDS:
             break
-        records += path.records(message, message.offset() >= before.get(message.partition(), 0))
+        records += converter.records(message, message.offset() >= before.get(message.partition(), 0))
     return Sample(tuple(sorted(records, key=lambda record: record.newness, reverse=True)))

@@ -1,10 +1,10 @@
-"""A line of line protocol, read back: what InfluxDB would store."""
+"""Parses a line of line protocol: what InfluxDB would store."""
 
 import re
 from dataclasses import dataclass
 
-#: The end of measurement and tags: the first space that no backslash escapes.
-_HEAD_END = re.compile(r"(?<!\\) ")
+#: The end of measurement and tags: the first space without a backslash before it.
+_SERIES_END = re.compile(r"(?<!\\) ")
 
 #: One field with what ends it. In a name a backslash escapes comma, equals sign and space, in a string the
 #: quote and itself (see workers/records/escape.py).
@@ -26,16 +26,16 @@ class Point:
 
 
 def parse(line: bytes) -> Point:
-    """The point of a line that the encoder made.
+    """Parse a line that the encoder produced.
 
     Raises:
-        ValueError: It is no such line.
+        ValueError: It is not such a line.
     """
     text = line.decode()
-    head = _HEAD_END.search(text)
-    if head is None:
+    series_end = _SERIES_END.search(text)
+    if series_end is None:
         raise ValueError("a line without fields")
-    types, place = {}, head.end()
+    types, place = {}, series_end.end()
     while (field := _FIELD.match(text, place)) is not None:
         types[_ESCAPED.sub(r"\1", field[1])] = _type(field[2])
         place = field.end()

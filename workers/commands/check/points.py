@@ -1,4 +1,4 @@
-"""Checks of the points as the dashboard sees them: are they there, and at which time."""
+"""Checks of the points that the dashboard shows: do they exist, and at which time."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,43 +6,43 @@ from typing import Any
 from workers.commands.check.converted_record import Record
 from workers.commands.check.newest_records import Sample, of_newest
 from workers.commands.check.records import BLIND_S
-from workers.commands.check.result import Finding, ok, warn
+from workers.commands.check.result import CheckResult, ok, warn
 from workers.commands.clients.influxdb_api import Answer, quoted, result_rows
 from workers.commands.console import age, listed, name_shown
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
-#: Seconds a point may lie in the future before it is worth a word.
+#: Seconds by which a point may be in the future without a warning.
 FUTURE_S = 60.0
 
-#: Seconds the newest point may be older than the newest record: a pool that is well needs less than one.
+#: Seconds by which the newest point may be older than the newest record; a healthy pool needs under one.
 BEHIND_S = 30.0
 
-#: Most fields that are asked for one by one.
+#: Most fields that are queried one by one.
 FIELDS = 50
 
-#: Most other measurements that are named.
+#: Most other measurements that are listed.
 MEASUREMENTS = 6
 
 ADVICE = "name the fields that your dashboard asks for in TOWER_NUMBER_FIELDS"
 
-#: Seconds for which InfluxDB 2 keeps points at least.
+#: Shortest retention of a bucket in InfluxDB 2, in seconds.
 SHORTEST_S = 3_600
 
-#: Asks in InfluxQL as the dashboard does.
-Ask = Callable[[str], Answer]
+#: Sends an InfluxQL query as the dashboard does.
+Query = Callable[[str], Answer]
 
 
-def points(ask: Ask, settings: Settings, sample: Sample | None, now: float) -> Iterator[Finding]:
-    """The newest point, and the dashboard's fields in the last hour.
+def points(query: Query, settings: Settings, sample: Sample | None, now: float) -> Iterator[CheckResult]:
+    """Check the newest point, and the dashboard's fields in the last hour.
 
-    Only the dashboard's own fields are asked for: if there are thousands of fields, all those of the newest
-    point would cost InfluxDB minutes.
+    It queries the dashboard's own fields only: with thousands of fields, a query for all of them would take
+    InfluxDB minutes.
 
     Args:
-        ask: Asks InfluxDB.
+        query: Queries InfluxDB.
         settings: The measurement, and the fields that the dashboard asks for.
-        sample: The newest records; None if Kafka could not be asked.
+        sample: The newest records; None if they could not be read.
         now: Seconds since the epoch.
 
     Raises:
@@ -50,21 +50,21 @@ def points(ask: Ask, settings: Settings, sample: Sample | None, now: float) -> I
     """
     fields = settings.number_fields[:FIELDS]
     if not fields:
-        yield warn("newest point", "not looked for: TOWER_NUMBER_FIELDS names no field", ADVICE)
+        yield warn("newest point", "not checked: TOWER_NUMBER_FIELDS names no field", ADVICE)
         return
     columns, table = ", ".join(map(quoted, fields)), quoted(settings.measurement)
     hour = "time > now() - 1h AND time <= now() ORDER BY time DESC LIMIT 1"
-    questions = [f"SELECT {quoted(field)} FROM {table} WHERE {hour}" for field in fields]  # noqa: S608 - quoted
+    statements = [f"SELECT {quoted(field)} FROM {table} WHERE {hour}" for field in fields]  # noqa: S608 - quoted
     future = (
         f"SELECT {columns} FROM {table} WHERE time > now() + {FUTURE_S:.0f}s ORDER BY time DESC LIMIT 1"  # noqa: S608
     )
-    ahead = _newest_s(asked(ask, future))
-    rows = asked(ask, "; ".join(questions))
+    ahead = _newest_s(query_rows(query, future))
+    rows = query_rows(query, "; ".join(statements))
     if ahead is not None:
         yield warn(
             "newest point",
-            f"lies {age(ahead - now)} in the future, where a dashboard up to now() does not show it: a "
-            "sender's clock is or was ahead, or its time has no zone",
+            f"it is {age(ahead - now)} in the future, and a dashboard up to now() does not show it: a "
+            "sender's clock is or was ahead, or its times have no zone",
             "set the senders' clocks (`timedatectl set-ntp true`), and send times with a zone",
         )
     if rows:
@@ -74,12 +74,12 @@ def points(ask: Ask, settings: Settings, sample: Sample | None, now: float) -> I
         yield dashboard_fields(shown, fields, sample, now)
         return
     everything = f"SELECT {columns} FROM {table} ORDER BY time DESC LIMIT 1"  # noqa: S608 - quoted
-    newest = _newest_s(asked(ask, everything)) if ahead is None else None
-    yield from nothing(ask, settings, newest, sample, now)
+    newest = _newest_s(query_rows(query, everything)) if ahead is None else None
+    yield from explain_no_points(query, settings, newest, sample, now)
 
 
-def newest_point(newest_s: float, settings: Settings, sample: Sample | None, now: float) -> Finding:
-    """How old the newest point is, and whether newer records are not stored.
+def newest_point(newest_s: float, settings: Settings, sample: Sample | None, now: float) -> CheckResult:
+    """Check how old the newest point is, and whether newer records are not stored.
 
     Args:
         newest_s: Its time, in seconds since the epoch.
@@ -97,15 +97,15 @@ def newest_point(newest_s: float, settings: Settings, sample: Sample | None, now
         return warn(
             "newest point",
             f"{text}; the newest record is {age(now - max(times_s))} old and not stored",
-            "start the pool, or see `python -m workers status` for what holds it up",
+            "start the pool, or see `python -m workers status` for the reason",
         )
     return ok("newest point", text)
 
 
 def dashboard_fields(
     shown: set[str], fields: tuple[str, ...], sample: Sample | None, now: float
-) -> Finding:
-    """Which of the dashboard's fields have a point in the last hour."""
+) -> CheckResult:
+    """Check which of the dashboard's fields have a point in the last hour."""
     check, empty = "dashboard fields", [name for name in fields if name not in shown]
     if not empty:
         return ok(check, f"all {len(fields)} that were asked for have points in the last hour")
@@ -124,10 +124,10 @@ def dashboard_fields(
     return ok(check, f"{text}, and {why}")
 
 
-def nothing(
-    ask: Ask, settings: Settings, newest_s: float | None, sample: Sample | None, now: float
-) -> Iterator[Finding]:
-    """The dashboard's last hour is empty: why that may be."""
+def explain_no_points(
+    query: Query, settings: Settings, newest_s: float | None, sample: Sample | None, now: float
+) -> Iterator[CheckResult]:
+    """Explain why the dashboard's last hour is empty."""
     check, name = "newest point", settings.measurement
     if newest_s is not None:
         although = " although records come" if recent_records(sample, now) else ""
@@ -137,7 +137,7 @@ def nothing(
             "see the records above, and `python -m workers status`",
         )
         return
-    others = [str(row.get("name")) for row in asked(ask, f"SHOW MEASUREMENTS LIMIT {MEASUREMENTS}")]
+    others = [str(row.get("name")) for row in query_rows(query, f"SHOW MEASUREMENTS LIMIT {MEASUREMENTS}")]
     if name in others:
         yield warn(
             check,
@@ -156,17 +156,17 @@ def nothing(
 
 
 def recent_records(sample: Sample | None, now: float) -> list[Record]:
-    """The records that came in the last hour, by Kafka's time, and become points."""
+    """Select the records that came in the last hour, by Kafka's time, and become points."""
     points = sample.points if sample else []
     return [record for record in points if record.fresh or abs(now - (record.kafka_s or 0.0)) < BLIND_S]
 
 
-def retention(kept_s: int | None, sample: Sample | None, now: float) -> Finding:
-    """Whether the bucket keeps points as old as those of the newest records: InfluxDB refuses older ones.
+def retention(kept_s: int | None, sample: Sample | None, now: float) -> CheckResult:
+    """Check that the bucket keeps points as old as the newest records: InfluxDB rejects older ones.
 
     Args:
-        kept_s: Seconds for which the bucket keeps points, 0 for ever, None if that cannot be seen. A user
-            of the v1 endpoint cannot: InfluxDB 2 says "for ever" there in any case.
+        kept_s: Seconds for which the bucket keeps points, 0 for ever, None if that is unknown. The v1
+            endpoint does not show it: InfluxDB 2 always answers "for ever" there.
         sample: The newest records.
         now: Seconds since the epoch.
     """
@@ -179,8 +179,8 @@ def retention(kept_s: int | None, sample: Sample | None, now: float) -> Finding:
         return warn(
             check,
             f"how long the bucket keeps points cannot be seen with this token, and {share} are over an "
-            f"hour old, the last of them {old[0].place}: InfluxDB may refuse them (422)",
-            "name a token that may read with --look-token-file",
+            f"hour old, the last of them {old[0].place}: InfluxDB may reject them (422)",
+            "name a token that may read it with --look-token-file",
         )
     if kept_s is None:
         return ok(check, "no record is older than an hour, which every bucket keeps")
@@ -188,19 +188,19 @@ def retention(kept_s: int | None, sample: Sample | None, now: float) -> Finding:
         return warn(
             check,
             f"the bucket keeps {age(kept_s)}, and {share} are older, the last of them {old[0].place}: "
-            "InfluxDB refuses them (422), and they become dead letters",
-            "correct the senders' clocks; or keep points longer (`influx bucket update --retention`)",
+            "InfluxDB rejects them (422), and they become dead letters",
+            "correct the senders' clocks, or keep points longer (`influx bucket update --retention`)",
         )
     return ok(check, f"the bucket keeps {age(kept_s)}; older records become dead letters")
 
 
-def asked(ask: Ask, question: str) -> list[dict[str, Any]]:
-    """The rows of an answer.
+def query_rows(query: Query, statement: str) -> list[dict[str, Any]]:
+    """Send a query and return its rows.
 
     Raises:
-        CommandError: There is none, or no answer that can be read.
+        CommandError: InfluxDB does not answer, or answers with an error.
     """
-    answer = ask(question)
+    answer = query(statement)
     if answer.status != 200 or not isinstance(answer.content, dict):
         raise CommandError(f"InfluxDB answers {answer.status}: {answer.message}", "see InfluxDB's own log")
     return result_rows(answer)

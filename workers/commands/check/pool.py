@@ -1,20 +1,20 @@
-"""Checks of what the workers run under: settings, supervisor.conf, time budgets."""
+"""Checks of the settings, of supervisor.conf, and of time limits that depend on each other."""
 
 import configparser
 from pathlib import Path
 
-from workers.commands.check.result import Finding, fail, ok, warn
+from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.config.settings import Settings
 from workers.drain import LEAVE_S
 from workers.errors import CommandError
 from workers.kafka.properties import consumer_properties
 
-#: Milliseconds after which the group takes a member that does not poll for dead: librdkafka's default.
+#: Milliseconds after which the group removes a member that does not poll: librdkafka's default.
 MAX_POLL_MS = 300_000
 
 
-def settings_valid(settings: Settings) -> Finding:
-    """What the settings amount to; wrong ones never come so far."""
+def settings_valid(settings: Settings) -> CheckResult:
+    """Summarise the settings; invalid ones end the command earlier."""
     where = (
         f"{settings.influxdb_database}/{settings.influxdb_retention_policy} (v1)"
         if settings.influxdb_api == "v1"
@@ -23,29 +23,31 @@ def settings_valid(settings: Settings) -> Finding:
     return ok("settings", f"topic {settings.topic} to {where}, group {settings.group}")
 
 
-def drain(settings: Settings, conf: Path) -> Finding:
-    """Whether supervisord waits longer for a worker than the worker needs to stop."""
+def drain(settings: Settings, conf: Path) -> CheckResult:
+    """Check that supervisord waits longer for a worker than the worker needs to stop."""
     check, needed = "stopwaitsecs", settings.drain_s + LEAVE_S
     try:
-        waits = stop_wait_s(conf)
+        wait_s = stop_wait_s(conf)
     except CommandError as error:
         return warn(
-            check, str(error), "run this where supervisor.conf is, or name it with --supervisor-conf"
+            check,
+            str(error),
+            "run this in the folder of supervisor.conf, or name the file with --supervisor-conf",
         )
     text = (
-        f"{waits:g} s in {conf}, TOWER_DRAIN_S {settings.drain_s:g} s and {LEAVE_S:g} s to leave the group"
+        f"{wait_s:g} s in {conf}, TOWER_DRAIN_S {settings.drain_s:g} s and {LEAVE_S:g} s to leave the group"
     )
-    if waits <= needed:
+    if wait_s <= needed:
         return fail(
             check,
-            f"{text}: supervisord would kill a worker that still drains",
-            f"set stopwaitsecs above {needed:g}, or TOWER_DRAIN_S below {waits - LEAVE_S:g}",
+            f"{text}: supervisord would kill a worker before it has finished",
+            f"set stopwaitsecs above {needed:g}, or TOWER_DRAIN_S below {wait_s - LEAVE_S:g}",
         )
     return ok(check, text)
 
 
 def stop_wait_s(conf: Path) -> float:
-    """Seconds that supervisord gives the workers, from its configuration file.
+    """Read from supervisord's configuration how many seconds it waits for the workers.
 
     Raises:
         CommandError: It cannot be read, or has no [program:worker].
@@ -57,20 +59,20 @@ def stop_wait_s(conf: Path) -> float:
     except OSError as error:
         raise CommandError(f"{conf} cannot be read: {error.strerror}") from None
     except (configparser.Error, ValueError) as error:
-        raise CommandError(f"{conf} cannot be understood: {type(error).__name__}") from None
+        raise CommandError(f"{conf} cannot be parsed: {type(error).__name__}") from None
 
 
-def polling(settings: Settings) -> Finding:
-    """Whether a write that hangs could cost a worker its place in the group."""
-    longest = float(consumer_properties(settings).get("max.poll.interval.ms", MAX_POLL_MS)) / 1000
-    # On a revocation the drain comes on top of a write that is under way.
-    needed = settings.influxdb_timeout_s + settings.drain_s
-    text = f"{longest:g} s between polls allowed, a write and a drain take {needed:g} s at most"
-    if needed >= longest:
+def polling(settings: Settings) -> CheckResult:
+    """Check that a slow write cannot make the group remove the worker."""
+    limit_s = float(consumer_properties(settings).get("max.poll.interval.ms", MAX_POLL_MS)) / 1000
+    # When a partition is revoked during a write, the drain follows the write.
+    needed_s = settings.influxdb_timeout_s + settings.drain_s
+    text = f"{limit_s:g} s are allowed between polls; a write and a drain take {needed_s:g} s at most"
+    if needed_s >= limit_s:
         return fail(
             "max.poll.interval.ms",
             text,
-            f"set TOWER_KAFKA_MAX_POLL_INTERVAL_MS above {needed * 1000:.0f}, or TOWER_INFLUXDB_TIMEOUT_S "
-            "lower",
+            f"set TOWER_KAFKA_MAX_POLL_INTERVAL_MS above {needed_s * 1000:.0f}, or lower "
+            "TOWER_INFLUXDB_TIMEOUT_S",
         )
     return ok("max.poll.interval.ms", text)

@@ -1,36 +1,36 @@
-"""Checks of the newest records: do they come, become points, and have the right time."""
+"""Checks of the newest records: do they arrive, do they become points, is their time right."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from workers.commands.check.converted_record import Record
 from workers.commands.check.newest_records import Sample, of_newest
-from workers.commands.check.result import Finding, fail, ok, warn
+from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.console import age, utc_time
 from workers.config.settings import Settings
 from workers.log import printable
 
-#: Seconds a sender's clock may be off before it is worth a word.
+#: Seconds by which a sender's clock may be wrong without a warning.
 SKEW_S = 60.0
 
 #: Seconds after which a dashboard that shows the last hour shows nothing.
 BLIND_S = 3_600.0
 
-#: Time zones lie whole quarter-hours apart, and at most 14 hours from UTC.
+#: Time zones differ by multiples of 15 minutes, and by at most 14 hours from UTC.
 ZONE_S = 900.0
 FARTHEST_ZONE_S = 14 * 3_600.0
 
 CLOCK = "set the clock of the sender (on the Pi: `timedatectl set-ntp true`)"
 
 
-def judge(sample: Sample, settings: Settings, now: float, watch_s: float) -> Iterator[Finding]:
-    """What the newest records say about their senders and the senders' clocks.
+def check_records(sample: Sample, settings: Settings, now: float, watch_s: float) -> Iterator[CheckResult]:
+    """Check the newest records and their senders' clocks.
 
     Args:
         sample: The newest records.
-        settings: Names of the fields that hold a time, and how far from Kafka's it may be.
+        settings: Names of the fields that hold a time, and how far it may be from Kafka's.
         now: Seconds since the epoch.
-        watch_s: Seconds that a new record was waited for.
+        watch_s: Seconds for which this command waited for a new record.
     """
     if not sample.records:
         yield warn(
@@ -52,8 +52,8 @@ def judge(sample: Sample, settings: Settings, now: float, watch_s: float) -> Ite
     yield from own_times(sample.points, settings, now)
 
 
-def dead_letters(sample: Sample) -> Finding:
-    """How many of the newest records would become dead letters, and why."""
+def dead_letters(sample: Sample) -> CheckResult:
+    """Report how many of the newest records would become dead letters, and why."""
     counts = Counter(record.reason for record in sample.dead)
     reasons = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
     last = sample.dead[0]
@@ -64,14 +64,14 @@ def dead_letters(sample: Sample) -> Finding:
     if last.detail:
         text += f" ({printable(last.detail)})"
     do = (
-        "correct their sender, or the TOWER_ option that the reason belongs to (docs/records.md); "
-        "`python -m workers dlq list` shows those that are stored already"
+        "correct their sender, or the setting that the reason belongs to (docs/records.md); "
+        "`python -m workers dlq list` shows the dead letters that exist already"
     )
     return warn("bad records", text, do) if sample.points else fail("records", text, do)
 
 
-def freshness(points: list[Record], now: float, watch_s: float) -> Finding:
-    """How old the newest record is, whose time is right as far as can be seen."""
+def freshness(points: list[Record], now: float, watch_s: float) -> CheckResult:
+    """Report how old the newest record is. Its time is right as far as this command can check."""
     newest, by_kafka = points[0], [record for record in points if not record.is_by_own_time]
     old_s, whose = max(0.0, now - newest.point_s), "its own" if newest.is_by_own_time else "Kafka's"
     text = f"the newest one is {age(old_s)} old by {whose} time"
@@ -82,14 +82,14 @@ def freshness(points: list[Record], now: float, watch_s: float) -> Finding:
     return warn(
         "records",
         f"none came in {watch_s:g} s; {text}",
-        "if they should, start the sender (Fluentd on the Pi); if they do, its clock is behind",
+        "if none is sent, start the sender (Fluentd on the Pi); if records are sent, its clock is behind",
     )
 
 
 def ahead(record: Record, now: float) -> float:
-    """Seconds by which a point's time is ahead of the time it should have, negative if behind; else 0.
+    """Compute the seconds by which a point's time is ahead of the right time, negative if behind; else 0.
 
-    An old record may have come when its time was right: it is only held to Kafka's timestamp.
+    An old record may have come when its time was right, so it is only compared with Kafka's timestamp.
     """
     if record.point_s - now > SKEW_S:
         return record.point_s - now
@@ -100,7 +100,7 @@ def ahead(record: Record, now: float) -> float:
 
 
 def wrong_times(points: list[Record], now: float) -> list[list[Record]]:
-    """The points whose time is wrong, those of one kind together, the newest first."""
+    """Group the points whose time is wrong by the kind of error, the newest first."""
     groups: dict[tuple[bool, bool], list[Record]] = {}
     for record in points:
         off = ahead(record, now)
@@ -109,11 +109,11 @@ def wrong_times(points: list[Record], now: float) -> list[list[Record]]:
     return list(groups.values())
 
 
-def wrong_time(group: list[Record], points: list[Record], now: float) -> Finding:
-    """What is wrong with the time of some points.
+def wrong_time(group: list[Record], points: list[Record], now: float) -> CheckResult:
+    """Report a wrong time of some points.
 
     Args:
-        group: Those of one kind, the newest first.
+        group: Those with one kind of error, the newest first.
         points: All points, the newest first.
         now: Seconds since the epoch.
     """
@@ -134,14 +134,14 @@ def wrong_time(group: list[Record], points: list[Record], now: float) -> Finding
 
 
 def remedy(record: Record, off: float, now: float) -> str:
-    """What to do about a time that is `off` seconds ahead."""
+    """Advise what to do about a time that is `off` seconds ahead."""
     if not record.is_by_own_time:
         return (
-            "set the clock of the producer, whose timestamps are in milliseconds; or have the brokers set "
-            "them (message.timestamp.type=LogAppendTime on the topic)"
+            "set the clock of the producer (timestamps are in milliseconds), or let the brokers set the "
+            "timestamps (message.timestamp.type=LogAppendTime on the topic)"
         )
     do = CLOCK
-    # A clock that is wrong is wrong in Kafka's timestamp too, which the producer sets.
+    # If the clock is wrong, Kafka's timestamp is wrong too, because the producer sets it.
     stamped_right = record.kafka_s is None or not record.fresh or abs(record.kafka_s - now) <= SKEW_S
     quarters = abs(off - round(off / ZONE_S) * ZONE_S)
     if stamped_right and ZONE_S - SKEW_S <= abs(off) <= FARTHEST_ZONE_S + SKEW_S and quarters <= SKEW_S:
@@ -152,8 +152,8 @@ def remedy(record: Record, off: float, now: float) -> str:
     return f"{do}; or the records were delayed on their way" if off < 0 else do
 
 
-def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[Finding]:
-    """The records with a time of their own that is not their point's."""
+def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[CheckResult]:
+    """Check the records whose own time is not the time of their points."""
     fields, window_s = ", ".join(settings.time_fields), settings.time_window_s
     apart = [record for record in points if record.own_s is not None and not record.is_by_own_time]
     if apart:
@@ -162,7 +162,7 @@ def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[
         sender_is_right = abs(own_s - now) < abs(kafka_s - now)
         yield warn(
             "record times",
-            f"the own time of {of_newest(apart, points)} is not believed, and Kafka's is used: "
+            f"the own time of {of_newest(apart, points)} is implausible, so Kafka's is used: "
             f"{last.place} says {utc_time(own_s)}, Kafka says {utc_time(kafka_s)}, and they are more than "
             f"TOWER_TIME_WINDOW_S={window_s} apart",
             (
@@ -175,7 +175,7 @@ def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[
     if unreadable:
         yield warn(
             "record times",
-            f"the time ({fields}) of {of_newest(unreadable, points)} cannot be read, and Kafka's is used; "
+            f"the time ({fields}) of {of_newest(unreadable, points)} cannot be read, so Kafka's is used; "
             f"the last of them is {unreadable[0].place}",
             "send ISO 8601 with a zone, or seconds since 1970; or name another field in TOWER_TIME_FIELDS",
         )

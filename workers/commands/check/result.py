@@ -1,31 +1,31 @@
-"""What a check found: a line for a person, an object for a program."""
+"""The result of one check: a line for people, an object for programs."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-#: What to do where something of InfluxDB is missing.
-PROVISION = "`python -m workers provision` with an admin token makes it"
+#: What to do if something is missing in InfluxDB.
+PROVISION = "create it with `python -m workers provision` and an admin token"
 
 
 class Level(StrEnum):
-    """How much it matters."""
+    """How serious a result is."""
 
     OK = "ok"
-    WARN = "warn"  # records flow, and something deserves a look
-    FAIL = "FAIL"  # records do not flow, or would be lost to the dashboard
+    WARN = "warn"  # records are stored, but something may be wrong
+    FAIL = "FAIL"  # records are not stored, or the dashboard does not show them
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The answer of one check.
+class CheckResult:
+    """The result of one check.
 
     Args:
-        check: What was looked at, in a word or three.
-        level: How much it matters.
-        text: What was found.
-        next: What to do next; empty where nothing is to be done.
+        check: What was checked, in one to three words.
+        level: How serious it is.
+        text: The result in words.
+        next: What to do next; empty if there is nothing to do.
     """
 
     check: str
@@ -38,31 +38,31 @@ class Finding:
         return f"{line}\n{'':<28}-> {self.next}" if self.next else line
 
 
-def ok(check: str, text: str) -> Finding:
-    """All is well."""
-    return Finding(check, Level.OK, text)
+def ok(check: str, text: str) -> CheckResult:
+    """Build the result of a check that passes."""
+    return CheckResult(check, Level.OK, text)
 
 
-def warn(check: str, text: str, do: str = "") -> Finding:
-    """Records flow, and something deserves a look."""
-    return Finding(check, Level.WARN, text, do)
+def warn(check: str, text: str, do: str = "") -> CheckResult:
+    """Build a warning: records are stored, but something may be wrong."""
+    return CheckResult(check, Level.WARN, text, do)
 
 
-def fail(check: str, text: str, do: str) -> Finding:
-    """Records do not flow; `do` says what ends that."""
-    return Finding(check, Level.FAIL, text, do)
+def fail(check: str, text: str, do: str) -> CheckResult:
+    """Build a failure: records are not stored or not shown; `do` says what to do."""
+    return CheckResult(check, Level.FAIL, text, do)
 
 
-def summary(findings: Iterable[Finding]) -> str:
-    """`9 ok, 2 warn, 1 FAIL`."""
-    made = list(findings)
-    return ", ".join(f"{sum(each.level is level for each in made)} {level}" for level in Level)
+def summary(results: Iterable[CheckResult]) -> str:
+    """Count the results by level: `9 ok, 2 warn, 1 FAIL`."""
+    levels = [result.level for result in results]
+    return ", ".join(f"{levels.count(level)} {level}" for level in Level)
 
 
-def as_object(findings: Iterable[Finding]) -> dict[str, Any]:
-    """All findings for programs."""
-    made = list(findings)
+def as_object(results: Iterable[CheckResult]) -> dict[str, Any]:
+    """Describe all results for programs."""
+    checks = list(results)
     return {
-        "ok": all(each.level is not Level.FAIL for each in made),
-        "checks": [asdict(each) for each in made],
+        "ok": all(result.level is not Level.FAIL for result in checks),
+        "checks": [asdict(result) for result in checks],
     }

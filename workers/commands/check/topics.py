@@ -1,42 +1,42 @@
-"""Checks of the topics: are they there, safe, and of the right size."""
+"""Checks of the topics: do they exist, are they replicated, are their limits large enough."""
 
 from collections.abc import Iterator, Mapping
 
-from workers.commands.check.result import Finding, fail, ok, warn
+from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.clients.kafka_admin import KafkaAdmin, PartitionReplicas
 from workers.commands.console import age
 from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.config.settings import Settings
 
 
-def topic(kafka_admin: KafkaAdmin, settings: Settings, workers: int) -> Iterator[Finding]:
-    """The topic the records come from."""
+def topic(kafka_admin: KafkaAdmin, settings: Settings, workers: int) -> Iterator[CheckResult]:
+    """Check the record topic."""
     name = settings.topic
     parts = kafka_admin.partitions(name)
     if not parts:
         yield fail(
             "topic",
             f"there is no topic {name}",
-            "`python -m workers provision` makes it; or correct TOWER_TOPIC",
+            "create it with `python -m workers provision`, or correct TOWER_TOPIC",
         )
         return
     yield from availability(name, parts, kafka_admin.config(name))
     yield from numbers(settings, list(parts), workers)
     allowed = kafka_admin.allowed_operations(name)
     if "READ" not in allowed:
-        yield fail("topic", f"this user may not read {name}", "allow it READ on the topic")
+        yield fail("topic", f"this user may not read {name}", "give it the right READ on the topic")
 
 
 def availability(
     name: str, parts: Mapping[int, PartitionReplicas], config: Mapping[str, str]
-) -> Iterator[Finding]:
-    """Leaders, copies, and how many of them a producer waits for."""
-    headless = [str(number) for number, part in parts.items() if part.leader < 0]
-    if headless:
+) -> Iterator[CheckResult]:
+    """Check leaders, copies, and the number of copies that a producer waits for."""
+    leaderless = [str(number) for number, part in parts.items() if part.leader < 0]
+    if leaderless:
         yield fail(
             f"topic {name}",
-            f"without a leader: partition {', '.join(headless)}",
-            "start the brokers that hold it; its records wait in Kafka",
+            f"without a leader: partition {', '.join(leaderless)}",
+            "start the brokers that hold it; its records stay in Kafka until then",
         )
     copies = min(part.replicas for part in parts.values())
     in_sync = int(config.get("min.insync.replicas", "1"))
@@ -45,10 +45,10 @@ def availability(
     if any(part.in_sync < in_sync for part in parts.values()):
         yield fail(
             f"topic {name}",
-            f"{text}; fewer copies in sync than that, so producers are refused",
+            f"{text}; fewer copies are in sync than that, so Kafka rejects new records",
             "start the brokers that hold the missing copies",
         )
-    elif behind and not headless:
+    elif behind and not leaderless:
         yield warn(
             f"topic {name}",
             f"{text}; copies lag in partition {', '.join(behind)}",
@@ -57,75 +57,76 @@ def availability(
     elif copies >= 3 and in_sync < 2:
         yield warn(
             f"topic {name}",
-            f"{text}: one broker's disk holds the only sure copy of a new record",
-            f"set min.insync.replicas to 2: `python -m workers provision` does it for {name}",
+            f"{text}: only one broker is sure to have a new record",
+            "set min.insync.replicas to 2; `python -m workers provision` does it",
         )
-    elif not headless:
-        alone = " (one broker: its disk is the only copy)" if copies == 1 else ""
+    elif not leaderless:
+        alone = " (there is no second copy)" if copies == 1 else ""
         yield ok(f"topic {name}", text + alone)
 
 
-def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[Finding]:
-    """Workers and identity against the number of partitions."""
+def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[CheckResult]:
+    """Check TOWER_WORKERS and TOWER_IDENTITY_PARTITIONS against the number of partitions."""
     count = len(parts)
     if workers > count:
         yield warn(
             "workers",
             f"TOWER_WORKERS is {workers} for {count} partitions: {workers - count} stay idle",
-            f"set TOWER_WORKERS={count}; or keep them as stand-by",
+            f"set TOWER_WORKERS={count}, or keep them as standby",
         )
     elif workers < count:
         yield warn(
             "workers",
-            f"TOWER_WORKERS is {workers} for {count} partitions: some worker has several",
-            f"set TOWER_WORKERS={count} for one each, unless more run on other machines",
+            f"TOWER_WORKERS is {workers} for {count} partitions: a worker has several of them",
+            f"set TOWER_WORKERS={count} for one partition each, unless more workers run on other machines",
         )
     else:
         yield ok("workers", f"TOWER_WORKERS is {workers}, one for each partition")
-    room, highest = settings.identity_partitions, max(parts)
-    if room > highest:
-        yield ok("identity", f"TOWER_IDENTITY_PARTITIONS is {room}, above the highest partition, {highest}")
+    limit, highest = settings.identity_partitions, max(parts)
+    if limit > highest:
+        yield ok(
+            "identity", f"TOWER_IDENTITY_PARTITIONS is {limit}, above the highest partition, {highest}"
+        )
     else:
         yield fail(
             "identity",
-            f"TOWER_IDENTITY_PARTITIONS is {room} and there is a partition {highest}: points of two "
-            "partitions could overwrite each other, so the worker that gets it stops",
+            f"TOWER_IDENTITY_PARTITIONS is {limit} and there is a partition {highest}: points of two "
+            "partitions could overwrite each other, so the worker that owns it stops",
             f"set it to {highest + 1} or more before the first record of that partition is stored",
         )
 
 
-def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[Finding]:
-    """The topic that keeps what cannot be stored."""
+def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[CheckResult]:
+    """Check the dead-letter topic."""
     name = settings.dead_letter_topic
     check = f"topic {name}"
     parts = kafka_admin.partitions(name)
     if not parts:
         yield fail(
             check,
-            "does not exist: the first bad record would make its partition wait",
-            "`python -m workers provision` makes it",
+            "does not exist: the first bad record would block its partition",
+            "create it with `python -m workers provision`",
         )
         return
     config = kafka_admin.config(name)
     largest = int(config.get("max.message.bytes", "0"))
     needed = int(kafka_admin.config(settings.topic).get("max.message.bytes", "0")) + OVERHEAD_BYTES
     kept_ms = int(config.get("retention.ms", "-1"))
-    kept = "for ever" if kept_ms < 0 else f"for {age(kept_ms / 1000)}"
-    text = f"takes {largest:,} bytes, kept {kept}"
+    retention = "for ever" if kept_ms < 0 else f"for {age(kept_ms / 1000)}"
+    text = f"accepts {largest:,} bytes, keeps them {retention}"
     if "compact" in config.get("cleanup.policy", ""):
         yield fail(
             check,
-            "its cleanup.policy is compact: Kafka refuses dead letters, which have no key",
+            "its cleanup.policy is compact: Kafka rejects dead letters, because they have no key",
             "set cleanup.policy=delete; `python -m workers provision` does it",
         )
     elif largest < needed:
         yield warn(
             check,
-            f"{text}, and a record of {settings.topic} may be larger than that leaves room for: its "
-            "partition would wait",
+            f"{text}, but {settings.topic} accepts larger records: a bad one would block its partition",
             f"set max.message.bytes to {needed:,} or more; `python -m workers provision` does it",
         )
     else:
         yield ok(check, text)
     if "WRITE" not in kafka_admin.allowed_operations(name):
-        yield fail(check, "this user may not write to it", "allow it WRITE on the topic")
+        yield fail(check, "this user may not write to it", "give it the right WRITE on the topic")

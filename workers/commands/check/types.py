@@ -1,39 +1,39 @@
-"""Checks of the fields' types: are they in the bucket as Tower writes them."""
+"""Checks that the fields have the same types in the bucket as Tower writes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from workers.commands.check.newest_records import Sample
-from workers.commands.check.points import Ask, asked
-from workers.commands.check.result import Finding, fail, ok, warn
+from workers.commands.check.points import Query, query_rows
+from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.clients.influxdb_api import quoted
 from workers.commands.console import listed, name_shown
 from workers.config.settings import Settings
 
-#: Most fields of the measurement whose types are looked at: their names must fit into one answer.
+#: Most fields whose types are compared: their names must fit into one answer.
 FIELDS = 10_000
 
 
-def types(ask: Ask, settings: Settings, sample: Sample | None) -> Iterator[Finding]:
-    """Whether the fields that Tower writes have the same types in the bucket.
+def types(query: Query, settings: Settings, sample: Sample | None) -> Iterator[CheckResult]:
+    """Check that the fields that Tower writes have the same types in the bucket.
 
     Raises:
-        CommandError: InfluxDB does not tell.
+        CommandError: InfluxDB does not answer the query.
     """
-    rows = asked(ask, f"SHOW FIELD KEYS FROM {quoted(settings.measurement)} LIMIT {FIELDS}")
+    rows = query_rows(query, f"SHOW FIELD KEYS FROM {quoted(settings.measurement)} LIMIT {FIELDS}")
     stored: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         stored[str(row.get("fieldKey"))].add(str(row.get("fieldType")))
-    yield judge(stored, settings, sample)
+    yield compare_types(stored, settings, sample)
 
 
-def judge(stored: Mapping[str, set[str]], settings: Settings, sample: Sample | None) -> Finding:
-    """What the bucket's types mean for what Tower writes.
+def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sample | None) -> CheckResult:
+    """Compare the bucket's types with the types that Tower writes.
 
     Args:
-        stored: Types of each field in the bucket, in InfluxDB's words; several if they differ by time.
-        settings: The number fields, which are written as floats.
-        sample: The newest records, for the types of their fields.
+        stored: InfluxDB's types of each field in the bucket; several if they differ by time.
+        settings: The number fields, which Tower writes as floats.
+        sample: The newest records, with the types of their fields.
     """
     check, points = "field types", sample.points if sample else []
     numbers = dict.fromkeys(settings.number_fields, "float")
@@ -47,30 +47,30 @@ def judge(stored: Mapping[str, set[str]], settings: Settings, sample: Sample | N
             f"{name_shown(name)} is {_words(stored[name])} and Tower writes {_words(written[name])}"
             for name in wrong
         )
-        refused = [record for record in points if not _fit(record.types, stored)]
-        is_lost = not _fit(numbers, stored) or len(refused) == len(points)
+        rejected = [record for record in points if not _fit(record.types, stored)]
+        is_lost = not _fit(numbers, stored) or len(rejected) == len(points)
         return (fail if is_lost else warn)(
             check,
-            f"in measurement {settings.measurement} {texts}: InfluxDB refuses such records (422)"
-            + (f", {len(refused)} of the newest {len(points)}" if points else ""),
-            "write to a bucket of its own (TOWER_INFLUXDB_BUCKET), or under another TOWER_MEASUREMENT; or "
-            "have the sender keep to one type",
+            f"in measurement {settings.measurement} {texts}: InfluxDB rejects such records (422)"
+            + (f", {len(rejected)} of the newest {len(points)}" if points else ""),
+            "write to another bucket (TOWER_INFLUXDB_BUCKET) or measurement (TOWER_MEASUREMENT), or "
+            "correct the type in the sender",
         )
     mixed = [name for name in written if len(stored.get(name, written[name])) > 1]
     if mixed:
         texts = listed(f"{name_shown(name)} is {_words(stored.get(name, written[name]))}" for name in mixed)
         return warn(
             check,
-            f"{texts}: a field has one type at a time, and InfluxDB refuses records of another (422)",
-            "have the sender keep to one type; replay records of other times into a bucket of their own",
+            f"{texts}: a field has one type at a time, and InfluxDB rejects records of another (422)",
+            "let the sender use one type; replay records of other times into another bucket",
         )
     same = [name for name in numbers if name in stored]
     if len(stored) >= FIELDS and len(same) < len(numbers):
         return warn(
             check,
             f"measurement {settings.measurement} has {FIELDS:,} fields or more, and the types of "
-            f"{listed(name for name in numbers if name not in stored)} were not seen",
-            "have the senders use fewer names of fields: each costs InfluxDB memory",
+            f"{listed(name for name in numbers if name not in stored)} were not checked",
+            "let the senders use fewer field names: each one costs InfluxDB memory",
         )
     if not same:
         return ok(check, f"measurement {settings.measurement} has none of Tower's fields yet")
