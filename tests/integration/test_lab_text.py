@@ -88,7 +88,7 @@ def the_topics_are_made(nuc: Nuc) -> None:
     after = nuc.kafka_topics("--list")
     _, checks = nuc.check()
     provisioned = json.loads(nuc.run("tower", "provision", "--json"))["steps"]
-    outcomes = {each["what"]: each["done"] for each in provisioned}
+    outcomes = {part["what"]: part["done"] for part in provisioned}
     code, _ = nuc.check()
 
     assert "resource" not in before
@@ -182,17 +182,17 @@ def the_pool_stops_and_goes_on_later(nuc: Nuc) -> None:
 
 @pytest.fixture
 def nuc(kcat: str) -> Iterator[Nuc]:
-    """The lab's cluster and a checkout."""
+    """The lab's cluster, and a checkout in a folder with the lab's own name."""
     with (
         tempfile.TemporaryDirectory(prefix="tower-") as folder,
         Bare(Path(folder) / "lab", Wanted.free_ports(Topology.CLUSTER)) as lab,
     ):
-        made = Nuc(lab, TowerPool(Path(folder) / "tower", {}), kcat)
+        checkout = TowerPool(Path(folder) / "Lab-4. Tower", {})
         try:
-            yield made
+            yield Nuc(lab, checkout, kcat)
         finally:
-            made.checkout.control("shutdown")
-            made.checkout.until(lambda: not made.checkout.orphans(), STORED_S, "the workers to end")
+            checkout.control("shutdown")
+            checkout.until(lambda: not checkout.orphans(), STORED_S, "the workers to end")
 
 
 @pytest.mark.integration
