@@ -94,15 +94,12 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
         return settings.influxdb_token.reread() or settings.influxdb_password.reread()
 
     encoder = Encoder(settings)
-    converter = Converter(settings, encoder)
-    if converter.why_not_native:
-        logging.getLogger("tower.records").warning("converting in Python: %s", converter.why_not_native)
     writer = Writer(settings)
     parts = Parts(
         state=state,
         drain=Drain(settings.drain_s, time.monotonic),
         encoder=encoder,
-        converter=converter,
+        converter=Converter(settings, encoder),
         writer=writer,
         delivery=lambda wait, report: Delivery(
             settings,

@@ -208,6 +208,8 @@ def describe(
     records = by_kernel + sum(worker.by_python for worker in workers)
     if records:
         lines.append(f"C kernel: {by_kernel} of {records} records ({by_kernel / records:.1%})")
+    reasons = {worker.why_not_native for worker in workers if worker.is_running and worker.why_not_native}
+    lines += [f"C kernel not used: {reason}" for reason in sorted(reasons)]
     lines += [f"problem: {problem}" for problem in problems] or ["all is well"]
     return "\n".join(lines)
 
@@ -237,6 +239,7 @@ def as_object(
                 "heartbeat_age_s": round(worker.age_s, 1),
                 "alive": worker.alive,
                 "owned": list(worker.owned),
+                "native": not worker.why_not_native,
                 "records_by_kernel": worker.by_kernel,
                 "records_by_python": worker.by_python,
             }

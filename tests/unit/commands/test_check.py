@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import fakes
+from tests.support.kernel import needs_kernel
 from workers.commands.check import command, points, pool, topics
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.result import CheckResult, Level, as_object, fail, ok, summary, warn
@@ -14,6 +16,7 @@ from workers.commands.clients.influxdb_api import Answer, result_rows
 from workers.commands.clients.kafka_admin import PartitionReplicas
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
+from workers.records import native
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -196,3 +199,20 @@ def test_findings_are_lines_and_an_object() -> None:
     assert as_object(made)["ok"] is False
     assert as_object(made[:2])["ok"] is True
     assert as_object(made)["checks"][2] == {"check": "c", "level": "FAIL", "text": "bad", "next": "mend"}
+
+
+def test_a_c_kernel_that_is_not_built_is_a_warning_that_says_how_to_build_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(native, "BUILT", False)
+
+    result = pool.kernel(fakes.settings())
+
+    assert result.level is Level.WARN
+    assert "install a C compiler" in result.text
+
+
+@needs_kernel
+def test_a_c_kernel_that_is_built_passes() -> None:
+    assert pool.kernel(fakes.settings()).level is Level.OK
+    assert pool.kernel(fakes.settings(format="text")).level is Level.OK

@@ -150,6 +150,7 @@ def test_state_files_are_read_and_incomplete_ones_omitted(tmp_path: Path) -> Non
         "stopped": {"1": "offset 5 no longer exists"},
         "partitions": {"1": account()},
         "counters": {"records_by_kernel": 9, "records_by_python": 1},
+        "why_not_native": "not built",
     }
     (tmp_path / "worker-1.json").write_text(json.dumps(whole))
     (tmp_path / "worker-2.json").write_text(json.dumps(whole)[:40])
@@ -159,6 +160,7 @@ def test_state_files_are_read_and_incomplete_ones_omitted(tmp_path: Path) -> Non
     assert [worker.number for worker in read_states(tmp_path, NOW)] == [1, 4]
     assert read_states(tmp_path, NOW)[0].age_s == 2
     assert (read_states(tmp_path, NOW)[0].by_kernel, read_states(tmp_path, NOW)[0].by_python) == (9, 1)
+    assert read_states(tmp_path, NOW)[0].why_not_native == "not built"
     assert read_states(tmp_path, NOW)[0].stopped == {1: "offset 5 no longer exists"}
     assert running_workers(tmp_path, NOW) == [1]
 
@@ -173,3 +175,11 @@ def test_the_share_of_the_c_kernel_is_shown() -> None:
     shown = describe(SETTINGS, workers, partition_rows(workers, offsets()), [])
 
     assert "C kernel: 990 of 1000 records (99.0%)" in shown
+
+
+def test_a_c_kernel_that_is_not_used_is_shown_with_its_reason_once() -> None:
+    workers = [report(0, why_not_native="not built"), report(1, why_not_native="not built"), report(2)]
+
+    shown = describe(SETTINGS, workers, partition_rows(workers, offsets()), [])
+
+    assert shown.count("C kernel not used: not built") == 1

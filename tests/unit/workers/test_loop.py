@@ -1,5 +1,6 @@
 """The path of one record in order: written, then committed; whatever comes between."""
 
+import json
 import logging
 import signal
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from tests.support.fakes import FakeMessage
 from tests.support.worker import Step, Worker
 from workers import drain
 from workers.errors import Misconfigured, Unavailable, WriteError
+from workers.records import native
 from workers.state import WorkerState
 from workers.types import DeadLetter, Message, Partition
 
@@ -268,3 +270,19 @@ def test_the_report_adds_up_and_is_logged(worker: Worker, caplog: pytest.LogCapt
 
     (line,) = [line for line in caplog.messages if line.startswith("shutdown report: ")]
     assert '"consumed": 3, "written": 2, "dead_lettered": 1, "uncommitted": 0' in line
+
+
+def test_a_worker_without_the_c_kernel_says_so_once_and_in_its_state(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(native, "BUILT", False)
+
+    Worker().run()
+
+    assert [message for message in caplog.messages if "converting all records in Python" in message] == [
+        f"converting all records in Python: {native.NOT_BUILT}"
+    ]
+    (line,) = [line for line in caplog.messages if line.startswith("shutdown report: ")]
+    content = json.loads(line.removeprefix("shutdown report: "))
+    assert (content["native"], content["why_not_native"]) == (False, native.NOT_BUILT)

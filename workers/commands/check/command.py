@@ -100,6 +100,7 @@ def run_checks(
         watch_s: Seconds to wait for a new record.
     """
     yield pool.settings_valid(settings)
+    yield pool.kernel(settings)
     yield pool.drain(settings, supervisor_conf)
     yield pool.polling(settings)
     newest = yield from _guarded("kafka", _kafka(settings, workers, watch_s))

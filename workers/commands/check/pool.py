@@ -8,6 +8,8 @@ from workers.config.settings import Settings
 from workers.drain import LEAVE_S
 from workers.errors import CommandError
 from workers.kafka.properties import consumer_properties
+from workers.records.encoder import Encoder
+from workers.records.native import KernelUnavailableError, build_kernel
 
 #: Milliseconds after which the group removes a member that does not poll: librdkafka's default.
 MAX_POLL_MS = 300_000
@@ -21,6 +23,17 @@ def settings_valid(settings: Settings) -> CheckResult:
         else f"bucket {settings.influxdb_bucket} of {settings.influxdb_org}"
     )
     return ok("settings", f"topic {settings.topic} to {where}, group {settings.group}")
+
+
+def kernel(settings: Settings) -> CheckResult:
+    """Check that the C kernel can convert records; without it Python does, with more CPU."""
+    if settings.format == "text":
+        return ok("C kernel", "not used: Python converts legacy text")
+    try:
+        build_kernel(settings, Encoder(settings))
+    except KernelUnavailableError as error:
+        return warn("C kernel", f"not used: {error}")
+    return ok("C kernel", "converts common records")
 
 
 def drain(settings: Settings, conf: Path) -> CheckResult:

@@ -30,6 +30,7 @@ class WorkerReport:
         accounts: Its counters of each partition it has had.
         by_kernel: Records that the C kernel converted.
         by_python: Records that Python converted, which is slower.
+        why_not_native: Why it does not use the C kernel; empty if it does.
     """
 
     number: int
@@ -43,6 +44,7 @@ class WorkerReport:
     accounts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     by_kernel: int = 0
     by_python: int = 0
+    why_not_native: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -99,6 +101,7 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         accounts={int(number): account for number, account in content.get("partitions", {}).items()},
         by_kernel=int(counters.get("records_by_kernel", 0)),
         by_python=int(counters.get("records_by_python", 0)),
+        why_not_native=str(content.get("why_not_native", "")),
     )
 
 
