@@ -147,9 +147,8 @@ class Delivery:
     def _split(self, whole: Piece) -> list[Piece]:
         """Split the batch into pieces of the size that succeeded lately, the first piece last."""
         max_lines = self._max_lines if self._max_lines < self._settings.batch_lines else len(whole)
-        return [whole.part(start, start + max_lines) for start in range(0, len(whole), max_lines or 1)][
-            ::-1
-        ]
+        starts = range(0, len(whole), max_lines or 1)
+        return [whole.part(start, start + max_lines) for start in reversed(starts)]
 
     def _pause(self, error: Unavailable | Misconfigured) -> None:
         """Wait as the error requires, and log what to do."""

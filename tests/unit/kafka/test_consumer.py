@@ -1,4 +1,4 @@
-"""One member of the group: what it hands out, holds back and commits, against librdkafka's mock brokers."""
+"""What one member of the group returns, holds back and commits, with librdkafka's mock brokers."""
 
 import logging
 import socketserver
@@ -109,10 +109,8 @@ def fill(cluster: Brokers, topic: str) -> None:
     cluster.produce(topic, [b'{"memory":%d}' % number for number in range(RECORDS)])
 
 
-def test_large_records_are_handed_out_a_few_at_a_time(
-    cluster: Brokers, join: Callable[..., Member]
-) -> None:
-    """A batch's bytes are enough at once, however many more come while it could wait for them."""
+def test_large_records_are_returned_a_few_at_a_time(cluster: Brokers, join: Callable[..., Member]) -> None:
+    """It returns as soon as it has a batch's bytes, although more arrive before the time-out."""
     large, count = 100_000, 100
     cluster.produce("large", [bytes(large)] * count)
     member = join("large", batch_bytes=large)
@@ -128,10 +126,10 @@ def test_large_records_are_handed_out_a_few_at_a_time(
     assert max(counts) <= 40
 
 
-def test_the_first_messages_are_handed_out_as_soon_as_they_are_there(
+def test_the_first_messages_are_returned_as_soon_as_they_arrive(
     cluster: Brokers, join: Callable[..., Member]
 ) -> None:
-    """However long one would wait for them; more are gathered only where that is asked for."""
+    """It does not wait for the time-out. More are gathered only with `gather`."""
     cluster.make_topic("first")
     member = join("first")
     until(lambda: member.owns(brokers.PARTITIONS))
@@ -145,7 +143,7 @@ def test_the_first_messages_are_handed_out_as_soon_as_they_are_there(
     assert time.monotonic() - begun < DEADLINE_S / 2
 
 
-def test_a_new_group_begins_at_the_beginning_and_an_old_one_where_it_committed(
+def test_a_new_group_starts_at_the_beginning_and_an_old_one_at_its_commits(
     cluster: Brokers, join: Callable[..., Member]
 ) -> None:
     fill(cluster, "begin")
@@ -199,7 +197,7 @@ def test_a_pause_outlives_a_rebalance(cluster: Brokers, join: Callable[..., Memb
     assert numbered(member.read(RECORDS)) == EVERYTHING
 
 
-def test_a_rebalance_tells_what_goes_and_neither_loses_nor_reorders(
+def test_a_rebalance_reports_what_goes_and_neither_loses_nor_reorders_records(
     cluster: Brokers, join: Callable[..., Member]
 ) -> None:
     fill(cluster, "rebalance")
@@ -226,7 +224,7 @@ def test_a_rebalance_tells_what_goes_and_neither_loses_nor_reorders(
     assert both == {number: list(range(100)) for number in range(PARTITIONS)}
 
 
-def test_an_offset_that_is_gone_stops_its_partition_loudly_and_no_other(
+def test_an_offset_that_no_longer_exists_stops_its_partition_with_an_error_and_no_other(
     cluster: Brokers, join: Callable[..., Member], caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(cluster, "gone")
@@ -309,7 +307,7 @@ def test_a_topic_that_is_created_again_is_not_read_at_the_old_position(
     assert all("deleted and created again" in text for text in [*errors, *member.consumer.stopped.values()])
 
 
-def test_an_offset_committed_in_an_earlier_topic_stops_its_partition_loudly(
+def test_an_offset_committed_in_an_earlier_topic_stops_its_partition_with_an_error(
     cluster: Brokers, join: Callable[..., Member]
 ) -> None:
     fill(cluster, "earlier")
@@ -328,7 +326,7 @@ def test_an_offset_committed_in_an_earlier_topic_stops_its_partition_loudly(
     assert all("offset 40" in why for why in stopped.values())
 
 
-def test_nothing_is_handed_out_or_lost_until_kafka_tells_the_topics_id(
+def test_nothing_is_returned_or_lost_until_kafka_returns_the_topics_id(
     cluster: Brokers, join: Callable[..., Member]
 ) -> None:
     fill(cluster, "unsaid")
@@ -344,16 +342,16 @@ def test_nothing_is_handed_out_or_lost_until_kafka_tells_the_topics_id(
 
 
 class Plain(socketserver.BaseRequestHandler):
-    """A server that speaks no TLS, which to a client is as bad as a certificate that has expired."""
+    """A server without TLS. A client treats it like an expired certificate."""
 
     def handle(self) -> None:
         self.request.sendall(b"who is there?")
 
 
-def test_a_client_that_was_refused_is_replaced_once_its_files_are_others(
+def test_a_client_with_rejected_credentials_is_replaced_once_its_files_have_changed(
     join: Callable[..., Member], tmp_path: Path
 ) -> None:
-    """Neither sooner, nor by files that no client can be made with; and none of that ends the worker."""
+    """Not before, and not with files that no client can be created from. The worker does not stop."""
     trusted = tmp_path / "ca.pem"
     certificates = Path(certifi.where()).read_text()
     trusted.write_text(certificates)

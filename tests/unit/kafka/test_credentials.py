@@ -1,4 +1,4 @@
-"""Credentials of Kafka in files: when a client that was refused is to be replaced."""
+"""When a client whose credentials Kafka rejected is replaced."""
 
 from pathlib import Path
 
@@ -31,8 +31,8 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.mark.parametrize("name", ["password", "authority"])
-def test_credentials_have_changed_once_they_were_refused_and_are_others(files: Files, name: str) -> None:
-    """Neither alone is a reason to disturb a client."""
+def test_credentials_have_changed_after_a_rejection_and_a_new_file(files: Files, name: str) -> None:
+    """Neither alone is a reason to replace a client."""
     file: Path = getattr(files, name)
     file.write_text("new")
     assert not files.credentials.have_changed()
@@ -45,8 +45,8 @@ def test_credentials_have_changed_once_they_were_refused_and_are_others(files: F
     assert not fresh.have_changed()
 
 
-def test_an_old_refusal_is_forgotten(files: Files) -> None:
-    """A broker that was wrong once is no reason to take up a password that Kafka does not know yet."""
+def test_an_old_rejection_does_not_count(files: Files) -> None:
+    """One wrong answer of a broker is no reason to use a password that Kafka does not accept yet."""
     files.credentials.reject()
     files.clock.now += REJECTED_S + 1
     files.password.write_text("new")
@@ -54,7 +54,7 @@ def test_an_old_refusal_is_forgotten(files: Files) -> None:
     assert not files.credentials.have_changed()
 
 
-def test_a_refused_client_looks_at_its_files_now_and_then(files: Files) -> None:
+def test_a_rejected_client_reads_its_files_seldom(files: Files) -> None:
     """Once a second, not at each of the many calls in between."""
     files.credentials.reject()
     assert not files.credentials.have_changed()

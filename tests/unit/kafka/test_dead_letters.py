@@ -21,7 +21,7 @@ def letter(value: bytes | None = b"poison", offset: int = 0, detail: str = "why"
 
 
 class FakeProducer:
-    """Kafka's end of a dead letter.
+    """A producer without Kafka.
 
     Attributes:
         sent: Values in the order they were produced.
@@ -129,7 +129,7 @@ def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -
     assert kafka.created == 1
 
 
-def test_the_reason_is_told_while_the_next_try_is_under_way(
+def test_the_reason_is_shown_during_the_next_try(
     kafka: FakeProducer, caplog: pytest.LogCaptureFixture
 ) -> None:
     large = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large")
@@ -147,7 +147,7 @@ def test_the_reason_is_told_while_the_next_try_is_under_way(
 
 
 @pytest.mark.usefixtures("kafka")
-def test_a_person_is_told_before_kafkas_client_gives_up(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warning_is_logged_before_kafkas_client_gives_up(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
 
     def pass_by() -> None:
@@ -185,7 +185,7 @@ def test_a_drain_that_expires_ends_it_unconfirmed(kafka: FakeProducer) -> None:
 @pytest.mark.parametrize(
     "verdict", [failed(fatal=True), failed(KafkaError._FATAL), KafkaException(failed(KafkaError._FATAL))]
 )
-def test_a_producer_that_is_done_for_is_made_anew(
+def test_a_producer_with_a_fatal_error_is_replaced(
     kafka: FakeProducer, verdict: KafkaError | KafkaException
 ) -> None:
     kafka.verdicts = [verdict]
@@ -195,7 +195,7 @@ def test_a_producer_that_is_done_for_is_made_anew(
     assert kafka.created == 2
 
 
-def test_letters_that_wait_with_an_old_password_go_with_the_new_one(
+def test_dead_letters_that_wait_with_an_old_password_are_sent_with_the_new_one(
     kafka: FakeProducer, tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
@@ -223,7 +223,7 @@ def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
     assert kafka.created == 1
 
 
-def test_a_property_the_producer_refuses_is_a_wrong_setting() -> None:
+def test_a_property_the_producer_rejects_is_a_wrong_setting() -> None:
     store = DeadLetters(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
 
     with pytest.raises(SettingsError) as caught:
@@ -233,7 +233,7 @@ def test_a_property_the_producer_refuses_is_a_wrong_setting() -> None:
 
 
 class TestHeaders:
-    """What a dead letter tells about itself."""
+    """The headers of a dead letter."""
 
     def test_they_say_why_and_where_it_stood(self) -> None:
         assert headers(letter(offset=17)) == {

@@ -1,4 +1,4 @@
-"""What the client has fetched is taken whole, in order, and waited for no longer than was said."""
+"""Messages are taken completely and in order, and the wait ends in time."""
 
 import time
 
@@ -8,7 +8,7 @@ NEVER_S = 60.0
 
 
 class Client:
-    """Hands out, at each look, the next of some lists; cut where more than was asked for is in it."""
+    """Returns the next of some lists at each poll, at most as many messages as asked for."""
 
     def __init__(self, *looks: list[bytes]) -> None:
         self.looks = list(looks)
@@ -31,7 +31,7 @@ def take(
     return Prefetch(most_bytes).take(client, enough, most, timeout_s, lambda: False)
 
 
-def test_what_is_there_is_enough_at_the_first_look() -> None:
+def test_one_poll_is_enough_if_it_finds_enough() -> None:
     client = Client([b"a", b"b"])
     assert take(client, 1, 10) == [b"a", b"b"]
     assert client.looked == 1
@@ -54,13 +54,13 @@ def test_the_wait_ends_in_time_with_what_there_is() -> None:
     assert 0.2 <= time.monotonic() - began < 2
 
 
-def test_an_idle_queue_is_looked_at_ever_more_rarely() -> None:
+def test_an_idle_queue_is_polled_less_and_less_often() -> None:
     client = Client()
     assert take(client, 1, 5, 0.5) == []
     assert client.looked <= 0.5 / IDLE_POLL_S + 6 < 0.5 / POLL_S
 
 
-def test_a_client_that_has_given_up_is_not_waited_for() -> None:
+def test_the_wait_ends_if_the_client_has_failed() -> None:
     client = Client([])
     assert Prefetch(1_000).take(client, 1, 5, NEVER_S, lambda: "fenced") == []
     assert client.looked == 1

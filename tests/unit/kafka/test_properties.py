@@ -1,4 +1,4 @@
-"""Kafka's client as Tower configures it."""
+"""The properties of Kafka's clients."""
 
 from typing import Any
 
@@ -38,13 +38,13 @@ def consumer(environ: dict[str, str] | None = None, **options: object) -> dict[s
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_librdkafka_takes_what_tower_sets(protocol: str) -> None:
+def test_librdkafka_accepts_what_tower_sets(protocol: str) -> None:
     config = consumer({**BROKERS, "TOWER_KAFKA_GROUP_PROTOCOL": protocol}, worker=1)
 
     Consumer({**config, "log_level": 0}).close()
 
 
-def test_librdkafka_takes_what_tower_sets_for_dead_letters_and_readers() -> None:
+def test_librdkafka_accepts_what_tower_sets_for_dead_letters_and_readers() -> None:
     settings = fakes.settings(BROKERS)
 
     Producer({**producer_properties(settings), "log_level": 0})
@@ -53,9 +53,7 @@ def test_librdkafka_takes_what_tower_sets_for_dead_letters_and_readers() -> None
 
 @pytest.mark.parametrize("environ", [{}, NEW])
 @pytest.mark.parametrize(("key", "value"), FIXED_KAFKA.items())
-def test_what_the_promise_rests_on_is_set_whatever_else_is(
-    environ: dict[str, str], key: str, value: str
-) -> None:
+def test_the_fixed_properties_cannot_be_changed(environ: dict[str, str], key: str, value: str) -> None:
     assert consumer(environ)[key] == value
 
 
@@ -65,28 +63,28 @@ def test_a_users_property_comes_before_towers_default() -> None:
 
 
 class TestMembership:
-    """A worker that comes back finds its partition waiting."""
+    """A worker that restarts gets its partition back."""
 
-    def test_a_numbered_worker_has_a_place_of_its_own(self) -> None:
+    def test_a_numbered_worker_is_a_static_member(self) -> None:
         places = {consumer(worker=number)["group.instance.id"] for number in range(3)}
 
         assert len(places) == 3
         assert consumer(worker=1)["group.instance.id"] == consumer(worker=1)["group.instance.id"]
 
-    def test_two_groups_on_one_machine_share_no_place(self) -> None:
+    def test_two_groups_on_one_machine_share_no_member_id(self) -> None:
         other = consumer({"TOWER_KAFKA_GROUP_ID": "other"}, worker=1)
 
         assert other["group.instance.id"] != consumer(worker=1)["group.instance.id"]
 
-    def test_a_worker_without_a_number_has_none(self) -> None:
+    def test_a_worker_without_a_number_is_no_static_member(self) -> None:
         assert "group.instance.id" not in consumer()
 
-    def test_a_place_that_is_given_is_kept(self) -> None:
+    def test_a_users_member_id_is_used(self) -> None:
         config = consumer({"TOWER_KAFKA_GROUP_INSTANCE_ID": "mine"}, worker=1)
 
         assert config["group.instance.id"] == "mine"
 
-    def test_kip_848_gets_no_place_and_nothing_that_is_the_brokers_own(self) -> None:
+    def test_kip_848_gets_no_static_member_and_no_property_that_the_broker_decides(self) -> None:
         config = consumer(NEW, worker=1)
 
         assert not config.keys() & (BROKERS_OWN | {"group.instance.id"})
@@ -105,7 +103,7 @@ class TestMembership:
         ({"TOWER_KAFKA_GROUP_PROTOCOL": "CONSUMER"}, True),
     ],
 )
-def test_it_is_known_whether_partitions_come_one_by_one(environ: dict[str, str], incremental: bool) -> None:
+def test_incremental_assignment_is_recognised(environ: dict[str, str], incremental: bool) -> None:
     assert is_incremental(consumer(environ)) is incremental
 
 
@@ -121,10 +119,10 @@ SECURE = {
 
 
 class TestOtherClients:
-    """The same brokers by the same way."""
+    """The same connection to the same brokers."""
 
     @pytest.mark.parametrize("properties", [client_properties, producer_properties, reader_properties])
-    def test_all_that_concerns_the_way_is_shared(self, properties: Any) -> None:
+    def test_properties_of_the_connection_are_shared(self, properties: Any) -> None:
         config = properties(fakes.settings(SECURE))
 
         assert config["sasl.password"] == "hunter2"
@@ -138,7 +136,7 @@ class TestOtherClients:
         }.items()
 
     @pytest.mark.parametrize("properties", [client_properties, producer_properties])
-    def test_what_concerns_the_member_is_not(self, properties: Any) -> None:
+    def test_properties_of_the_member_are_not(self, properties: Any) -> None:
         config = properties(fakes.settings({"TOWER_KAFKA_MAX_POLL_INTERVAL_MS": "90000"}, worker=1))
 
         assert not config.keys() & {
@@ -149,7 +147,7 @@ class TestOtherClients:
             *CONSUMER,
         }
 
-    def test_dead_letters_stand_once_and_are_tried_again(self) -> None:
+    def test_dead_letters_are_stored_once_and_retried(self) -> None:
         config = producer_properties(fakes.settings())
 
         assert config.items() >= {**COMMON, **PRODUCER}.items()
@@ -178,7 +176,7 @@ def test_tower_itself_never_turns_verification_off() -> None:
         ),
     ],
 )
-def test_a_property_that_librdkafka_refuses_is_named_as_its_option(
+def test_a_property_that_librdkafka_rejects_is_named_as_its_option(
     environ: dict[str, str], option: str
 ) -> None:
     with pytest.raises(KafkaException) as caught:

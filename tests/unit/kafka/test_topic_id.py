@@ -1,4 +1,4 @@
-"""Asking for the topic's id where Kafka does not tell it; `tests/integration` asks where it does."""
+"""Requests for the topic's id that Kafka does not answer. `tests/integration` has those it answers."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from workers.kafka import topic_id
 from workers.kafka.topic_id import DEBUG, ClientLog, TopicId
 
 
-def test_a_question_that_is_not_answered_is_bounded_and_told(
+def test_a_request_without_an_answer_ends_in_time_and_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(topic_id, "ASK_S", 0.6)
@@ -26,7 +26,7 @@ def test_a_question_that_is_not_answered_is_bounded_and_told(
     assert "topic id unavailable" in record.getMessage()
 
 
-def test_a_broker_without_ids_is_told_once(
+def test_a_broker_without_ids_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = TopicId(fakes.settings())
@@ -67,7 +67,7 @@ def test_what_the_client_logs_is_passed_on(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_the_client_words_a_change_of_the_id_as_it_is_read_here(caplog: pytest.LogCaptureFixture) -> None:
-    """A real client, and the change every one has: from no id to the first that it learns."""
+    """With a real client, whose first change is from no id to the first id."""
     caplog.set_level(logging.DEBUG, "words")
 
     def lines() -> list[str]:

@@ -19,7 +19,7 @@ class Kafka:
 
 
 def assigned(kafka: Kafka, clock: FakeClock, *metadata: str) -> TopicRecreation:
-    """One with partitions from 0 on, whose offsets were committed with this metadata."""
+    """Returns one with partitions from 0 on, whose offsets were committed with this metadata."""
     topic = TopicRecreation(kafka.ask, clock)
     refreshed = topic.refresh()
     topic.add(
@@ -28,8 +28,8 @@ def assigned(kafka: Kafka, clock: FakeClock, *metadata: str) -> TopicRecreation:
     return topic
 
 
-def test_a_day_of_records_that_come_one_by_one_costs_a_question_every_five_minutes() -> None:
-    """Each answer stays in memory for good: a question for each record would cost 18 MB a day."""
+def test_a_day_of_records_that_come_one_by_one_costs_a_request_every_five_minutes() -> None:
+    """Each answer stays in memory: a request for each record would cost 18 MB a day."""
     kafka, clock = Kafka(), FakeClock()
     topic = assigned(kafka, clock, "")
     unchanged = True
@@ -41,7 +41,7 @@ def test_a_day_of_records_that_come_one_by_one_costs_a_question_every_five_minut
     assert kafka.asked <= 86_400 / ASK_EVERY_S + 1
 
 
-def test_once_the_client_reports_another_id_nothing_is_handed_out_and_nothing_asked() -> None:
+def test_after_the_client_reports_another_id_no_message_is_used_and_nothing_asked() -> None:
     kafka, clock = Kafka(), FakeClock()
     topic = assigned(kafka, clock, "", "")
     topic.change("new")

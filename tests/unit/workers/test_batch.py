@@ -1,4 +1,4 @@
-"""The batch in hand knows when it is due, and what to forget."""
+"""When a batch is due, and what it removes."""
 
 import pytest
 
@@ -60,7 +60,7 @@ def test_a_batch_is_due_by_age() -> None:
     assert filled(0).is_due(101.0, lines=10, size=1_000, age_s=1.0)
 
 
-def test_dropping_a_partition_forgets_it_and_nothing_else() -> None:
+def test_dropping_a_partition_removes_it_and_nothing_else() -> None:
     batch = filled(0, 1, 0, 2, dead=(0, 1))
 
     batch.drop({partition(0), partition(7)})
@@ -84,7 +84,7 @@ def test_dropping_every_partition_leaves_nothing_to_commit() -> None:
     assert (batch.lines, batch.dead_letters, batch.size) == ([], [], 0)
 
 
-def test_lines_that_became_dead_letters_are_taken_out() -> None:
+def test_lines_that_became_dead_letters_are_removed() -> None:
     batch = filled(0, 0, 1)
     batch.dead_letters.append(DeadLetter(origin_of(batch.origins[1]), Reason.REFUSED, ""))
 

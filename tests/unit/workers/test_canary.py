@@ -95,7 +95,7 @@ def test_the_search_would_find_one(tmp_path: Path) -> None:
         pytest.param({"TOWER_INFLUXDB_TOKEN": TOKEN, "TOWER_BATCH_LINES": "many"}, id="another option"),
     ],
 )
-def test_settings_that_are_refused_show_no_secret(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_wrong_settings_show_no_secret(tmp_path: Path, environ: dict[str, str]) -> None:
     done = processes.run(tmp_path, {**SECRETS, **environ})
 
     assert done.returncode
@@ -114,7 +114,7 @@ def test_a_crash_shows_no_secret(tmp_path: Path) -> None:
     assert "CANARY" not in done.stdout + done.stderr
 
 
-def test_a_refused_token_is_not_told_with_influxdbs_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rejected_token_is_not_logged_with_influxdbs_answer(caplog: pytest.LogCaptureFixture) -> None:
     wait = FakeWait()
     batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], next_offsets={fakes.partition(0): 1})
     with server.serving() as influxdb:

@@ -1,4 +1,4 @@
-"""Every finish is bounded, and the second signal ends it at once."""
+"""The time to finish is limited, and a second signal ends it at once."""
 
 import signal
 import threading
@@ -21,7 +21,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(autouse=True)
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The test's own process keeps its handlers, and is not left by the last resort."""
+    """Keeps the test process's signal handlers, and does not let it exit."""
     monkeypatch.setattr("workers.drain._exit", lambda: None)
     before = signal.getsignal(signal.SIGALRM)
     yield
@@ -39,9 +39,9 @@ def test_without_a_stop_or_revocation_nothing_is_bounded(clock: FakeClock) -> No
 
 
 class TestRevocation:
-    """Partitions are about to go, and the group waits."""
+    """Partitions are being revoked, and the group waits."""
 
-    def test_it_leaves_what_is_left_of_the_budget(self, clock: FakeClock) -> None:
+    def test_it_leaves_the_rest_of_the_budget(self, clock: FakeClock) -> None:
         drain = Drain(BUDGET_S, clock)
         with drain.revocation():
             assert (drain.revoking, drain.is_final, drain.remaining(30.0)) == (True, True, BUDGET_S)
@@ -84,7 +84,7 @@ class TestStop:
             drain.check("over")
         drain.close()
 
-    def test_the_budget_ends_whatever_is_being_done(self) -> None:
+    def test_the_end_of_the_budget_interrupts_any_work(self) -> None:
         drain = Drain(0.05)
         drain.stop(signal.SIGTERM, None)
 
@@ -100,7 +100,7 @@ class TestStop:
 
         time.sleep(0.1)
 
-    def test_a_client_that_hangs_is_left_in_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_client_that_hangs_does_not_keep_the_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
         left = threading.Event()
         monkeypatch.setattr("workers.drain._exit", left.set)
         monkeypatch.setattr("workers.drain.LEAVE_S", 0.02)

@@ -1,4 +1,4 @@
-"""A wrong setting is one line and an exit code of its own; nothing else ends a worker but a signal."""
+"""A wrong setting gives one line and its own exit code. Without one, only a signal stops a worker."""
 
 import json
 import signal
@@ -28,7 +28,9 @@ from workers.exit_codes import MISCONFIGURED, OK
             "TOWER_KAFKA_SESSION_TIMEOUT_MS",
             id="property out of range",
         ),
-        pytest.param({"TOWER_RUN_DIR": "/dev/null/var"}, "TOWER_RUN_DIR", id="folder that cannot be made"),
+        pytest.param(
+            {"TOWER_RUN_DIR": "/dev/null/var"}, "TOWER_RUN_DIR", id="folder that cannot be created"
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(

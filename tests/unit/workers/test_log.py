@@ -1,4 +1,4 @@
-"""Log lines a person can act on: no payload, no flood."""
+"""Log lines have no payload and do not flood."""
 
 import logging
 
@@ -23,7 +23,7 @@ def test_a_printable_text_is_left_as_it_is() -> None:
 
 
 class TestRepeats:
-    """The same trouble is told once in a while."""
+    """The same problem is logged once per interval."""
 
     @pytest.fixture
     def clock(self) -> FakeClock:
@@ -33,12 +33,12 @@ class TestRepeats:
     def repeats(self, clock: FakeClock) -> Repeats:
         return Repeats(logging.getLogger("tower.test"), clock)
 
-    def test_the_first_is_told_at_once(self, repeats: Repeats, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_first_is_logged_at_once(self, repeats: Repeats, caplog: pytest.LogCaptureFixture) -> None:
         repeats.warning("kind", "trouble %s of %d", "a", 1)
 
         assert caplog.messages == ["trouble a of 1"]
 
-    def test_the_next_only_after_a_while_with_what_came_between(
+    def test_the_next_is_logged_after_the_interval_with_the_number_in_between(
         self, repeats: Repeats, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         for second in range(int(REPEAT_S) + 1):
@@ -47,7 +47,9 @@ class TestRepeats:
 
         assert caplog.messages == ["trouble 0", "trouble 30 (and 29 times in between)"]
 
-    def test_another_kind_is_told_at_once(self, repeats: Repeats, caplog: pytest.LogCaptureFixture) -> None:
+    def test_another_kind_is_logged_at_once(
+        self, repeats: Repeats, caplog: pytest.LogCaptureFixture
+    ) -> None:
         repeats.error("one", "first")
         repeats.warning("other", "second")
 
@@ -62,7 +64,7 @@ class TestRepeats:
 
 
 class TestLibrdkafkasOwnLines:
-    """Each kind once in a while."""
+    """Each kind passes once per interval."""
 
     @staticmethod
     def passes(watch: RepeatFilter, text: str) -> bool:

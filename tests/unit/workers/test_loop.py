@@ -1,4 +1,4 @@
-"""The path of one record in order: written, then committed; whatever comes between."""
+"""A record is written and then committed, also during outages, rebalances and stops."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from workers.types import DeadLetter, Message, Partition
 
 @pytest.fixture(autouse=True)
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The test's own process keeps its handlers, and is not left by the last resort."""
+    """Keeps the test process's signal handlers, and does not let it exit."""
     monkeypatch.setattr(drain, "_exit", lambda: None)
     before = signal.getsignal(signal.SIGALRM)
     yield
@@ -67,13 +67,13 @@ def test_each_batch_is_written_and_then_committed(worker: Worker) -> None:
 
 
 def test_the_age_of_a_batch_begins_with_its_first_message(slow: Worker) -> None:
-    """Were more gathered before that, the first would wait for a slice of time and for the age as well."""
+    """If more were gathered first, the first message would wait for a poll and for the age as well."""
     slow.run(step(), step(messages(0, 5)), step(messages(0, 6)), step())
 
     assert slow.consumer.gathered[:4] == [False, False, True, True]
 
 
-def test_nothing_is_committed_while_influxdb_refuses(worker: Worker) -> None:
+def test_nothing_is_committed_until_influxdb_stores_the_batch(worker: Worker) -> None:
     seen: list[object] = []
 
     refusals: dict[int, WriteError] = {
@@ -93,7 +93,7 @@ def test_nothing_is_committed_while_influxdb_refuses(worker: Worker) -> None:
     assert worker.consumer.commits[0] == {0: 6}
 
 
-def test_dead_letters_are_kept_before_the_commit(worker: Worker) -> None:
+def test_dead_letters_are_stored_before_the_commit(worker: Worker) -> None:
     stored: list[object] = []
 
     def store(dead_letters: list[DeadLetter]) -> None:
@@ -117,7 +117,7 @@ def test_a_batch_in_hand_is_finished_on_a_stop(slow: Worker) -> None:
     assert slow.state.current is WorkerState.STOPPED
 
 
-def test_the_last_commit_repeats_all_that_were_not_waited_for(worker: Worker) -> None:
+def test_the_last_commit_repeats_all_commits_without_an_answer(worker: Worker) -> None:
     worker.run(step(messages(0, 1)), step(messages(1, 1)))
 
     assert worker.consumer.asked[-2] == ("commit and wait", {0: 2, 1: 2})
@@ -137,7 +137,7 @@ def test_a_stop_that_takes_too_long_drops_what_is_not_written(worker: Worker) ->
 
 
 class TestRebalance:
-    """Partitions that go, in order or not."""
+    """Partitions are revoked or lost."""
 
     @staticmethod
     def losing(worker: Worker, numbers: set[int], lost: bool) -> Step:
@@ -147,14 +147,14 @@ class TestRebalance:
 
         return act
 
-    def test_a_partition_that_is_asked_back_is_finished_and_committed_first(self, slow: Worker) -> None:
+    def test_a_revoked_partition_is_finished_and_committed_first(self, slow: Worker) -> None:
         slow.run(step(messages(0, 1), messages(1, 1)), self.losing(slow, {0}, lost=False))
 
         assert len(slow.sink.stored) == 2
         assert slow.consumer.commits[0] == {0: 2, 1: 2}
         assert slow.account() == {0: (1, 1, 0, 0), 1: (1, 1, 0, 0)}
 
-    def test_one_that_is_not_in_hand_costs_no_write(self, slow: Worker) -> None:
+    def test_a_revoked_partition_without_records_in_hand_costs_no_write(self, slow: Worker) -> None:
         writes: list[int] = []
 
         def count() -> list[Message]:
@@ -166,7 +166,7 @@ class TestRebalance:
 
         assert writes == [0]
 
-    def test_of_one_that_is_lost_nothing_is_written_or_committed(self, slow: Worker) -> None:
+    def test_nothing_of_a_lost_partition_is_written_or_committed(self, slow: Worker) -> None:
         slow.run(step(messages(0, 1), messages(1, 1)), self.losing(slow, {0}, lost=True))
 
         assert len(slow.sink.stored) == 1
@@ -194,7 +194,9 @@ class TestRebalance:
         assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
         assert ("wait", 0.25) not in slow.consumer.asked
 
-    def test_one_that_goes_during_an_outage_is_dropped_and_the_rest_goes_on(self, slow: Worker) -> None:
+    def test_a_partition_revoked_during_an_outage_is_dropped_and_the_others_continue(
+        self, slow: Worker
+    ) -> None:
         failing = [Unavailable(503, "busy")] * 40
         slow.sink.judge = lambda _: failing.pop() if failing else None
         slow.consumer.at_wait = [lambda: slow.consumer.give_up({0})]
@@ -211,9 +213,9 @@ class TestRebalance:
 
 
 class TestOutage:
-    """InfluxDB is away: a pause."""
+    """InfluxDB does not answer."""
 
-    def test_the_worker_waits_as_a_member_says_so_and_goes_on(
+    def test_the_worker_stays_a_member_reports_that_it_waits_and_resumes(
         self, worker: Worker, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
@@ -229,7 +231,7 @@ class TestOutage:
         assert ("resume", None) in worker.consumer.asked
         assert "resuming after: InfluxDB: 503: busy" in caplog.text
 
-    def test_a_short_trouble_pauses_nothing(self, worker: Worker) -> None:
+    def test_a_short_outage_pauses_no_partition(self, worker: Worker) -> None:
         failing = [Unavailable(503, "busy")] * 3
         worker.sink.judge = lambda _: failing.pop() if failing else None
 
@@ -239,7 +241,7 @@ class TestOutage:
 
 
 class TestIdle:
-    """Commits stay fresh without records."""
+    """Commits without new records."""
 
     @staticmethod
     def later(worker: Worker, seconds: float) -> Step:
@@ -249,12 +251,12 @@ class TestIdle:
 
         return act
 
-    def test_they_are_repeated_now_and_then(self, worker: Worker) -> None:
+    def test_they_are_repeated_seldom(self, worker: Worker) -> None:
         worker.run(step(messages(0, 1)), *[self.later(worker, 10)] * 8)
 
         assert worker.consumer.commits == [{0: 2}] * 4
 
-    def test_one_that_failed_is_repeated_soon(self, worker: Worker) -> None:
+    def test_a_failed_commit_is_repeated_soon(self, worker: Worker) -> None:
         def fail() -> list[Message]:
             worker.consumer.commit_failures += 1
             return []

@@ -1,4 +1,4 @@
-"""A worker that crashes at start does not spin, and one that is stopped there ends as asked."""
+"""A worker that crashes at start restarts with a pause, and one that is stopped there exits with 0."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Pauses grow to a cap, spread out, and obey the server where it makes sense."""
+"""Pauses grow to a cap, are random, and obey Retry-After."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -66,7 +66,7 @@ def test_no_pause_is_over_the_cap(cap_s: float, draws: list[float]) -> None:
         ("Fri, 02 Jan 99999999 03:05:05 GMT", None),
     ],
 )
-def test_retry_after_is_seconds_a_date_or_rubbish(text: str | None, seconds: float | None) -> None:
+def test_retry_after_is_seconds_a_date_or_malformed(text: str | None, seconds: float | None) -> None:
     assert parse_retry_after(text, NOW) == seconds
 
 
@@ -87,7 +87,7 @@ def test_any_header_is_seconds_or_none(text: str) -> None:
 
 
 @given(st.integers(0, 10**6))
-def test_a_date_is_told_from_the_present(seconds: int) -> None:
+def test_a_date_is_compared_with_the_current_time(seconds: int) -> None:
     text = (NOW + timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
 
     assert parse_retry_after(text, NOW) == seconds

@@ -1,4 +1,4 @@
-"""A worker's account adds up, and a program can read it at any moment."""
+"""A worker's counters add up, and a program can read the state file at any time."""
 
 import json
 from functools import partial
@@ -23,7 +23,7 @@ def read(file: Path) -> dict[str, Any]:
     return state
 
 
-def test_the_file_tells_who_and_how(tmp_path: Path) -> None:
+def test_the_file_shows_the_worker_and_its_state(tmp_path: Path) -> None:
     state = State(tmp_path / "var" / "worker-3.json", 3)
     state.enter(WorkerState.WAITING, "InfluxDB: 503")
 
@@ -81,11 +81,11 @@ def test_a_full_disk_does_not_stop_the_records(tmp_path: Path) -> None:
     assert read(file)["why"] == ""
 
 
-def test_no_file_is_kept_where_none_is_wanted() -> None:
+def test_without_a_path_no_file_is_written() -> None:
     State(None, 0).write(lambda: pytest.fail("asked for nothing"), 0.0, force=True)
 
 
-def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file")
 
     with pytest.raises(SettingsError) as caught:
@@ -116,7 +116,7 @@ def test_consumed_is_written_and_dead_lettered_and_uncommitted(events: list[tupl
         assert account["consumed"] == account["written"] + account["dead_lettered"] + account["uncommitted"]
 
 
-def test_a_partition_that_is_owned_and_empty_is_told_too() -> None:
+def test_an_owned_partition_without_records_is_listed_too() -> None:
     account = State(None, 0).account({}, {partition(1): 5}, {partition(1): 5}, {partition(1): 0})
 
     assert account == {

@@ -1,4 +1,4 @@
-"""A worker that is stuck ends itself and says where."""
+"""A worker that hangs exits and shows where."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tests.support.processes import START_S
 from workers.exit_codes import CRASHED
 from workers.watchdog import FEED_S
 
-#: Feeds the dog so many times, the clock going on by so much each time, then does something for ever.
+#: Feeds the watchdog a number of times, moves the clock by a step after each, then runs `end`.
 PROGRAM = """
 import ctypes, sys, threading, time
 from workers.watchdog import Watchdog
@@ -45,14 +45,14 @@ def run(stuck: str, end: str, feedings: int, step_s: float) -> "subprocess.Compl
 
 
 @pytest.mark.parametrize("stuck", HANGS.values(), ids=HANGS.keys())
-def test_one_that_is_stuck_ends_and_tells_the_place(stuck: str) -> None:
+def test_a_worker_that_hangs_exits_and_shows_where(stuck: str) -> None:
     done = run(stuck, "stuck()", 1, FEED_S)
 
     assert done.returncode == CRASHED
     assert "in stuck" in done.stderr
 
 
-def test_one_that_goes_round_lives_as_long_as_it_likes() -> None:
+def test_a_worker_that_feeds_in_time_is_not_interrupted() -> None:
     done = run("pass", "print('at the end')", 12, FEED_S)
 
     assert (done.returncode, done.stdout) == (0, "at the end\n")
