@@ -1,4 +1,4 @@
-"""Whatever a server sends, a delivered line is one that the server has stored.
+"""For any answer of a server, a delivered line is one that the server has stored.
 
 Ten batches of ten lines go through a `Delivery` to a scripted server. The server misbehaves at the third
 request, and does not store the seventh and the two after it. The oracle is the bodies: which lines did the
@@ -198,10 +198,10 @@ def test_a_delivered_line_is_one_the_server_has_stored(influxdb: Server, client:
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_no_line_is_a_dead_letter_for_a_refusal_of_another_request(
+def test_no_line_is_a_dead_letter_for_the_rejection_of_another_request(
     influxdb: Server, client: Writer, status: int
 ) -> None:
-    """A refusal that comes twice would be taken for that of the next request, a single good line."""
+    """A rejection that comes twice must not count for the next request, a single good line."""
     no = answer(status, b'{"code":"invalid","message":"no"}')
 
     def twice_later(peer: Peer) -> None:

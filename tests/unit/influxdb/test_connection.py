@@ -101,7 +101,7 @@ class TestEarly:
         ("status", "error"), [(401, Misconfigured), (413, TooLarge), (503, Unavailable)]
     )
     @pytest.mark.parametrize("hangs_up", [False, True])
-    def test_a_refusal_sent_before_the_body_is_read_is_heard(
+    def test_a_rejection_sent_before_the_body_is_read_is_received(
         self, influxdb: Server, client: Writer, status: int, error: type[WriteError], hangs_up: bool
     ) -> None:
         def early(peer: Peer) -> None:
@@ -120,7 +120,7 @@ class TestEarly:
         assert (caught.status, caught.message.endswith("no")) == (status, True)
 
     @pytest.mark.parametrize("status", [204, 400, 422])
-    def test_an_answer_about_lines_that_were_not_read_is_not_believed(
+    def test_an_answer_about_lines_that_were_not_read_does_not_count(
         self, influxdb: Server, client: Writer, status: int
     ) -> None:
         def early(peer: Peer) -> None:
@@ -151,10 +151,10 @@ class TestEarly:
 
         assert type(failure(client, LARGE)) is Unavailable
 
-    def test_a_refusal_is_heard_although_the_next_send_fails(
+    def test_a_rejection_is_received_although_the_next_send_fails(
         self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The refusal and the reset arrive after the client has looked and before it sends on."""
+        """The rejection and the reset arrive after the client's `receive` and before its next send."""
 
         def early(peer: Peer) -> None:
             peer.read_head()
@@ -261,7 +261,7 @@ class TestDeadline:
             ),
         ],
     )
-    def test_an_answer_that_drips_ends_with_it(
+    def test_an_answer_that_arrives_byte_by_byte_ends_with_it(
         self,
         influxdb: Server,
         client: Writer,
@@ -276,10 +276,10 @@ class TestDeadline:
         assert SHORT_S <= time.monotonic() - begun < SOON_S
         assert (type(caught), caught.status) == expected
 
-    def test_a_flood_does_not_outrun_it(
+    def test_an_endless_answer_ends_with_it(
         self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Bytes are there whenever the client looks, so that it never waits."""
+        """There are always bytes to receive, so the client never waits."""
         monkeypatch.setattr(connection, "INFORMATIONAL", 10**9)
 
         def flood(peer: Peer) -> None:
@@ -300,7 +300,7 @@ class TestDeadline:
         assert type(failure(client, timeout_s=SHORT_S)) is TooLarge
         assert SHORT_S <= time.monotonic() - begun < SOON_S
 
-    def test_a_server_that_takes_no_body_in_ends_with_it(self, influxdb: Server, client: Writer) -> None:
+    def test_a_server_that_reads_no_body_ends_with_it(self, influxdb: Server, client: Writer) -> None:
         def deaf(peer: Peer) -> None:
             peer.read_head()
             peer.hold()
@@ -401,7 +401,7 @@ class TestBounds:
         client.write(OTHERS, TIMEOUT_S)
         assert influxdb.stored == OTHERS
 
-    def test_a_line_that_is_slow_to_parse_is_refused_while_it_is_short(
+    def test_a_line_that_is_slow_to_parse_is_rejected_while_it_is_short(
         self, influxdb: Server, client: Writer
     ) -> None:
         """A header of blanks and a NUL takes h11 time by the square of its length: 16 KB take seconds."""
@@ -423,7 +423,7 @@ class TestBounds:
         assert 0 < parsed <= connection.HEAD_BYTES + connection.SLICE_BYTES
 
 
-class TestKept:
+class TestReuse:
     """Which connection takes the next request."""
 
     def test_a_connection_that_was_closed_while_idle_is_replaced(
@@ -551,7 +551,7 @@ def interrupted(write: Callable[[], None], after: int) -> bool:
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("reused", [False, True])
-def test_an_exchange_interrupted_at_any_line_leaves_its_answer_to_no_other(
+def test_after_an_interruption_at_any_line_no_other_request_gets_its_answer(
     influxdb: Server, client: Writer, reused: bool
 ) -> None:
     """The server stores all lines but `OTHERS`: a 204 for them is one that was meant for other lines."""
@@ -610,10 +610,10 @@ def test_a_connection_is_not_used_again_if_its_close_was_interrupted(
     transport_left.close()
 
 
-class TestWays:
+class TestNetworks:
     """TLS, IPv6, and latency."""
 
-    def test_tls_is_believed_by_its_authority_only(
+    def test_tls_is_accepted_from_its_authority_only(
         self, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         authority = Authority(tmp_path / "ca", "Tower's test")
@@ -639,7 +639,7 @@ class TestWays:
         assert server.stored == LARGE + LINES
         assert connections == 3
 
-    def test_an_early_refusal_is_heard_by_tls(
+    def test_an_early_rejection_is_received_by_tls(
         self, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         authority = Authority(tmp_path / "ca", "Tower's test")
@@ -661,7 +661,7 @@ class TestWays:
 
         assert (type(caught), caught.message) == (TooLarge, "too much")
 
-    def test_ipv6_is_spoken(self, connect: Connect) -> None:
+    def test_ipv6_works(self, connect: Connect) -> None:
         with scripted_server.serving("::1") as server:
             client = connect(server.url)
             client.write(LINES, TIMEOUT_S)

@@ -89,7 +89,7 @@ def test_an_empty_batch_is_no_request() -> None:
 
 
 class TestUnavailable:
-    """Network, 408, 429, 5xx: the same lines again, for ever."""
+    """Network, 408, 429, 5xx: the same lines again, without end."""
 
     def test_the_same_lines_are_sent_until_they_are_stored(self) -> None:
         batch = batch_of(10)
@@ -158,10 +158,10 @@ class TestUnavailable:
 
 
 class TestMisconfigured:
-    """401, 403, 404: a person has to act, and nothing is lost meanwhile."""
+    """401, 403, 404: an operator has to act, and nothing is lost meanwhile."""
 
     @pytest.mark.parametrize("status", [401, 403, 404])
-    def test_the_data_is_kept_and_probed_slowly(
+    def test_the_batch_is_kept_and_retried_slowly(
         self, status: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         batch = batch_of(10)
@@ -191,8 +191,8 @@ class TestMisconfigured:
         assert len(bench.sink.writes) == 4
 
 
-class TestRefused:
-    """400 and 422: the lines to blame are found, the others are stored."""
+class TestRejected:
+    """400 and 422: the rejected lines are found, and the others are stored."""
 
     def test_a_400_that_lists_its_lines_costs_one_more_request(self) -> None:
         batch = batch_of(5_000)
@@ -254,7 +254,7 @@ class TestRefused:
 
         assert sorted(bench.sink.stored) == sorted(set(lines) - {lines[7], lines[8], lines[60]})
 
-    def test_a_poisoned_batch_ends_with_its_records_in_the_dead_letters(self) -> None:
+    def test_the_bad_records_of_a_batch_become_dead_letters(self) -> None:
         bad = set(range(0, 5_000, 100))
         batch = batch_of(5_000, partitions=3)
         bench = Bench(FakeSink(fakes.unlisted(lambda line: sequence(line) in bad)))
@@ -265,7 +265,7 @@ class TestRefused:
         assert len(bench.sink.stored) == 5_000 - len(bad)
 
     @pytest.mark.parametrize("judge", [fakes.listing(lambda _: True), fakes.unlisted(lambda _: True)])
-    def test_a_batch_of_nothing_but_poison_ends(
+    def test_a_batch_of_bad_records_alone_ends(
         self, judge: Callable[[list[bytes]], Rejected | None]
     ) -> None:
         batch = batch_of(300)
@@ -289,7 +289,7 @@ class TestRefused:
             (Reason.REFUSED, "422: partial write: field type conflict"),
         ]
 
-    def test_a_refused_line_is_no_longer_in_the_batch(self) -> None:
+    def test_a_rejected_line_is_no_longer_in_the_batch(self) -> None:
         batch = batch_of(10)
         bench = Bench(FakeSink(fakes.listing(is_in(4))))
 
@@ -349,7 +349,7 @@ class TestTooLarge:
 
         assert len(bench.sink.writes[-1]) == 64
 
-    def test_a_timeout_loses_no_line_and_blames_none(self) -> None:
+    def test_a_timeout_loses_no_line_and_rejects_none(self) -> None:
         batch = batch_of(4)
         bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "no answer within 30 s")] * 12)))
 
@@ -358,14 +358,14 @@ class TestTooLarge:
         assert sorted(bench.sink.stored) == sorted(batch.lines)
         assert batch.dead_letters == []
 
-    def test_the_group_hears_of_a_worker_between_two_timeouts(self) -> None:
+    def test_the_group_is_polled_between_two_timeouts(self) -> None:
         bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "no answer within 30 s")] * 12)))
 
         bench.deliver(batch_of(5_000))
 
         assert len(bench.wait.asked) == 12
 
-    def test_a_batch_in_many_pieces_tells_of_itself_after_each(self) -> None:
+    def test_a_batch_in_many_pieces_reports_after_each(self) -> None:
         bench = Bench(FakeSink(fakes.limited(500)))
 
         bench.deliver(batch_of(64))
@@ -381,7 +381,7 @@ class TestTooLarge:
 
 
 class TestDrain:
-    """The time to finish in is over."""
+    """The time to finish is over."""
 
     @pytest.mark.parametrize(
         "error",
@@ -402,7 +402,7 @@ class TestDrain:
         assert len(bench.sink.writes) == 1
         assert len(batch.lines) == 64
 
-    def test_lines_refused_before_it_are_not_refused_again(self) -> None:
+    def test_lines_rejected_before_it_are_not_sent_again(self) -> None:
         batch = batch_of(10)
         bench = Bench(
             FakeSink(
@@ -426,7 +426,7 @@ class TestDrain:
 
 
 class TestRebalance:
-    """Partitions go while the delivery waits."""
+    """Partitions are revoked while the delivery waits."""
 
     @pytest.mark.parametrize(
         "error",
@@ -453,7 +453,7 @@ class TestRebalance:
         assert len(bench.sink.writes) == 1
         assert not batch
 
-    def test_dead_letters_of_a_lost_partition_are_forgotten(self) -> None:
+    def test_dead_letters_of_a_lost_partition_are_dropped(self) -> None:
         batch = batch_of(8, partitions=2)
         bench = Bench(FakeSink(fakes.listing(is_in(2, 3))))
         bench.wait.then = lambda: batch.drop({partition(0)})
@@ -490,7 +490,7 @@ def test_whatever_it_answers_every_line_is_stored_or_dead(
     first: list[Unavailable | None],
     kind: Callable[[Callable[[bytes], bool]], Callable[[list[bytes]], Rejected | None]],
 ) -> None:
-    """After any answers, as long as it judges by the lines at last."""
+    """After any answers, if the last ones depend on the lines."""
     judge, left = kind(lambda line: sequence(line) in bad), list(first)
     batch = batch_of(lines, partitions=3)
     everything = set(range(lines))

@@ -1,4 +1,4 @@
-"""A 400 is believed as far as it names lines that were sent, and no further."""
+"""A 400 counts only as far as it lists lines that were sent."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_a_list_that_does_not_match_is_no_list(text: str) -> None:
         "'",
     ],
 )
-def test_a_sender_cannot_blame_another_line(inside: str) -> None:
+def test_a_record_cannot_reject_another_line(inside: str) -> None:
     evil = f'labs a="{inside}",b=nope 7'.encode()
 
     rejected = find_rejected(message(evil), [*LINES, evil])
@@ -141,7 +141,7 @@ def reasons(size: int) -> tuple[str, list[bytes]]:
 
 
 @pytest.mark.parametrize("shape", [marks, beginnings, many, quotations, reasons])
-def test_a_list_is_read_once_whatever_a_sender_wrote(
+def test_a_list_is_read_once_for_any_record(
     shape: Callable[[int], tuple[str, list[bytes]]],
 ) -> None:
     small, large = looks(find_rejected, *shape(500)), looks(find_rejected, *shape(4_000))
@@ -164,7 +164,7 @@ def test_a_long_reason_is_cut() -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=6), st.data())
-def test_only_lines_that_are_listed_are_blamed(texts: list[str], data: st.DataObject) -> None:
+def test_only_listed_lines_are_rejected(texts: list[str], data: st.DataObject) -> None:
     lines = [f'labs a="{text}" {place}'.encode() for place, text in enumerate(texts)]
     bad = [line for line in lines if data.draw(st.booleans())]
 
@@ -174,5 +174,5 @@ def test_only_lines_that_are_listed_are_blamed(texts: list[str], data: st.DataOb
 
 
 @given(st.text(), st.lists(st.binary(max_size=20), max_size=4))
-def test_any_answer_to_any_lines_blames_none_that_were_not_sent(text: str, lines: list[bytes]) -> None:
+def test_no_answer_rejects_a_line_that_was_not_sent(text: str, lines: list[bytes]) -> None:
     assert find_rejected(text, lines).keys() <= set(range(len(lines)))

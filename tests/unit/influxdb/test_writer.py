@@ -27,7 +27,7 @@ Connect = Callable[[Settings], Writer]
 
 @pytest.fixture
 def influxdb() -> Iterator[Server]:
-    """InfluxDB's stand-in, which answers 204 unless told otherwise."""
+    """A server that answers 204 unless a test sets another answer."""
     with server.serving() as running:
         yield running
 
@@ -199,9 +199,7 @@ class TestAnswer:
     @pytest.mark.parametrize(
         "message", ["unable to read data: gzip: invalid checksum", "gzip: invalid header"]
     )
-    def test_a_body_damaged_on_its_way_blames_no_line(
-        self, influxdb: Server, client: Writer, message: str
-    ) -> None:
+    def test_a_damaged_body_rejects_no_line(self, influxdb: Server, client: Writer, message: str) -> None:
         influxdb.answer(told(400, message))
 
         assert isinstance(refusal(client), Unavailable)
@@ -213,7 +211,7 @@ class TestAnswer:
             'partial write: field type conflict: input field "gzip: invalid" on measurement',
         ],
     )
-    def test_a_senders_gzip_does_not_make_a_refusal_wait_for_ever(
+    def test_a_record_about_gzip_does_not_make_a_rejection_wait_for_ever(
         self, influxdb: Server, client: Writer, message: str
     ) -> None:
         influxdb.answer(told(400, message))
@@ -238,7 +236,7 @@ class TestAnswer:
 
 
 class TestConnection:
-    """Servers and ways that break."""
+    """Servers and connections that break."""
 
     def test_no_server_is_unavailable(self, connect: Connect) -> None:
         with socket.socket() as bound:
@@ -255,7 +253,7 @@ class TestConnection:
 
         assert type(caught) is Unavailable
 
-    def test_a_connection_closed_while_idle_is_made_anew(self, influxdb: Server, client: Writer) -> None:
+    def test_a_connection_closed_while_idle_is_replaced(self, influxdb: Server, client: Writer) -> None:
         influxdb.answer(Answer(hang_up=True))
 
         client.write(LINES, TIMEOUT_S)
@@ -263,7 +261,9 @@ class TestConnection:
 
         assert [request.lines for request in influxdb.requests] == [LINES, LINES]
 
-    def test_a_server_that_says_it_closes_is_believed(self, influxdb: Server, client: Writer) -> None:
+    def test_a_connection_that_the_server_closes_is_not_reused(
+        self, influxdb: Server, client: Writer
+    ) -> None:
         influxdb.answer(Answer(headers={"Connection": "close"}))
 
         client.write(LINES, TIMEOUT_S)
@@ -271,7 +271,7 @@ class TestConnection:
 
         assert len({request.client for request in influxdb.requests}) == 2
 
-    def test_a_server_that_hangs_up_on_a_fresh_connection_is_unavailable(
+    def test_a_server_that_closes_a_new_connection_is_unavailable(
         self, influxdb: Server, client: Writer
     ) -> None:
         influxdb.answer(Answer(0))
@@ -279,7 +279,7 @@ class TestConnection:
         assert type(refusal(client)) is Unavailable
         assert len(influxdb.requests) == 1
 
-    def test_a_server_that_hangs_up_on_a_kept_connection_is_asked_once_more(
+    def test_a_server_that_closes_a_reused_connection_is_asked_once_more(
         self, influxdb: Server, client: Writer
     ) -> None:
         influxdb.answer(Answer(), Answer(0), Answer(0))
@@ -288,7 +288,7 @@ class TestConnection:
         assert type(refusal(client)) is Unavailable
         assert len(influxdb.requests) == 3
 
-    def test_no_answer_in_time_means_less_at_once(self, influxdb: Server, client: Writer) -> None:
+    def test_no_answer_in_time_is_too_large(self, influxdb: Server, client: Writer) -> None:
         influxdb.answer(Answer(silent=True))
 
         caught = refusal(client, timeout_s=0.2)
@@ -296,7 +296,7 @@ class TestConnection:
         assert type(caught) is TooLarge
         assert caught.status == 0
 
-    def test_a_budget_that_is_used_up_leaves_a_moment_all_the_same(
+    def test_a_time_out_of_zero_still_leaves_the_shortest_time_out(
         self, influxdb: Server, client: Writer
     ) -> None:
         influxdb.answer(Answer(silent=True))
@@ -322,7 +322,7 @@ class TestConnection:
         client.write(LINES, TIMEOUT_S)
         assert influxdb.requests[-1].lines == LINES
 
-    def test_an_idle_connection_is_made_anew_before_influxdb_closes_it(
+    def test_an_idle_connection_is_replaced_before_influxdb_closes_it(
         self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client.write(LINES, TIMEOUT_S)
