@@ -35,7 +35,7 @@ def test_a_pool_that_is_well_passes_check_and_status(chain: Callable[..., Chain]
     assert check.returncode == 0, check.stdout
     assert "FAIL" not in check.stdout.replace("0 FAIL", "")
     assert "3 members" in check.stdout
-    assert "dashboard query       user tower may ask" in check.stdout
+    assert "dashboard query       user tower may query" in check.stdout
     assert status["healthy"] is True
     assert status["lag"] == 0
     assert [row["owner"] for row in status["partitions"]] == ["worker 0", "worker 1", "worker 2"]

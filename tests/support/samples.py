@@ -14,7 +14,9 @@ WANTED = SETTINGS.number_fields
 ALL = dict.fromkeys(WANTED, "float")
 
 
-def made(own: float | None = 0.0, kafka: float | None = 0.0, *, fresh: bool = False, **more: Any) -> Record:
+def sample_record(
+    own: float | None = 0.0, kafka: float | None = 0.0, *, fresh: bool = False, **more: Any
+) -> Record:
     """A record of the lab; times are in seconds from now. Without an own time its point has Kafka's."""
     own_s, kafka_s = (None if each is None else NOW + each for each in (own, kafka))
     believed = own_s is not None and (kafka_s is None or abs(own_s - kafka_s) <= SETTINGS.time_window_s)
@@ -30,7 +32,7 @@ def sampled(*records: Record) -> Sample:
     return Sample(tuple(sorted(records, key=lambda record: record.newness, reverse=True)))
 
 
-def named(findings: list[CheckResult], check: str) -> CheckResult:
-    """The one finding of a check."""
-    (found,) = [finding for finding in findings if finding.check == check]
-    return found
+def named(results: list[CheckResult], check: str) -> CheckResult:
+    """Return the one result of a check."""
+    (result,) = [result for result in results if result.check == check]
+    return result

@@ -25,8 +25,8 @@ def settings(**more: str) -> Settings:
     return load({"TOWER_INFLUXDB_TOKEN": "x", **more})
 
 
-def levels(found: list[CheckResult]) -> list[Level]:
-    return [each.level for each in found]
+def levels(results: list[CheckResult]) -> list[Level]:
+    return [result.level for result in results]
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_copies_and_leaders_are_judged(
 def test_workers_and_identity_are_held_against_the_partitions(
     partitions: int, workers: int, room: str, expected: list[Level]
 ) -> None:
-    found = topics.numbers(settings(TOWER_IDENTITY_PARTITIONS=room), list(range(partitions)), workers)
+    results = topics.numbers(settings(TOWER_IDENTITY_PARTITIONS=room), list(range(partitions)), workers)
 
-    assert levels(list(found)) == expected
+    assert levels(list(results)) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,17 +86,17 @@ def test_workers_and_identity_are_held_against_the_partitions(
 def test_each_answer_to_a_write_of_nothing_says_what_to_do(status: int, level: Level, word: str) -> None:
     answer = Answer(status, {}, {"message": "said\x1b[31m so\nand so"})
 
-    found = check_influxdb.interpret_write(answer, "the token", "bucket Labs", v1=False)
+    result = check_influxdb.interpret_write(answer, "the token", "bucket Labs", v1=False)
 
-    assert found.level is level
-    assert word in found.next
-    assert found.text.isprintable()
+    assert result.level is level
+    assert word in result.next
+    assert result.text.isprintable()
 
 
 def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
-    found = check_influxdb.interpret_write(Answer(401, {}, ""), "user tower", "Labs/autogen", v1=True)
+    result = check_influxdb.interpret_write(Answer(401, {}, ""), "user tower", "Labs/autogen", v1=True)
 
-    assert "TOWER_INFLUXDB_USER" in found.next
+    assert "TOWER_INFLUXDB_USER" in result.next
 
 
 def test_rows_of_an_answer_are_dicts() -> None:
@@ -130,12 +130,12 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = influxdb_api.InfluxdbApi(f"http://127.0.0.1:{silent.getsockname()[1]}")
         ask = partial(there.influxql, "Labs", "autogen", authorization="")
-        found = list(command._warn_on_error("newest point", points.points(ask, settings(), None, 0.0)))
+        results = list(command._warn_on_error("newest point", points.points(ask, settings(), None, 0.0)))
 
-    assert [(each.check, each.level) for each in found] == [("newest point", Level.WARN)]
-    assert "could not be checked" in found[0].text
-    assert "no answer in 0.2 s" in found[0].text
-    assert "start it" not in found[0].next
+    assert [(result.check, result.level) for result in results] == [("newest point", Level.WARN)]
+    assert "could not be checked" in results[0].text
+    assert "no answer in 0.2 s" in results[0].text
+    assert "start it" not in results[0].next
 
 
 @pytest.mark.parametrize(
@@ -185,20 +185,25 @@ def test_a_supervisor_conf_that_is_not_there_is_a_warning(tmp_path: Path) -> Non
 def test_a_write_must_be_over_before_the_group_takes_the_worker_for_dead(
     allowed: str, level: Level
 ) -> None:
-    made = settings(TOWER_KAFKA_MAX_POLL_INTERVAL_MS=allowed)
+    values = settings(TOWER_KAFKA_MAX_POLL_INTERVAL_MS=allowed)
 
-    assert pool.polling(made).level is level
+    assert pool.polling(values).level is level
 
 
 def test_findings_are_lines_and_an_object() -> None:
-    made = [ok("a", "fine"), warn("b", "so so", "look"), fail("c", "bad", "mend")]
+    results = [ok("a", "fine"), warn("b", "so so", "look"), fail("c", "bad", "repair")]
 
-    assert summary(made) == "1 ok, 1 warn, 1 FAIL"
-    assert str(made[0]) == "ok    a                     fine"
-    assert str(made[2]).splitlines()[1].strip() == "-> mend"
-    assert as_object(made)["ok"] is False
-    assert as_object(made[:2])["ok"] is True
-    assert as_object(made)["checks"][2] == {"check": "c", "level": "FAIL", "text": "bad", "next": "mend"}
+    assert summary(results) == "1 ok, 1 warn, 1 FAIL"
+    assert str(results[0]) == "ok    a                     fine"
+    assert str(results[2]).splitlines()[1].strip() == "-> repair"
+    assert as_object(results)["ok"] is False
+    assert as_object(results[:2])["ok"] is True
+    assert as_object(results)["checks"][2] == {
+        "check": "c",
+        "level": "FAIL",
+        "text": "bad",
+        "next": "repair",
+    }
 
 
 def test_a_c_kernel_that_is_not_built_is_a_warning_that_says_how_to_build_it(

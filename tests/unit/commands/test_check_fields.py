@@ -1,7 +1,7 @@
 """What check says about the fields of the newest records."""
 
 from tests.support import fakes
-from tests.support.samples import ALL, WANTED, made, named, sampled
+from tests.support.samples import ALL, WANTED, named, sample_record, sampled
 from workers.commands.check import fields as check_fields
 from workers.commands.check.converted_record import Record
 from workers.commands.check.result import CheckResult, Level
@@ -12,48 +12,51 @@ def fields(*records: Record, **options: object) -> list[CheckResult]:
 
 
 def test_records_that_fill_all_fields_of_the_dashboard_are_well() -> None:
-    (found,) = fields(made(), made(types=ALL | {"note": "string"}))
+    (result,) = fields(sample_record(), sample_record(types=ALL | {"note": "string"}))
 
-    assert found.level is Level.OK
-    assert all(name in found.text for name in WANTED)
+    assert result.level is Level.OK
+    assert all(name in result.text for name in WANTED)
 
 
 def test_records_that_fill_none_are_a_warning_with_their_fields_and_the_settings() -> None:
-    (found,) = fields(made(types={"temperature": "float", "room": "string", "on": "boolean"}))
+    (result,) = fields(sample_record(types={"temperature": "float", "room": "string", "on": "boolean"}))
 
-    assert found.level is Level.WARN
-    assert "temperature (number), room (text), on (true or false)" in found.text
-    assert "TOWER_RENAME=temperature:memory" in found.next
-    assert "TOWER_NUMBER_FIELDS" in found.next
+    assert result.level is Level.WARN
+    assert "temperature (number), room (text), on (true or false)" in result.text
+    assert "TOWER_RENAME=temperature:memory" in result.next
+    assert "TOWER_NUMBER_FIELDS" in result.next
 
 
 def test_a_stranger_is_not_hidden_by_a_newest_record_that_is_well() -> None:
-    (found,) = fields(made(kafka=0), made(kafka=-9, types={"temperature": "float"}, place="resource[2]@3"))
+    (result,) = fields(
+        sample_record(kafka=0),
+        sample_record(kafka=-9, types={"temperature": "float"}, place="resource[2]@3"),
+    )
 
-    assert found.level is Level.WARN
-    assert "1 of the newest 2 records" in found.text
-    assert "the other 1 do" in found.text
-    assert "resource[2]@3" in found.text
+    assert result.level is Level.WARN
+    assert "1 of the newest 2 records" in result.text
+    assert "the other 1 do" in result.text
+    assert "resource[2]@3" in result.text
 
 
 def test_fields_that_no_record_fills_are_told() -> None:
     some = {name: "float" for name in WANTED if name != "disk"}
 
-    (found,) = fields(made(types=some), made(types={"memory": "float"}))
+    (result,) = fields(sample_record(types=some), sample_record(types={"memory": "float"}))
 
-    assert found.level is Level.OK
-    assert "never disk" in found.text
+    assert result.level is Level.OK
+    assert "never disk" in result.text
 
 
 def test_a_field_that_nobody_fills_beside_one_that_nobody_asks_for_is_a_warning() -> None:
     """It is likely the same one by another name."""
     some = {name: "float" for name in WANTED if name != "CPU_Usage"}
 
-    (found,) = fields(made(types=some | {"seq": "float", "cpu_usage": "float"}))
+    (result,) = fields(sample_record(types=some | {"seq": "float", "cpu_usage": "float"}))
 
-    assert found.level is Level.WARN
-    assert "never CPU_Usage" in found.text
-    assert "TOWER_RENAME=cpu_usage:CPU_Usage" in found.next
+    assert result.level is Level.WARN
+    assert "never CPU_Usage" in result.text
+    assert "TOWER_RENAME=cpu_usage:CPU_Usage" in result.next
 
 
 def test_names_of_strangers_are_cut_and_escaped() -> None:
@@ -61,25 +64,25 @@ def test_names_of_strangers_are_cut_and_escaped() -> None:
         f"field_{place}": "float" for place in range(500)
     }
 
-    (found,) = fields(made(types=types))
+    (result,) = fields(sample_record(types=types))
 
-    assert found.text.isprintable()
-    assert found.next.isprintable()
-    assert len(str(found)) < 1_500
-    assert "and 491 more" in found.text
+    assert result.text.isprintable()
+    assert result.next.isprintable()
+    assert len(str(result)) < 1_500
+    assert "and 491 more" in result.text
 
 
 def test_a_field_whose_values_are_left_out_as_a_rule_is_told() -> None:
     without = {name: "float" for name in WANTED if name != "CPU_Usage"}
-    empty = made(types=without, omitted=frozenset({"CPU_Usage"}))
+    empty = sample_record(types=without, omitted=frozenset({"CPU_Usage"}))
 
-    often = fields(empty, empty, made())
-    seldom = fields(empty, made(), made())
+    often = fields(empty, empty, sample_record())
+    seldom = fields(empty, sample_record(), sample_record())
 
     assert named(often, "values left out").level is Level.WARN
     assert "CPU_Usage in 2 of 3 records" in named(often, "values left out").text
-    assert [each.check for each in seldom] == ["record fields"]
+    assert [result.check for result in seldom] == ["record fields"]
 
 
 def test_without_number_fields_nothing_is_said_about_them() -> None:
-    assert fields(made(), number_fields="") == []
+    assert fields(sample_record(), number_fields="") == []

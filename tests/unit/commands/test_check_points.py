@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.samples import ALL, HOUR, NOW, SETTINGS, WANTED, made, sampled
+from tests.support.samples import ALL, HOUR, NOW, SETTINGS, WANTED, sample_record, sampled
 from workers.commands.check import points
 from workers.commands.check import types as check_types
 from workers.commands.check.converted_record import Record
@@ -14,7 +14,7 @@ def types(stored: dict[str, str], *records: Record) -> CheckResult:
     return check_types.compare_types(kinds, SETTINGS, sampled(*records))
 
 
-NOTE = made(types={**ALL, "note": "string"})
+NOTE = sample_record(types={**ALL, "note": "string"})
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,19 @@ NOTE = made(types={**ALL, "note": "string"})
         pytest.param({"memory": "float", "note": "string"}, [NOTE], Level.OK, id="as Tower writes"),
         pytest.param({"memory": "integer"}, [], Level.FAIL, id="another writer was first"),
         pytest.param(
-            {"memory": "integer"}, [made(), made(types={"tx": "float"})], Level.FAIL, id="of some records"
+            {"memory": "integer"},
+            [sample_record(), sample_record(types={"tx": "float"})],
+            Level.FAIL,
+            id="of some records",
         ),
         pytest.param({"memory": "float/string"}, [], Level.WARN, id="both, by time"),
         pytest.param({"note": "integer"}, [], Level.OK, id="no field of Tower's"),
         pytest.param({"note": "integer"}, [NOTE], Level.FAIL, id="a field of all records"),
-        pytest.param({"note": "integer"}, [NOTE, made()], Level.WARN, id="a field of some records"),
         pytest.param(
-            {}, [NOTE, made(types={**ALL, "note": "float"})], Level.WARN, id="senders that differ"
+            {"note": "integer"}, [NOTE, sample_record()], Level.WARN, id="a field of some records"
+        ),
+        pytest.param(
+            {}, [NOTE, sample_record(types={**ALL, "note": "float"})], Level.WARN, id="senders that differ"
         ),
     ],
 )
@@ -51,51 +56,61 @@ def test_a_measurement_with_more_fields_than_are_looked_at_is_not_called_empty()
 @pytest.mark.parametrize(
     ("newest_s", "records", "level"),
     [
-        pytest.param(-1, [made(-1, -1)], Level.OK, id="stored at once"),
-        pytest.param(-600, [made(-1, -1)], Level.WARN, id="records come and are not stored"),
-        pytest.param(-600, [made(-601, -601)], Level.OK, id="no record since"),
+        pytest.param(-1, [sample_record(-1, -1)], Level.OK, id="stored at once"),
+        pytest.param(-600, [sample_record(-1, -1)], Level.WARN, id="records come and are not stored"),
+        pytest.param(-600, [sample_record(-601, -601)], Level.OK, id="no record since"),
         pytest.param(-600, [], Level.OK, id="no records"),
-        pytest.param(-1, [made(9 * HOUR, 0)], Level.OK, id="a record of the future is no newer one"),
-        pytest.param(-600, [made(types={"room": "string"})], Level.OK, id="a stranger makes no such point"),
+        pytest.param(
+            -1, [sample_record(9 * HOUR, 0)], Level.OK, id="a record of the future is no newer one"
+        ),
+        pytest.param(
+            -600, [sample_record(types={"room": "string"})], Level.OK, id="a stranger makes no such point"
+        ),
     ],
 )
 def test_a_newest_point_older_than_the_newest_record_is_a_warning(
     newest_s: float, records: list[Record], level: Level
 ) -> None:
-    found = points.newest_point(NOW + newest_s, SETTINGS, sampled(*records), NOW)
+    result = points.newest_point(NOW + newest_s, SETTINGS, sampled(*records), NOW)
 
-    assert found.level is level
+    assert result.level is level
 
 
 @pytest.mark.parametrize(
     ("record", "level", "word"),
     [
-        pytest.param(made(), Level.WARN, "although the newest records fill disk", id="sent, not stored"),
         pytest.param(
-            made(types={"memory": "float"}), Level.OK, "records do not fill them", id="never sent"
+            sample_record(), Level.WARN, "although the newest records fill disk", id="sent, not stored"
         ),
-        pytest.param(made(kafka=-2 * HOUR), Level.OK, "no records came", id="sent long ago"),
+        pytest.param(
+            sample_record(types={"memory": "float"}), Level.OK, "records do not fill them", id="never sent"
+        ),
+        pytest.param(sample_record(kafka=-2 * HOUR), Level.OK, "no records came", id="sent long ago"),
     ],
 )
 def test_a_field_without_a_point_in_the_last_hour_is_told(record: Record, level: Level, word: str) -> None:
     shown = {name for name in WANTED if name != "disk"}
 
-    found = points.dashboard_fields(shown, WANTED, sampled(record), NOW)
+    result = points.dashboard_fields(shown, WANTED, sampled(record), NOW)
 
-    assert found.level is level
-    assert "disk" in found.text
-    assert word in found.text
+    assert result.level is level
+    assert "disk" in result.text
+    assert word in result.text
     assert points.dashboard_fields({*WANTED}, WANTED, sampled(record), NOW).level is Level.OK
 
 
 @pytest.mark.parametrize(
     ("kept_s", "records", "level"),
     [
-        pytest.param(0, [made(-90 * HOUR, -90 * HOUR)], Level.OK, id="for ever"),
-        pytest.param(7_200, [made(-1.9 * HOUR, 0)], Level.OK, id="new records"),
-        pytest.param(7_200, [made(), made(-2.1 * HOUR, 0)], Level.WARN, id="some are too old"),
-        pytest.param(None, [made(-1.9 * HOUR, 0)], Level.WARN, id="not seen, and old records"),
-        pytest.param(None, [made(-0.9 * HOUR, 0)], Level.OK, id="not seen, and records every bucket keeps"),
+        pytest.param(0, [sample_record(-90 * HOUR, -90 * HOUR)], Level.OK, id="for ever"),
+        pytest.param(7_200, [sample_record(-1.9 * HOUR, 0)], Level.OK, id="new records"),
+        pytest.param(
+            7_200, [sample_record(), sample_record(-2.1 * HOUR, 0)], Level.WARN, id="some are too old"
+        ),
+        pytest.param(None, [sample_record(-1.9 * HOUR, 0)], Level.WARN, id="not seen, and old records"),
+        pytest.param(
+            None, [sample_record(-0.9 * HOUR, 0)], Level.OK, id="not seen, and records every bucket keeps"
+        ),
         pytest.param(None, [], Level.OK, id="not seen, and no records"),
     ],
 )

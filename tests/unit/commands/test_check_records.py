@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.samples import HOUR, NOW, SETTINGS, made, named, sampled
+from tests.support.samples import HOUR, NOW, SETTINGS, named, sample_record, sampled
 from workers.commands.check import records as check_records
 from workers.commands.check.converted_record import Record
 from workers.commands.check.result import CheckResult, Level
 
 
 def dead(reason: str = "json", **more: Any) -> Record:
-    return made(reason=reason, detail="broken", types={}, **more)
+    return sample_record(reason=reason, detail="broken", types={}, **more)
 
 
 def judged(*records: Record) -> list[CheckResult]:
@@ -25,18 +25,21 @@ def test_no_records_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("record", "level", "word"),
     [
-        pytest.param(made(-2, -2, fresh=True), Level.OK, "its own time", id="right"),
-        pytest.param(made(None, -2), Level.OK, "by Kafka's time", id="without an own time"),
-        pytest.param(made(300, 0, fresh=True), Level.WARN, "ahead", id="ahead a little"),
-        pytest.param(made(2 * HOUR, 0), Level.FAIL, "ahead of this machine", id="ahead"),
+        pytest.param(sample_record(-2, -2, fresh=True), Level.OK, "its own time", id="right"),
+        pytest.param(sample_record(None, -2), Level.OK, "by Kafka's time", id="without an own time"),
+        pytest.param(sample_record(300, 0, fresh=True), Level.WARN, "ahead", id="ahead a little"),
+        pytest.param(sample_record(2 * HOUR, 0), Level.FAIL, "ahead of this machine", id="ahead"),
         pytest.param(
-            made(-2 * HOUR, 0, fresh=True), Level.FAIL, "behind this machine", id="behind, for sure"
+            sample_record(-2 * HOUR, 0, fresh=True),
+            Level.FAIL,
+            "behind this machine",
+            id="behind, for sure",
         ),
-        pytest.param(made(-2 * HOUR, 0), Level.WARN, "behind Kafka", id="behind, or late"),
-        pytest.param(made(-2 * HOUR, -2 * HOUR), Level.WARN, "none came", id="idle"),
-        pytest.param(made(None, 2 * HOUR), Level.FAIL, "Kafka's timestamp", id="producer ahead"),
+        pytest.param(sample_record(-2 * HOUR, 0), Level.WARN, "behind Kafka", id="behind, or late"),
+        pytest.param(sample_record(-2 * HOUR, -2 * HOUR), Level.WARN, "none came", id="idle"),
+        pytest.param(sample_record(None, 2 * HOUR), Level.FAIL, "Kafka's timestamp", id="producer ahead"),
         pytest.param(
-            made(None, 1_700_000 - NOW, fresh=True),
+            sample_record(None, 1_700_000 - NOW, fresh=True),
             Level.FAIL,
             "Kafka's timestamp",
             id="seconds for milliseconds",
@@ -44,22 +47,24 @@ def test_no_records_is_a_warning() -> None:
     ],
 )
 def test_the_newest_record_tells_the_senders_clock(record: Record, level: Level, word: str) -> None:
-    found = named(judged(record), "records")
+    result = named(judged(record), "records")
 
-    assert found.level is level
-    assert word in found.text
+    assert result.level is level
+    assert word in result.text
 
 
 @pytest.mark.parametrize(
     ("record", "word"),
     [
-        pytest.param(made(9 * HOUR, 0), "zone", id="Korea without a zone"),
-        pytest.param(made(5.75 * HOUR + 3, 0), "zone", id="Nepal, a few seconds late"),
-        pytest.param(made(-5 * HOUR, 0, fresh=True), "zone", id="New York without a zone"),
-        pytest.param(made(9 * HOUR, 9 * HOUR, fresh=True), "timedatectl", id="the whole machine is ahead"),
-        pytest.param(made(9.1 * HOUR, 0), "timedatectl", id="no whole quarter of an hour"),
-        pytest.param(made(20 * HOUR, 0), "timedatectl", id="farther than any zone"),
-        pytest.param(made(-2.1 * HOUR, 0), "delayed", id="old when it came"),
+        pytest.param(sample_record(9 * HOUR, 0), "zone", id="Korea without a zone"),
+        pytest.param(sample_record(5.75 * HOUR + 3, 0), "zone", id="Nepal, a few seconds late"),
+        pytest.param(sample_record(-5 * HOUR, 0, fresh=True), "zone", id="New York without a zone"),
+        pytest.param(
+            sample_record(9 * HOUR, 9 * HOUR, fresh=True), "timedatectl", id="the whole machine is ahead"
+        ),
+        pytest.param(sample_record(9.1 * HOUR, 0), "timedatectl", id="no whole quarter of an hour"),
+        pytest.param(sample_record(20 * HOUR, 0), "timedatectl", id="farther than any zone"),
+        pytest.param(sample_record(-2.1 * HOUR, 0), "delayed", id="old when it came"),
     ],
 )
 def test_a_missing_zone_is_told_from_a_wrong_clock(record: Record, word: str) -> None:
@@ -67,59 +72,61 @@ def test_a_missing_zone_is_told_from_a_wrong_clock(record: Record, word: str) ->
 
 
 def test_a_sender_with_a_wrong_clock_is_not_hidden_by_another_that_is_right() -> None:
-    wrong = [made(9 * HOUR, -10, place="resource[1]@9"), made(9 * HOUR, -20)]
+    wrong = [sample_record(9 * HOUR, -10, place="resource[1]@9"), sample_record(9 * HOUR, -20)]
 
-    findings = judged(made(0, 0), *wrong)
+    results = judged(sample_record(0, 0), *wrong)
 
-    assert named(findings, "records").level is Level.OK
-    assert named(findings, "record times").level is Level.WARN
-    assert "2 of the newest 3 records" in named(findings, "record times").text
-    assert "resource[1]@9" in named(findings, "record times").text
+    assert named(results, "records").level is Level.OK
+    assert named(results, "record times").level is Level.WARN
+    assert "2 of the newest 3 records" in named(results, "record times").text
+    assert "resource[1]@9" in named(results, "record times").text
 
 
 def test_a_clock_that_was_set_right_is_no_failure_any_more() -> None:
-    findings = judged(made(0, 0, fresh=True), *[made(2 * HOUR, -30)] * 9)
+    results = judged(sample_record(0, 0, fresh=True), *[sample_record(2 * HOUR, -30)] * 9)
 
-    assert {each.level for each in findings} == {Level.OK, Level.WARN}
+    assert {each.level for each in results} == {Level.OK, Level.WARN}
 
 
 def test_a_time_that_is_not_believed_is_no_own_time() -> None:
-    findings = judged(made(-NOW + 5_000, -3), made(-1, -4))
-    found = named(findings, "record times")
+    results = judged(sample_record(-NOW + 5_000, -3), sample_record(-1, -4))
+    result = named(results, "record times")
 
-    assert "by Kafka's time" in named(findings, "records").text
-    assert found.level is Level.WARN
-    assert "1 of the newest 2 records" in found.text
-    assert "1970-01-01T01:23:20Z" in found.text
-    assert "2023-11-14T22:13:17Z" in found.text
-    assert "TOWER_TIME_WINDOW_S=86400" in found.text
-    assert "clock of the sender" in found.next
+    assert "by Kafka's time" in named(results, "records").text
+    assert result.level is Level.WARN
+    assert "1 of the newest 2 records" in result.text
+    assert "1970-01-01T01:23:20Z" in result.text
+    assert "2023-11-14T22:13:17Z" in result.text
+    assert "TOWER_TIME_WINDOW_S=86400" in result.text
+    assert "clock of the sender" in result.next
 
 
 def test_if_kafkas_time_is_the_wrong_one_its_producer_is_to_blame() -> None:
-    found = named(judged(made(0, -NOW + 1_700_000)), "record times")
+    result = named(judged(sample_record(0, -NOW + 1_700_000)), "record times")
 
-    assert "producer" in found.next
-    assert "TOWER_TIME_WINDOW_S" in found.next
+    assert "producer" in result.next
+    assert "TOWER_TIME_WINDOW_S" in result.next
 
 
 def test_a_time_that_cannot_be_read_is_a_warning() -> None:
-    found = named(judged(made(None, -1, unreadable=True), made(None, -1)), "record times")
+    result = named(
+        judged(sample_record(None, -1, unreadable=True), sample_record(None, -1)), "record times"
+    )
 
-    assert found.level is Level.WARN
-    assert "1 of the newest 2 records" in found.text
-    assert "TOWER_TIME_FIELDS" in found.next
+    assert result.level is Level.WARN
+    assert "1 of the newest 2 records" in result.text
+    assert "TOWER_TIME_FIELDS" in result.next
 
 
 def test_records_that_would_be_dead_letters_are_counted_by_reason() -> None:
-    found = named(judged(made(), dead(), dead(), dead("empty")), "bad records")
+    result = named(judged(sample_record(), dead(), dead(), dead("empty")), "bad records")
 
-    assert found.level is Level.WARN
-    assert "3 of the newest 4 records would become dead letters (json: 2, empty: 1)" in found.text
+    assert result.level is Level.WARN
+    assert "3 of the newest 4 records would become dead letters (json: 2, empty: 1)" in result.text
 
 
 def test_if_all_would_be_dead_letters_nothing_reaches_the_dashboard() -> None:
-    (found,) = judged(dead(), dead())
+    (result,) = judged(dead(), dead())
 
-    assert (found.check, found.level) == ("records", Level.FAIL)
-    assert "all of the newest 2 records" in found.text
+    assert (result.check, result.level) == ("records", Level.FAIL)
+    assert "all of the newest 2 records" in result.text

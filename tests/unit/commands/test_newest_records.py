@@ -143,9 +143,9 @@ def test_a_dead_letter_has_its_reason() -> None:
 def test_a_record_that_came_during_the_check_is_fresh() -> None:
     messages = [FakeMessage(place=place) for place in range(4)]
 
-    found = newest_records.sample(messages, fakes.settings(), {0: 3})
+    result = newest_records.sample(messages, fakes.settings(), {0: 3})
 
-    assert [(record.place, record.fresh) for record in found.records] == [
+    assert [(record.place, record.fresh) for record in result.records] == [
         ("resource[0]@3", True),
         ("resource[0]@2", False),
         ("resource[0]@1", False),
@@ -156,20 +156,20 @@ def test_a_record_that_came_during_the_check_is_fresh() -> None:
 def test_arrays_of_a_thousand_do_not_keep_other_partitions_out() -> None:
     arrays = [FakeMessage(json.dumps([{"memory": 1}] * 1024).encode(), 0, place) for place in range(10)]
 
-    found = newest_records.sample(
+    result = newest_records.sample(
         [*arrays, FakeMessage(number=1), FakeMessage(number=1, place=1)], fakes.settings(), {}
     )
 
-    assert len(found.records) <= newest_records.RECORDS + 1024
-    assert "resource[1]@1" in {record.place for record in found.records}
+    assert len(result.records) <= newest_records.RECORDS + 1024
+    assert "resource[1]@1" in {record.place for record in result.records}
 
 
 def test_the_newest_by_kafkas_time_comes_first() -> None:
     messages = [FakeMessage(number=number, milliseconds=KAFKA_MS + number * 2 % 5) for number in range(5)]
 
-    found = newest_records.sample(messages, fakes.settings(), dict.fromkeys(range(5), 1))
+    result = newest_records.sample(messages, fakes.settings(), dict.fromkeys(range(5), 1))
 
-    assert [record.place[9] for record in found.records] == ["2", "4", "1", "3", "0"]
+    assert [record.place[9] for record in result.records] == ["2", "4", "1", "3", "0"]
 
 
 @pytest.mark.parametrize("milliseconds", [KAFKA_MS, None, -1, 0, 2**62])
@@ -182,17 +182,17 @@ def test_of_whatever_stands_in_the_topic_it_says_what_the_worker_makes(milliseco
     batch = Batch()
     Converter(settings, Encoder(settings)).convert(messages, batch)
 
-    found = newest_records.sample(messages, settings, {}).records
+    result = newest_records.sample(messages, settings, {}).records
 
     assert len(messages) > 50
-    assert sorted(record.reason for record in found if not record.is_point) == sorted(
+    assert sorted(record.reason for record in result if not record.is_point) == sorted(
         letter.reason for letter in batch.dead_letters
     )
     stored = [line_protocol.parse(line.decode()) for line in batch.lines]
-    assert sorted(sorted(record.types) for record in found if record.is_point) == sorted(
+    assert sorted(sorted(record.types) for record in result if record.is_point) == sorted(
         sorted(each.fields) for each in stored
     )
-    assert sorted(record.point_s for record in found if record.is_point) == sorted(
+    assert sorted(record.point_s for record in result if record.is_point) == sorted(
         each.time / 10**9 for each in stored
     )
 
@@ -217,11 +217,11 @@ def test_a_line_is_read_back_as_influxdb_reads_it(record: dict[str, Any]) -> Non
         return
     expected = line_protocol.parse(line.decode())
 
-    found = point.parse(line)
+    result = point.parse(line)
 
     words = {float: "float", str: "string", bool: "boolean"}
-    assert found.types == {name: words[type(value)] for name, value in expected.fields.items()}
-    assert found.time == expected.time
+    assert result.types == {name: words[type(value)] for name, value in expected.fields.items()}
+    assert result.time == expected.time
 
 
 @budget(max_examples=100, deadline=None)
@@ -234,12 +234,12 @@ def test_what_is_left_out_adds_up_with_the_workers_count(record: dict[str, Any])
     except RecordError:
         return
 
-    found = one(msgpack.packb(record))
+    result = one(msgpack.packb(record))
 
-    assert len(found.omitted) <= encoder.values_omitted
-    assert found.omitted.isdisjoint(found.types)
+    assert len(result.omitted) <= encoder.values_omitted
+    assert result.omitted.isdisjoint(result.types)
     if not {"time", "timestamp"} & record.keys() and "" not in record:
-        assert len(found.omitted) == encoder.values_omitted
+        assert len(result.omitted) == encoder.values_omitted
 
 
 class Partitions:

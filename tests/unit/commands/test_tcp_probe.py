@@ -56,7 +56,7 @@ def test_an_address_that_never_answers_costs_the_time_out_and_no_more() -> None:
 
 def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_hosts() -> None:
     nuc = Address("nuc", 9090)
-    found = list(
+    results = list(
         kafka.listeners(
             settings(TOWER_KAFKA_BOOTSTRAP_SERVERS="10.0.0.2:9090"),
             {3: nuc},
@@ -64,20 +64,20 @@ def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_host
         )
     )
 
-    assert [each.level for each in found] == [Level.FAIL]
-    assert "nuc does not resolve here" in found[0].text
-    assert "10.0.0.2" in found[0].next
-    assert "/etc/hosts" in found[0].next
+    assert [result.level for result in results] == [Level.FAIL]
+    assert "nuc does not resolve here" in results[0].text
+    assert "10.0.0.2" in results[0].next
+    assert "/etc/hosts" in results[0].next
 
 
 def test_a_broker_that_resolves_and_refuses_is_no_matter_of_etc_hosts() -> None:
     nuc = Address("nuc", 9090)
-    found = list(
+    results = list(
         kafka.listeners(settings(), {3: nuc}, lambda _: {nuc: Unreachable(True, "Connection refused")})
     )
 
-    assert [each.level for each in found] == [Level.FAIL]
-    assert "/etc/hosts" not in found[0].next
+    assert [result.level for result in results] == [Level.FAIL]
+    assert "/etc/hosts" not in results[0].next
 
 
 @pytest.mark.parametrize(
