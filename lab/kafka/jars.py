@@ -47,8 +47,8 @@ class Java:
         return [str(self.executable), *options, *self.options, main, *args]
 
     def environment(self) -> dict[str, str]:
-        """The environment to run it in."""
-        return environment(CLASSPATH=os.pathsep.join(map(str, self.jars)))
+        """The environment to run it in. Names of files are UTF-8, whatever the machine's locale is."""
+        return environment(CLASSPATH=os.pathsep.join(map(str, self.jars)), LC_ALL="C.UTF-8")
 
 
 def fetched(progress: Progress) -> Path:

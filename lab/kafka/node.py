@@ -113,6 +113,19 @@ def properties(spec: Spec, specs: list[Spec], host: str, data: Path) -> dict[str
     }
 
 
+def properties_text(found: Mapping[str, str]) -> str:
+    """A properties file as Java reads it: Latin-1, so that all else but ASCII is escaped, as UTF-16."""
+
+    def escaped(value: str) -> str:
+        codes = [unit for (unit,) in struct.iter_unpack(">H", value.encode("utf-16-be"))]
+        return "".join(
+            chr(code) if " " <= chr(code) <= "~" and chr(code) != "\\" else f"\\u{code:04x}"
+            for code in codes
+        )
+
+    return "".join(f"{name}={escaped(value)}\n" for name, value in found.items())
+
+
 class Node(Server):
     """One Kafka node of the lab.
 
@@ -169,13 +182,20 @@ class Node(Server):
         return (self.folder / "formatted").exists()
 
     def begin_format(self) -> subprocess.Popen[bytes]:
-        """Write its configuration and start making its data folder, once in its life."""
+        """Write its configuration and start making its data folder, once in its life.
+
+        Raises:
+            LabError: Kafka cannot use the folder.
+        """
+        if "," in str(self.folder):
+            raise LabError(
+                f"Kafka stores nothing in a path with a comma: {self.folder}; choose another folder"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         # What a formatting that was cut off has left.
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         found = properties(self.spec, self._specs, self.host, self.folder / "data") | self._more
-        lines = [f"{name}={value}\n" for name, value in found.items()]
-        write_atomically(self._config, "".join(lines))
+        write_atomically(self._config, properties_text(found))
         command = self._java().command(
             "kafka.tools.StorageTool",
             *("format", "--cluster-id", self._cluster, "--config", str(self._config)),

@@ -355,8 +355,9 @@ def test_a_server_that_does_not_come_up_is_shown_and_nothing_is_left(
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Lab]:
-    """A lab that a test may take down."""
-    found = Lab(tmp_path / "lab", Wanted.free_ports(), Progress(quiet=True))
+    """A lab that a test may take down, in a folder whose name could be taken for something else."""
+    folder = tmp_path / 'Lab-4. Tower it\'s "50%" ${HOME} \\ 연구실'
+    found = Lab(folder, Wanted.free_ports(), Progress(quiet=True))
     try:
         yield found
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import BusyError, LabError
-from lab.kafka.node import Role, Spec, properties
+from lab.kafka.node import Node, Role, Spec, properties, properties_text
 from lab.system import ports
 from lab.topology import Plan, Topology, Wanted
 
@@ -133,3 +133,17 @@ def test_too_few_free_ports_are_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with pytest.raises(BusyError, match="no 2 free ports"):
         ports.choose("localhost", 2)
+
+
+def test_a_properties_file_is_ascii_as_java_reads_it() -> None:
+    text = properties_text({"log.dirs": "/연구실 50%\\é/😀", "node.id": "3"})
+
+    assert text == "log.dirs=/\\uc5f0\\uad6c\\uc2e4 50%\\u005c\\u00e9/\\ud83d\\ude00\nnode.id=3\n"
+
+
+def test_a_folder_that_kafka_would_take_for_two_is_refused(tmp_path: Path) -> None:
+    node = Node.alone(tmp_path / "a,b", lambda: None, "localhost", 1, 2)  # type: ignore[arg-type]
+
+    with pytest.raises(LabError, match="comma"):
+        node.begin_format()
+    assert not node.folder.exists()
