@@ -1,1 +1,1 @@
-"""Every setting of a worker: what there is, what each may hold, and secrets."""
+"""The settings of a worker, their parsers, and secrets."""

@@ -1,44 +1,43 @@
-"""What an option may hold: each parser takes its text and gives its value, or says what would be right.
+"""Parsers of the settings' values: each returns the value of a text.
 
-All of them raise `ValueError`; its text goes behind the option's name.
+All raise `ValueError` for an invalid text. The error says what is valid, and follows the option's name.
 """
 
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-#: Names that mean something else to InfluxDB: no tag may have one, and a field of that name gets an
-#: underscore behind it.
+#: Names that InfluxDB reserves: no tag may have one, and a field of that name gets an underscore behind it.
 RESERVED = frozenset({"time", "_field", "_measurement"})
 
-#: What Kafka itself allows as the name of a topic; a `^` would make it a pattern for several, whose records
-#: share offsets and so would overwrite each other's points.
+#: What Kafka allows as the name of a topic. A leading `^` would be a pattern for several topics, whose
+#: records have the same offsets and would overwrite each other's points.
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 def text(raw: str) -> str:
-    """Any text but none."""
+    """Parse any text that is not empty."""
     if not raw:
         raise ValueError("must not be empty")
     return raw
 
 
 def topic(raw: str) -> str:
-    """The name of one topic."""
+    """Parse the name of one topic."""
     if not _TOPIC.fullmatch(raw) or raw in {".", ".."}:
         raise ValueError(f"must be the name of one topic (letters, digits, '.', '_', '-'), not {raw!r}")
     return raw
 
 
 def measurement(raw: str) -> str:
-    """The name of a measurement whose lines are no comments."""
+    """Parse the name of a measurement."""
     if not raw or raw.startswith("#"):
-        raise ValueError("must not be empty nor begin with #, which InfluxDB takes for a comment")
+        raise ValueError("must not be empty or begin with #, which starts a comment in InfluxDB")
     return raw
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A whole number within bounds."""
+    """Build a parser of whole numbers within bounds."""
 
     def parse(raw: str) -> int:
         try:
@@ -53,7 +52,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def seconds(low: float, high: float) -> Callable[[str], float]:
-    """Seconds within bounds."""
+    """Build a parser of seconds within bounds."""
 
     def parse(raw: str) -> float:
         try:
@@ -61,14 +60,14 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             number = low - 1
         if not low <= number <= high:
-            raise ValueError(f"must be seconds from {low:g} to {high:g}, not {raw!r}")
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}, not {raw!r}")
         return number
 
     return parse
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """One of some words."""
+    """Build a parser that accepts some words."""
 
     def parse(raw: str) -> str:
         if raw not in allowed:
@@ -79,21 +78,21 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def names(raw: str) -> tuple[str, ...]:
-    """Names between commas."""
+    """Parse names between commas."""
     return tuple(name.strip() for name in raw.split(",") if name.strip())
 
 
 def tag_names(raw: str) -> tuple[str, ...]:
-    """Names between commas that a tag may have."""
-    found = names(raw)
-    for name in found:
+    """Parse names of tags between commas."""
+    tags_ = names(raw)
+    for name in tags_:
         if name in RESERVED:
-            raise ValueError(f"must not hold {name}: InfluxDB keeps that name for itself")
-    return found
+            raise ValueError(f"must not have {name}: InfluxDB reserves that name")
+    return tags_
 
 
 def tags(raw: str) -> tuple[tuple[str, str], ...]:
-    """`name=value` between commas."""
+    """Parse `name=value` between commas."""
     pairs = []
     for pair in names(raw):
         name, equals, value = pair.partition("=")
@@ -105,7 +104,7 @@ def tags(raw: str) -> tuple[tuple[str, str], ...]:
 
 
 def renames(raw: str) -> tuple[tuple[str, str], ...]:
-    """`name:new_name` between commas, split at the last colon: a name as it is sent may hold colons."""
+    """Parse `name:new_name` between commas, split at the last colon, since a sent name may have colons."""
     pairs: dict[str, str] = {}
     for pair in names(raw):
         name, _, new = (part.strip() for part in pair.rpartition(":"))
@@ -120,25 +119,25 @@ def renames(raw: str) -> tuple[tuple[str, str], ...]:
 
 
 def url(raw: str) -> str:
-    """The address of an HTTP server, without the slash at its end."""
+    """Parse the address of an HTTP server; a trailing slash is removed."""
     # The address may hold a password, so no error repeats it.
     wrong = ValueError("must be an address like http://localhost:8086")
     try:
         parts = urlsplit(raw)
-        # The resolver would raise this in mid-run, for a label that is empty or over 63 characters.
+        # For a label that is empty or over 63 characters the resolver would raise this later.
         (parts.hostname or "").encode("idna")
     except ValueError:
         raise wrong from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise wrong
     if parts.username or parts.password:
-        raise ValueError("must not hold a user or password; use TOWER_INFLUXDB_USER and _PASSWORD")
+        raise ValueError("must not have a user or password; use TOWER_INFLUXDB_USER and _PASSWORD")
     if parts.query or parts.fragment:
         raise ValueError("must end with the path; organisation, bucket and token are options of their own")
     if " " in raw or not parts.path.isascii():
-        raise ValueError("must hold no space, and only ASCII in its path")
+        raise ValueError("must have no space, and only ASCII in its path")
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError("has a port that is no number from 0 to 65535") from None
+        raise ValueError("must have a port from 0 to 65535") from None
     return raw.rstrip("/")

@@ -3,28 +3,28 @@
 import json
 from pathlib import Path
 
-#: What stands in place of a secret.
+#: Text shown instead of a secret.
 MASK = "***"
 
-#: Least characters of a secret's beginning that are masked at the end of a text.
+#: At the end of a text, a secret that is cut off is masked if at least this many characters are left.
 LEAST_CHARACTERS = 4
 
 
 class Secret:
     """A token or password, from the environment or from a file.
 
-    Formatting it gives `***`. One that comes from a file can be read again, so that a rotated token is
-    taken up without a restart.
+    It is formatted as `***`. A secret from a file can be read again, so that a rotated token takes effect
+    without a restart.
 
     Args:
-        value: The secret itself, None where it comes from a file.
-        file: The file it is read from; surrounding white space is not part of it.
-        lines: True where it may have several lines, as a key in PEM has.
+        value: The secret itself, None if it comes from a file.
+        file: The file to read it from; surrounding white space is removed.
+        lines: True if it may have several lines, as a PEM key has.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is empty, or the secret has a character that fits in no HTTP header: the
-            HTTP client's own complaint about that would quote the secret.
+        ValueError: The file is empty, or the secret has a character that no HTTP header may have: the
+            HTTP client's own error would quote the secret.
     """
 
     __slots__ = ("_file", "_lines", "_value")
@@ -46,13 +46,13 @@ class Secret:
         return text
 
     def reveal(self) -> str:
-        """The secret as text, for the one place that sends it."""
+        """Return the secret as text; only the code that sends it calls this."""
         return self._value
 
     def reread(self) -> bool:
-        """Read the file again; True where the secret has changed.
+        """Read the file again; True if the secret has changed.
 
-        A file that is missing, empty or half written for a moment (a rotation in progress) changes nothing.
+        A file that is missing, empty or incomplete, as during a rotation, changes nothing.
         """
         if self._file is None:
             return False
@@ -74,11 +74,11 @@ class Secret:
 
 
 def masked(text: str, *secrets: str) -> str:
-    """A foreign text without our secrets: as they are, escaped, or cut off at the text's end.
+    """Mask secrets in a text: as they are, escaped, or cut off at the text's end.
 
     Args:
-        text: What a server sent, which may repeat what it was sent.
-        secrets: What must not be shown; empty ones are left out.
+        text: What a server sent. It may repeat what it received.
+        secrets: Texts to mask; empty ones are ignored.
     """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for form in {secret, json.dumps(secret)[1:-1], repr(secret.encode())[2:-1]}:

@@ -21,14 +21,14 @@ OTHER_VARIABLES = frozenset({"TOWER_CONFIG", "TOWER_WORKERS"})
 #: Words in the name of a Kafka property that make its value a secret.
 SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "SECRET", "KEY_PEM", "OAUTHBEARER_CONFIG")
 
-#: Kafka properties a promise rests on, with the only value each may have.
+#: Kafka properties that the promise depends on, with the only allowed value.
 FIXED_KAFKA = {
     "enable.auto.commit": "false",
     "enable.auto.offset.store": "false",
     "auto.offset.reset": "error",
 }
 
-#: Defaults of the lab; any other librdkafka property is passed through under the same rule.
+#: Defaults for the lab. All other librdkafka properties are passed through by the same rule.
 KAFKA_DEFAULTS = {
     "bootstrap.servers": "localhost:9090,localhost:9091,localhost:9092",
     "group.id": "tower",
@@ -36,23 +36,27 @@ KAFKA_DEFAULTS = {
 
 
 def _option(default: str | None, parse: Callable[[str], Any], text: str, lab: str = "") -> Any:
-    """One setting: its default as it would be written, its parser, its line in the table.
+    """Define a setting: its default as text, its parser, its line in the table.
 
-    `lab` names the variable of the lab's own set-up that serves when Tower's is absent.
+    `lab` names a variable of the lab that is used if Tower's is not set.
     """
     return field(metadata={"default": default, "parse": parse, "text": text, "lab": lab})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one worker needs to know. `load` makes one; a frozen one is passed to every room."""
+    """The settings of one worker, built by `load`."""
 
-    topic: str = _option("resource", parsers.topic, "topic the records are read from")
-    dead_letter_topic: str = _option("resource.dlq", parsers.topic, "topic for what cannot be stored")
-    worker: int | None = _option(
-        None, parsers.whole(0, 9999), "number of this worker, set by supervisord; gives static membership"
+    topic: str = _option("resource", parsers.topic, "topic to read records from")
+    dead_letter_topic: str = _option(
+        "resource.dlq", parsers.topic, "topic for records that cannot be stored"
     )
-    influxdb_url: str = _option("http://localhost:8086", parsers.url, "where InfluxDB listens")
+    worker: int | None = _option(
+        None,
+        parsers.whole(0, 9999),
+        "number of this worker, set by supervisord; makes it a static member of the group",
+    )
+    influxdb_url: str = _option("http://localhost:8086", parsers.url, "address of InfluxDB")
     influxdb_api: str = _option(
         "v2",
         parsers.choice("v2", "v1"),
@@ -68,69 +72,89 @@ class Settings:
     influxdb_user: str = _option("", str, "user (v1)", lab="INFLUXDB_V1_USER")
     influxdb_password: Secret = _option(None, Secret, "password (v1)", lab="INFLUXDB_V1_PASSWORD")
     # Two in a row must fit in Kafka's max.poll.interval.ms of 300 s.
-    influxdb_timeout_s: float = _option("30", parsers.seconds(0.1, 120), "longest wait for one write")
-    batch_lines: int = _option("5000", parsers.whole(1, 100_000), "a batch is full at so many lines")
-    batch_bytes: int = _option(
-        "4000000", parsers.whole(1_000, 100_000_000), "or at so many bytes before compression"
+    influxdb_timeout_s: float = _option(
+        "30", parsers.seconds(0.1, 120), "seconds to wait for the answer to one write"
     )
-    batch_age_ms: int = _option("100", parsers.whole(1, 60_000), "and is written at this age at the latest")
+    batch_lines: int = _option(
+        "5000", parsers.whole(1, 100_000), "lines at which a batch is full and is written"
+    )
+    batch_bytes: int = _option(
+        "4000000", parsers.whole(1_000, 100_000_000), "bytes at which a batch is full, before compression"
+    )
+    batch_age_ms: int = _option(
+        "100",
+        parsers.whole(1, 60_000),
+        "age in milliseconds at which a batch is written even if it is not full",
+    )
     format: str = _option(
         "auto",
         parsers.choice("auto", "json", "msgpack", "text"),
-        "format of the records; auto looks at each",
+        "format of the records; auto detects it for each message",
     )
     measurement: str = _option("labs", parsers.measurement, "measurement of every point")
     tags: tuple[tuple[str, str], ...] = _option(
-        "host=Labs,region=GIST", parsers.tags, "tags every point gets"
+        "host=Labs,region=GIST", parsers.tags, "tags of every point"
     )
     rename: tuple[tuple[str, str], ...] = _option(
         "free_ram:memory,tx_bytes:tx,rx_bytes:rx,cpu_load:CPU_Usage,tx_drops:tx_dropped,rx_drops:rx_dropped,"
         "tx_errors:txError,rx_errors:rxError,disk_util:disk,"
         "cpu:CPU_Usage,txDropped:tx_dropped,rxDropped:rx_dropped",
         parsers.renames,
-        "new names for fields of a record; the settings below know a field by its new name",
+        "new names for fields of a record; the settings below use the new names",
     )
     tag_fields: tuple[str, ...] = _option(
-        "ip,deviceId", parsers.tag_names, "fields of a record that are tags"
+        "ip,deviceId", parsers.tag_names, "fields of a record that become tags"
     )
     number_fields: tuple[str, ...] = _option(
         "memory,tx,rx,CPU_Usage,tx_dropped,rx_dropped,rxError,txError,disk",
         parsers.names,
-        "fields that hold numbers even when sent as text; what is no number there is left out",
+        "fields that hold numbers, even if sent as text; other values of these fields are left out",
     )
     time_fields: tuple[str, ...] = _option(
-        "timestamp,time", parsers.names, "fields that hold the record's time; the first that does is taken"
+        "timestamp,time",
+        parsers.names,
+        "fields that may hold the record's time; the first with a valid time is used",
     )
     time_window_s: int = _option(
         "86400",
         parsers.whole(1, 10**9),
-        "a record's time further than this from Kafka's is not believed, Kafka's is used",
+        "seconds; if a record's time differs more than this from Kafka's, Kafka's is used",
     )
     identity_partitions: int = _option(
         "16",
         parsers.whole(1, 4096),
-        "partition numbers the last digits of a point's time have room for; never change it later",
+        "number of partitions that a point's time has room for in its last digits; never change it later",
     )
-    max_record_bytes: int = _option("1000000", parsers.whole(100, 10**8), "largest record")
+    max_record_bytes: int = _option("1000000", parsers.whole(100, 10**8), "largest record, in bytes")
     max_depth: int = _option("8", parsers.whole(1, 100), "deepest nesting of a record")
     max_fields: int = _option("256", parsers.whole(1, MOST_FIELDS), "most fields of a record")
-    max_key_bytes: int = _option("256", parsers.whole(1, 60_000), "longest name of a field")
-    max_tag_bytes: int = _option("256", parsers.whole(1, 60_000), "longest value of a tag")
-    max_text_bytes: int = _option("65536", parsers.whole(1, 1_000_000), "longest value of a string field")
-    retry_max_s: float = _option("1.5", parsers.seconds(0.1, 600), "longest pause between two tries")
-    retry_after_max_s: float = _option(
-        "60", parsers.seconds(0, 3600), "longest Retry-After of the server that is obeyed"
+    max_key_bytes: int = _option("256", parsers.whole(1, 60_000), "longest name of a field, in bytes")
+    max_tag_bytes: int = _option("256", parsers.whole(1, 60_000), "longest value of a tag, in bytes")
+    max_text_bytes: int = _option(
+        "65536", parsers.whole(1, 1_000_000), "longest value of a string field, in bytes"
     )
-    probe_s: float = _option("5", parsers.seconds(0.1, 3600), "pause between tries after 401, 403 and 404")
+    retry_max_s: float = _option(
+        "1.5", parsers.seconds(0.1, 600), "longest pause between two attempts, in seconds"
+    )
+    retry_after_max_s: float = _option(
+        "60", parsers.seconds(0, 3600), "longest Retry-After of the server to obey, in seconds"
+    )
+    probe_s: float = _option(
+        "5", parsers.seconds(0.1, 3600), "pause between attempts after 401, 403 and 404, in seconds"
+    )
     drain_s: float = _option(
-        "10", parsers.seconds(0.1, 600), "time to finish in on SIGTERM or when a partition is taken away"
+        "10",
+        parsers.seconds(0.1, 600),
+        "seconds to finish the batch on SIGTERM or when a partition is revoked",
     )
     commit_idle_s: float = _option(
-        "30", parsers.seconds(1, 3600), "commit again after so long without records, for lag monitors"
+        "30",
+        parsers.seconds(1, 3600),
+        "seconds without records after which to commit again, for lag monitors",
     )
-    run_dir: Path = _option("var", Path, "folder of the worker's state file")
+    run_dir: Path = _option("var", Path, "folder of the workers' state files")
     log_level: str = _option(
-        "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "least level that is logged"
+        "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "lowest level to log"
     )
     kafka: Mapping[str, str | Secret] = field(metadata={})
 
@@ -156,7 +180,7 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     Args:
         environ: The environment, names to values.
         credentials: False lets InfluxDB's token and password be absent or unreadable: commands that ask
-            Kafka alone must work for whoever may not read them.
+            commands that only use Kafka must work for users who may not read them.
 
     Returns:
         The settings, all valid.
@@ -165,12 +189,12 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
         SettingsError: An option is unknown, malformed or missing; its text names the option.
     """
     given = {**_from_file(environ.get("TOWER_CONFIG")), **environ}
-    _refuse_unknown(given)
+    _reject_unknown(given)
     chosen = {each.name: _value(each, given, credentials) for each in options()}
     settings = Settings(kafka=_kafka(given), **chosen)
     if settings.topic == settings.dead_letter_topic:
         raise SettingsError("TOWER_DEAD_LETTER_TOPIC", "must not be TOWER_TOPIC: it would be read back")
-    _refuse_old_names(settings)
+    _reject_old_names(settings)
     if not credentials:
         return settings
     if settings.influxdb_api == "v2" and not settings.influxdb_token:
@@ -194,7 +218,7 @@ def _value(option: dataclasses.Field[Any], given: Mapping[str, str], credentials
     if raw is None:
         return None
     if not raw.isprintable():
-        # In a header or an address it would break the request, in a tag every line.
+        # A control character would break the request in a header or address, and every line in a tag.
         raise SettingsError(name, "has a control character in it, or bytes that are not UTF-8")
     try:
         return parse(raw)
@@ -202,8 +226,8 @@ def _value(option: dataclasses.Field[Any], given: Mapping[str, str], credentials
         raise SettingsError(name, str(error)) from None
 
 
-def _refuse_old_names(settings: Settings) -> None:
-    """Refuse a tag, number or time by a name that is renamed: no record would have it."""
+def _reject_old_names(settings: Settings) -> None:
+    """Reject a tag, number or time whose name is renamed: no record would have it."""
     new_names = dict(settings.rename)
     for option in ("tag_fields", "number_fields", "time_fields"):
         for name in getattr(settings, option):
@@ -232,7 +256,7 @@ def _secret(name: str, lab: str, given: Mapping[str, str], lines: bool = False) 
 
 
 def _kafka(given: Mapping[str, str]) -> dict[str, str | Secret]:
-    """Properties by the one rule: TOWER_KAFKA_SSL_CA_LOCATION is `ssl.ca.location`."""
+    """Read Kafka's properties: TOWER_KAFKA_SSL_CA_LOCATION is `ssl.ca.location`."""
     properties: dict[str, str | Secret] = dict(KAFKA_DEFAULTS)
     for name in sorted(given):
         if not name.startswith(KAFKA_PREFIX):
@@ -248,25 +272,25 @@ def _kafka(given: Mapping[str, str]) -> dict[str, str | Secret]:
         properties[key] = _secret(stem, "", given, lines=True) if secret else given[name]
     for key in KAFKA_DEFAULTS:
         if not properties[key]:
-            # librdkafka waits for ever without a broker, and aborts the process without a group.
+            # Without a broker librdkafka waits forever; without a group it aborts the process.
             raise SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), "must not be empty")
     return properties
 
 
 def _from_file(path: str | None) -> dict[str, str]:
-    """The settings file's variables, none of which must be read from the environment alone."""
+    """Read the settings file's variables; reject those that only the environment may set."""
     if not path:
         return {}
-    found = settings_file.read(path)
-    for name in sorted(OTHER_VARIABLES & found.keys()):
-        # supervisord never sees the file: the pool would keep its size without a word.
+    variables = settings_file.read(path)
+    for name in sorted(OTHER_VARIABLES & variables.keys()):
+        # supervisord does not read the file, so the size of the pool would not change.
         raise SettingsError(
             name, "is read from the environment only; take it out of the file TOWER_CONFIG names"
         )
-    return found
+    return variables
 
 
-def _refuse_unknown(given: Mapping[str, str]) -> None:
+def _reject_unknown(given: Mapping[str, str]) -> None:
     known = {variable(each) for each in options()} | OTHER_VARIABLES
     known |= {f"{variable(each)}_FILE" for each in options() if each.metadata["parse"] is Secret}
     for name in sorted(given):

@@ -1,4 +1,4 @@
-"""The settings file, as if its keys stood in the environment."""
+"""Reads the settings file: each key is a variable, as in the environment."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ from workers.errors import SettingsError
 #: Prefix of every variable Tower reads.
 PREFIX = "TOWER_"
 
-#: The option that may be a table, since its keys are names of fields and not options.
+#: The only option that may be a table; its keys are names of fields.
 RENAME = f"{PREFIX}RENAME"
 
 
 def read(path: str) -> dict[str, str]:
-    """Variables to values: the key `topic` is TOWER_TOPIC.
+    """Read variables and their values: the key `topic` is TOWER_TOPIC.
 
     Raises:
         SettingsError: The file cannot be read, or is not TOML.
@@ -26,12 +26,12 @@ def read(path: str) -> dict[str, str]:
     except OSError as error:
         raise SettingsError("TOWER_CONFIG", f"cannot be read: {error}") from None
     except ValueError as error:
-        raise SettingsError("TOWER_CONFIG", f"{path} is no TOML: {error}") from None
+        raise SettingsError("TOWER_CONFIG", f"{path} is not valid TOML: {error}") from None
     return dict(_flat(PREFIX, content))
 
 
 def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Tables and dotted keys as variables: `kafka.group.id` is a table in a table to TOML."""
+    """Flatten tables and dotted keys to variables: in TOML `kafka.group.id` is a table in a table."""
     for key, value in table.items():
         name = prefix + key.upper().replace(".", "_")
         if isinstance(value, dict) and name == RENAME:
@@ -43,7 +43,7 @@ def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _renames(table: Mapping[str, Any]) -> str:
-    """A table of names and new names, as the variable has them."""
+    """Format a table of names and new names as the variable's value."""
     for name, new in table.items():
         if not isinstance(new, str) or "," in name + new:
             raise SettingsError(

@@ -1,1 +1,1 @@
-"""From the bytes of a Kafka message to lines of line protocol."""
+"""Converts the bytes of Kafka messages to line protocol."""

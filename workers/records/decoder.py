@@ -21,7 +21,7 @@ EVENT_TIME = 0
 _JSON_SPACE = b" \t\r\n"
 _JSON_FIRST = frozenset(b"{[")
 
-#: A byte order mark, which Windows tools write before JSON and text; it is no part of either.
+#: A byte order mark, which Windows tools write before JSON and text.
 _BOM = b"\xef\xbb\xbf"
 
 #: First bytes of msgpack arrays and maps: fixmap, fixarray, array 16/32, map 16/32.
@@ -51,7 +51,7 @@ def _extension(code: int, data: bytes) -> Nanoseconds:
     return Nanoseconds(seconds * 10**9 + nanos)
 
 
-#: An array takes its memory before its first element is read, so 5 bytes could ask for megabytes.
+#: msgpack allocates an array before it reads an element, so 5 bytes could allocate megabytes.
 _SIZES = {"max_array_len": MOST_FIELDS, "max_map_len": MOST_FIELDS}
 _TOO_LONG = re.compile(r"(\d+) exceeds max_(?:array|map)_len")
 _TIMES = {"ext_hook": _extension, "timestamp": 3}
@@ -131,7 +131,7 @@ def _decode_json(value: bytes, plain: bytes) -> list[Record]:
         raws = [bytes(raw) for raw in _json_elements.decode(plain)]
     except (msgspec.MsgspecError, RecursionError):
         # Only the lenient decoder could read it, so its elements have no bytes of their own.
-        raws = [json.dumps(each).encode() for each in whole]
+        raws = [json.dumps(element).encode() for element in whole]
     return list(zip(whole, raws, strict=True))
 
 
@@ -212,7 +212,7 @@ def _msgpack_elements(value: bytes) -> list[bytes]:
 def _decode_text(value: bytes) -> dict[str, Any]:
     """`memory:1,tx:2`: split at the first colon only; a part without a name belongs to the value before.
 
-    All values are text here; which of them are numbers is for their fields to say.
+    All values are text here; the encoder decides by field which of them are numbers.
     """
     try:
         text = value.decode().strip()
@@ -233,5 +233,5 @@ def _decode_text(value: bytes) -> dict[str, Any]:
 
 
 def _summary(error: Exception) -> str:
-    """The decoder's own words, which name positions and types but quote no payload."""
+    """The decoder's message, which has positions and types but no payload."""
     return str(error)[:200] or type(error).__name__

@@ -13,8 +13,8 @@ from workers.records.point_time import PointTime
 from workers.records.rename import Rename
 from workers.types import Nanoseconds, Reason, Untyped
 
-#: Tag sets and names whose escaped form is kept; past that the caches start afresh, so that a sender of
-#: ever new names cannot fill the memory.
+#: Most series and names in the caches. A full cache is cleared, so that a sender of ever new names cannot
+#: fill the memory.
 CACHED = 10_000
 
 #: Possessive (`++`): a megabyte of digits with a letter behind it would otherwise be tried at every length.
@@ -29,7 +29,7 @@ _TEXT = frozenset({str})
 
 
 class Encoder:
-    """Turns records into lines, by the settings of one worker.
+    """Converts records to lines, by the settings of one worker.
 
     The line of a record depends on the record and its coordinates alone, so a redelivered record gives
     the same line.
@@ -80,12 +80,12 @@ class Encoder:
             RecordError: The record cannot become a point.
         """
         values = self._flat(record)
-        # A dict of the new names would be a tenth of a record's cost, and most records do without.
+        # A dict of the new names would cost a tenth of a record, and most records do not need it.
         can_wait = self._rename.can_wait(values)
         values = values.copy() if can_wait else self._rename.apply(values)
         timestamp = self._timestamp(values, kafka_ms)
         tags = tuple([values.pop(key, None) for key in self._tag_fields])
-        # Kept are series of text alone, and no other type's value equals text: 7 is not found as "7" is.
+        # The cache has tags of text only, and no value of another type equals text: 7 does not find "7".
         series = self._series.get(tags) or self.series(tuple(map(self._tag, tags)))
         fields = ",".join(self._fields(values, sent=can_wait))
         if not fields:
@@ -97,7 +97,7 @@ class Encoder:
             raise RecordError(Reason.TEXT, "half a surrogate pair") from None
 
     def _timestamp(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Timestamp:
-        """The record's time, or Kafka's; takes the fields that were read for it out of `values`."""
+        """Return the record's time, or Kafka's; remove the time fields that were read from `values`."""
         for name in self._settings.time_fields:
             if name not in values:
                 continue
@@ -112,7 +112,7 @@ class Encoder:
                 self.times_implausible += 1
                 break
         if kafka_ms is None:
-            raise RecordError(Reason.NO_TIME, "neither the record nor Kafka tells a time")
+            raise RecordError(Reason.NO_TIME, "neither the record nor Kafka has a time")
         return timestamps.from_milliseconds(kafka_ms)
 
     def _flat(self, record: dict[Any, Any]) -> dict[str, Any]:
@@ -148,8 +148,8 @@ class Encoder:
             name = f"{prefix}{key}"
             if type(value) in _NESTED:
                 if len(name) > self._settings.max_key_bytes:
-                    # Told before it is repeated in the name of each field below it, which would make
-                    # hundreds of megabytes of one.
+                    # Checked here, before the name of each field below repeats it, which could turn one
+                    # megabyte into hundreds.
                     raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
                 items_below = value.items() if type(value) is dict else enumerate(value)
                 self._flatten(f"{name}_" if name else "", items_below, depth + 1, values)
@@ -245,19 +245,19 @@ class Encoder:
             raise RecordError(Reason.NOT_A_RECORD, "a field without a name")
         if len(name.encode("utf-8", "replace")) > self._settings.max_key_bytes:
             raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
-        # A field that shares its name with a tag could not be asked for.
-        taken = name in RESERVED or name in self._constant
+        # A field with the name of a tag could not be queried.
+        is_reserved = name in RESERVED or name in self._constant
         if len(self._names) >= CACHED:
             self._names.clear()
-        self._names[name] = found = f"{escape.name(name)}{'_' if taken else ''}="
-        return found
+        self._names[name] = prefix = f"{escape.name(name)}{'_' if is_reserved else ''}="
+        return prefix
 
     def _name_by_sent(self, name: str) -> str:
         """`name=` for one field by the name it was sent under."""
         if len(self._names_by_sent) >= CACHED:
             self._names_by_sent.clear()
-        self._names_by_sent[name] = found = self.name(self._rename.new_name(name))
-        return found
+        self._names_by_sent[name] = prefix = self.name(self._rename.new_name(name))
+        return prefix
 
     def series(self, tags: tuple[str | None, ...]) -> str:
         """Measurement and tags, in the order of the tags' names as InfluxDB stores them."""

@@ -1,4 +1,4 @@
-"""Text that stays one tag, one field or one measurement, whatever a sender writes.
+"""Escapes text, so that any text stays one tag, one field or one measurement.
 
 Rules of line protocol as influxd reads it: in names and tag values a backslash escapes comma, equals
 sign and space; in string fields it escapes the quote and itself. A backslash in a name would escape

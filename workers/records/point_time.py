@@ -1,8 +1,8 @@
-"""The time of a point: its record's moment, and below that the record's place in Kafka.
+"""The time of a point: its record's time, and in the digits below the record's place in Kafka.
 
-InfluxDB keeps one point per series and nanosecond. Two records of one series at one moment would
-overwrite each other, and a record delivered twice would be two points if its time were read from a
-clock. So the digits below the source's own precision are the record's coordinates: equal for every
+InfluxDB keeps one point per series and nanosecond. Two records of one series with one
+time would overwrite each other, and a record delivered twice would become two points if its time came from
+a clock. So the digits below the source's own precision are the record's coordinates: equal for every
 delivery of a record, different for different records.
 
 The digits of a slot, from the last one: the class (is the source precise to the second or to the
@@ -10,8 +10,8 @@ millisecond; is this the first record of its message or a further one of an arra
 offset (with the place in the array, for further records). Both ticks are multiples of the number of
 classes, so a point of one class never meets one of another.
 
-Where it ends: offsets repeat after `window` of them. Two records share a point only if series, moment
-and partition are equal and their offsets lie that far apart: with 16 partitions 15,625,000 offsets
+Its limit: offsets repeat after `window` of them. Two records share a point only if series, time
+and partition are equal and their offsets are that far apart: with 16 partitions 15,625,000 offsets
 within one second, or 15,625 within one millisecond (for further records of arrays a 1,024th of that, less
 one).
 """
@@ -30,8 +30,8 @@ class PointTime:
     """Gives each record of a topic its own nanosecond.
 
     Args:
-        partitions: Number of partitions there is room for. It decides the digits, so changing it
-            makes other points of records that are read again.
+        partitions: Number of partitions it has room for. It determines the digits: after a change,
+            records that are read again become other points.
     """
 
     partitions: int

@@ -1,4 +1,4 @@
-"""A record's own time: what it says, in which unit, how precisely."""
+"""Reads a record's time, its unit and its precision."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ class Timestamp(NamedTuple):
     Args:
         ns: Nanoseconds since the epoch, a multiple of `tick`.
         tick: Precision in nanoseconds: `SECOND` or `MILLISECOND`. A finer source is cut to the
-            millisecond, since the digits below belong to the point's identity.
+            millisecond, since the digits below are used by the point's time.
     """
 
     ns: int
@@ -25,16 +25,16 @@ class Timestamp(NamedTuple):
 
 
 def from_milliseconds(milliseconds: int) -> Timestamp:
-    """Kafka's own timestamp of a message as a timestamp."""
+    """Convert Kafka's timestamp of a message."""
     return Timestamp(milliseconds * MILLISECOND, MILLISECOND)
 
 
 def parse(value: Any) -> Timestamp | None:
-    """The time a record names, None where the value is no time.
+    """Read a record's time; None if the value is no time.
 
-    Numbers are seconds, milliseconds, microseconds or nanoseconds since the epoch, told apart by size:
+    Numbers are seconds, milliseconds, microseconds or nanoseconds since the epoch, distinguished by size:
     a value below 10^11 is in seconds (until the year 5138), each further factor of 1,000 one unit
-    finer. Text is such a number or ISO 8601, taken as UTC where it names no zone.
+    finer. Text is such a number or ISO 8601, read as UTC if it has no zone.
     """
     if type(value) is int:
         return _from_whole(value)
