@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Good:
+class ExpectedPoint:
     """A record that must become exactly one point.
 
     Args:
@@ -18,7 +18,7 @@ class Good:
 
 
 @dataclass(frozen=True)
-class Bad:
+class ExpectedDeadLetter:
     """A record that must become exactly one dead letter.
 
     Args:

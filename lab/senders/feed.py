@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from lab.errors import LabError
-from lab.senders.expected import Good
+from lab.senders.expected import ExpectedPoint
 from lab.senders.formats import Format, encode
 from lab.system.server_process import uninterrupted
 
@@ -143,7 +143,7 @@ class Feed:
                 record["seq"] = number
             self.last = encode(record, self.form, now)
             # Without a number of its own, a record is found again by its second.
-            self.sender.send(self.last, Good(device, number if self.numbered else int(now)))
+            self.sender.send(self.last, ExpectedPoint(device, number if self.numbered else int(now)))
 
     def run(self, count: int, interval_s: float, tell: Callable[[str], None]) -> None:
         """Feed `count` rounds, or for ever with 0, one each `interval_s` seconds.

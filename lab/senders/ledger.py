@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from lab.errors import LabError, SlowError
 from lab.lab import Lab
 from lab.provision import BUCKET, RETENTION_POLICY
-from lab.senders.expected import Bad, Good
+from lab.senders.expected import ExpectedDeadLetter, ExpectedPoint
 
 #: Seconds for reading the dead letters.
 READ_S = 60.0
@@ -37,19 +37,19 @@ class Row:
 class ProducedRecords:
     """The records that Kafka has taken, by place, and then where each was found again."""
 
-    good: dict[Good, Place] = field(default_factory=dict)
+    good: dict[ExpectedPoint, Place] = field(default_factory=dict)
     bad: set[Place] = field(default_factory=set)
 
-    def delivered(self, tag: Good | Bad, partition: int, offset: int) -> None:
+    def delivered(self, tag: ExpectedPoint | ExpectedDeadLetter, partition: int, offset: int) -> None:
         """Note that Kafka has the record; a Sender calls it."""
-        if isinstance(tag, Good):
+        if isinstance(tag, ExpectedPoint):
             self.good[tag] = (partition, offset)
         else:
             self.bad.add((partition, offset))
 
     def settle(
         self,
-        stored: Counter[Good],
+        stored: Counter[ExpectedPoint],
         dead: Counter[Place],
         committed: Mapping[int, int | None],
         ends: Mapping[int, int],
@@ -78,7 +78,7 @@ class ProducedRecords:
             for number, row in rows.items()
             if not row.holds
         ]
-        wrong: dict[str, Collection[Good | Place]] = {
+        wrong: dict[str, Collection[ExpectedPoint | Place]] = {
             "good records are in no point": self.good.keys() - stored.keys(),
             "points are nobody's": stored.keys() - self.good.keys(),
             "records are in several points": {one for one, times in stored.items() if times > 1},
@@ -92,7 +92,7 @@ class ProducedRecords:
         return rows, problems
 
 
-def stored(lab: Lab, since_s: int) -> Counter[Good]:
+def stored(lab: Lab, since_s: int) -> Counter[ExpectedPoint]:
     """The points in InfluxDB by identity, asked as the v1 user.
 
     Args:
@@ -101,10 +101,12 @@ def stored(lab: Lab, since_s: int) -> Counter[Good]:
     """
     series = f'"{BUCKET}"."{RETENTION_POLICY}"."labs"'
     numbered = f'SELECT "seq" FROM {series} WHERE time >= {since_s}s GROUP BY "deviceId"'  # noqa: S608
-    points = Counter(Good(str(row["deviceId"]), int(row["seq"])) for row in lab.query_rows(numbered))
+    points = Counter(
+        ExpectedPoint(str(row["deviceId"]), int(row["seq"])) for row in lab.query_rows(numbered)
+    )
     # Those of the lab's single Pi have neither a device nor a number.
     single = f'SELECT "memory" FROM {series} WHERE time >= {since_s}s AND "deviceId" = \'\''  # noqa: S608
-    points.update(Good("", row["time"] // 1_000_000_000) for row in lab.query_rows(single))
+    points.update(ExpectedPoint("", row["time"] // 1_000_000_000) for row in lab.query_rows(single))
     return points
 
 

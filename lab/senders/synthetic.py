@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from lab.senders.expected import Bad, Good
+from lab.senders.expected import ExpectedDeadLetter, ExpectedPoint
 from lab.senders.formats import Format, encode
 
 #: One record in so many is bad: 2 %.
@@ -20,7 +20,9 @@ POISON = {
 }
 
 
-def records(count: int, devices: int, clock: Iterator[float]) -> Iterator[tuple[bytes, Good | Bad]]:
+def records(
+    count: int, devices: int, clock: Iterator[float]
+) -> Iterator[tuple[bytes, ExpectedPoint | ExpectedDeadLetter]]:
     """Message values, each with what must become of it.
 
     Args:
@@ -35,11 +37,11 @@ def records(count: int, devices: int, clock: Iterator[float]) -> Iterator[tuple[
         now = next(clock)
         if number % BAD_EVERY == BAD_EVERY - 1:
             kind = kinds[number // BAD_EVERY % len(kinds)]
-            yield POISON[kind], Bad(kind)
+            yield POISON[kind], ExpectedDeadLetter(kind)
             continue
         device = number % devices
         form = forms[(number // devices) % len(forms)]
-        good = Good(f"device-{device + 1}", number // devices)
+        good = ExpectedPoint(f"device-{device + 1}", number // devices)
         record = {
             "tx_bytes": number * 1500,
             "rx_bytes": number * 900,

@@ -13,7 +13,7 @@ import msgpack
 import pytest
 
 from lab.errors import LabError, MissingError
-from lab.senders.expected import Bad, Good
+from lab.senders.expected import ExpectedDeadLetter, ExpectedPoint
 from lab.senders.feed import Feed
 from lab.senders.formats import TIME_FORMAT, Format, encode, stamp
 from lab.senders.ledger import ProducedRecords
@@ -114,8 +114,8 @@ def test_several_devices_share_a_sample_and_count_for_themselves() -> None:
     feed.run(2, 0, lambda _: None)
 
     assert [tag for _, tag in sender.sent] == [
-        *(Good("a", 0), Good("b", 0)),
-        *(Good("a", 1), Good("b", 1)),
+        *(ExpectedPoint("a", 0), ExpectedPoint("b", 0)),
+        *(ExpectedPoint("a", 1), ExpectedPoint("b", 1)),
     ]
     assert json.loads(sender.sent[3][0])["seq"] == 1
 
@@ -190,7 +190,7 @@ def test_a_missing_snmpget_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 def test_a_fixed_share_of_the_synthetic_records_is_bad() -> None:
     found = [fate for _, fate in records(1000, 7, itertools.repeat(1.7e9))]
 
-    kinds = Counter(fate.kind for fate in found if isinstance(fate, Bad))
+    kinds = Counter(fate.kind for fate in found if isinstance(fate, ExpectedDeadLetter))
     assert kinds.total() == 1000 // BAD_EVERY
     assert set(kinds) == set(POISON)
 
@@ -198,13 +198,15 @@ def test_a_fixed_share_of_the_synthetic_records_is_bad() -> None:
 def test_no_two_good_records_have_the_same_identity() -> None:
     found = [fate for _, fate in records(3000, 7, itertools.repeat(1.7e9))]
 
-    good = [fate for fate in found if isinstance(fate, Good)]
+    good = [fate for fate in found if isinstance(fate, ExpectedPoint)]
     assert len(set(good)) == len(good) == 3000 - 3000 // BAD_EVERY
     assert len({fate.device for fate in good}) == 7
 
 
 def test_synthetic_records_come_in_all_formats() -> None:
-    values = [value for value, fate in records(40, 5, itertools.repeat(1.7e9)) if isinstance(fate, Good)]
+    values = [
+        value for value, fate in records(40, 5, itertools.repeat(1.7e9)) if isinstance(fate, ExpectedPoint)
+    ]
 
     assert {value[:1] == b"{" for value in values} == {True, False}
     assert any(value.startswith(b"tx:") for value in values)
@@ -214,14 +216,14 @@ def test_synthetic_records_come_in_all_formats() -> None:
 def book() -> ProducedRecords:
     """Three good records and a bad one on two partitions."""
     found = ProducedRecords()
-    found.delivered(Good("a", 0), 0, 0)
-    found.delivered(Good("a", 1), 0, 1)
-    found.delivered(Good("b", 0), 1, 0)
-    found.delivered(Bad("empty"), 1, 1)
+    found.delivered(ExpectedPoint("a", 0), 0, 0)
+    found.delivered(ExpectedPoint("a", 1), 0, 1)
+    found.delivered(ExpectedPoint("b", 0), 1, 0)
+    found.delivered(ExpectedDeadLetter("empty"), 1, 1)
     return found
 
 
-ALL = Counter([Good("a", 0), Good("a", 1), Good("b", 0)])
+ALL = Counter([ExpectedPoint("a", 0), ExpectedPoint("a", 1), ExpectedPoint("b", 0)])
 DEAD = Counter([(1, 1)])
 ENDS = {0: 2, 1: 2}
 
@@ -238,9 +240,9 @@ def test_an_account_that_holds_has_no_problems() -> None:
 @pytest.mark.parametrize(
     ("stored", "dead", "committed", "problem"),
     [
-        pytest.param(ALL - Counter([Good("a", 1)]), DEAD, ENDS, "in no point", id="lost"),
-        pytest.param(ALL + Counter([Good("a", 1)]), DEAD, ENDS, "several points", id="doubled"),
-        pytest.param(ALL + Counter([Good("c", 1)]), DEAD, ENDS, "nobody's", id="not produced"),
+        pytest.param(ALL - Counter([ExpectedPoint("a", 1)]), DEAD, ENDS, "in no point", id="lost"),
+        pytest.param(ALL + Counter([ExpectedPoint("a", 1)]), DEAD, ENDS, "several points", id="doubled"),
+        pytest.param(ALL + Counter([ExpectedPoint("c", 1)]), DEAD, ENDS, "nobody's", id="not produced"),
         pytest.param(ALL, Counter(), ENDS, "no dead letters", id="bad one lost"),
         pytest.param(ALL, DEAD + DEAD, ENDS, "several dead letters", id="dead twice"),
         pytest.param(ALL, DEAD + Counter([(0, 0)]), ENDS, "good records are dead", id="both"),
@@ -249,7 +251,7 @@ def test_an_account_that_holds_has_no_problems() -> None:
     ],
 )
 def test_an_account_that_does_not_hold_says_where(
-    stored: Counter[Good],
+    stored: Counter[ExpectedPoint],
     dead: Counter[tuple[int, int]],
     committed: dict[int, int | None],
     problem: str,
