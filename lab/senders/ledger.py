@@ -14,7 +14,7 @@ from lab.senders.expected import ExpectedDeadLetter, ExpectedPoint
 
 #: Seconds for reading the dead letters.
 READ_S = 60.0
-Place = tuple[int, int]  #: partition and offset
+PartitionOffset = tuple[int, int]  #: partition and offset
 
 
 @dataclass
@@ -37,8 +37,8 @@ class Row:
 class ProducedRecords:
     """The records that Kafka has taken, by place, and then where each was found again."""
 
-    good: dict[ExpectedPoint, Place] = field(default_factory=dict)
-    bad: set[Place] = field(default_factory=set)
+    good: dict[ExpectedPoint, PartitionOffset] = field(default_factory=dict)
+    bad: set[PartitionOffset] = field(default_factory=set)
 
     def delivered(self, tag: ExpectedPoint | ExpectedDeadLetter, partition: int, offset: int) -> None:
         """Note that Kafka has the record; a Sender calls it."""
@@ -50,7 +50,7 @@ class ProducedRecords:
     def settle(
         self,
         stored: Counter[ExpectedPoint],
-        dead: Counter[Place],
+        dead: Counter[PartitionOffset],
         committed: Mapping[int, int | None],
         ends: Mapping[int, int],
     ) -> tuple[dict[int, Row], list[str]]:
@@ -78,7 +78,7 @@ class ProducedRecords:
             for number, row in rows.items()
             if not row.holds
         ]
-        wrong: dict[str, Collection[ExpectedPoint | Place]] = {
+        wrong: dict[str, Collection[ExpectedPoint | PartitionOffset]] = {
             "good records are in no point": self.good.keys() - stored.keys(),
             "points are nobody's": stored.keys() - self.good.keys(),
             "records are in several points": {one for one, times in stored.items() if times > 1},
@@ -110,7 +110,7 @@ def stored(lab: Lab, since_s: int) -> Counter[ExpectedPoint]:
     return points
 
 
-def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) -> Counter[Place]:
+def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) -> Counter[PartitionOffset]:
     """The dead letters by the place that their headers name.
 
     Args:
@@ -132,7 +132,7 @@ def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) ->
             "log_level": 2,
         }
     )
-    found: Counter[Place] = Counter()
+    found: Counter[PartitionOffset] = Counter()
     try:
         consumer.assign([TopicPartition(topic, n, since.get(n, 0)) for n in sorted(open_)])
         deadline = time.monotonic() + READ_S
