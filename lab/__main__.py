@@ -23,7 +23,7 @@ from lab.senders.formats import Format
 from lab.senders.sample import COMMUNITY, INTERFACE, Snmp, psutil_sample
 from lab.status import read, show
 from lab.system.progress import Progress
-from lab.topology import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, Topology, Wanted
+from lab.topology import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, LabOptions, Topology
 
 #: The lab did not do what was asked; the message says why.
 RET_FAILED = 1
@@ -97,7 +97,7 @@ def up(data: Path, topology: str | None, **wanted: Any) -> None:
 
     Ports are remembered in the data folder, so running it again is harmless.
     """
-    lab = Lab(data, Wanted(Topology(topology) if topology else None, **wanted)).up()
+    lab = Lab(data, LabOptions(Topology(topology) if topology else None, **wanted)).up()
     show(read(lab))
 
 
@@ -219,7 +219,7 @@ def demo(*, keep: bool, data: Path, records: int, seconds: int, workers: int, **
     with it they are the lab's own, and --data  [default: .lab].
     """
     free = {name: port if keep or port is not None else 0 for name, port in ports.items()}
-    wanted = Wanted(None if keep else Topology.SINGLE, None, **free)
+    wanted = LabOptions(None if keep else Topology.SINGLE, None, **free)
     run = Demo(wanted, records, seconds, workers, data if keep else None, Progress())
     if not run.run():
         sys.exit(RET_FAILED)

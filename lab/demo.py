@@ -26,7 +26,7 @@ from lab.system.progress import Progress
 from lab.system.reaper import Reaper
 from lab.system.server_process import uninterrupted
 from lab.tables import account_table, answer_table
-from lab.topology import Wanted
+from lab.topology import LabOptions
 
 GROUP = "tower"
 DEVICES = 5
@@ -58,7 +58,7 @@ class Demo:
         progress: Where waits are shown.
     """
 
-    wanted: Wanted
+    wanted: LabOptions
     count: int
     seconds: int
     workers: int

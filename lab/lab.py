@@ -27,7 +27,7 @@ from lab.system.files import locked, read_secret
 from lab.system.progress import Progress
 from lab.system.reaper import Reaper
 from lab.system.server_process import Server, uninterrupted
-from lab.topology import Plan, Topology, Wanted
+from lab.topology import LabOptions, LabPlan, Topology
 
 #: Seconds to wait for another command on the same data folder.
 LOCK_S = 300.0
@@ -46,11 +46,13 @@ class Lab:
         progress: Where waits are shown.
     """
 
-    def __init__(self, data: Path, wanted: Wanted | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self, data: Path, wanted: LabOptions | None = None, progress: Progress | None = None
+    ) -> None:
         self.data = data.absolute()
-        self._wanted = wanted or Wanted()
+        self._wanted = wanted or LabOptions()
         self._progress = progress or Progress()
-        self._plan: Plan | None = None
+        self._plan: LabPlan | None = None
         self._nodes: list[Node] = []
         self._influxdb: InfluxdbServer | None = None
         self._topics: Topics | None = None
@@ -84,7 +86,7 @@ class Lab:
                 self._java()
                 self._influxd()
                 if fresh:
-                    Plan.make(self._wanted).save(self.data)
+                    LabPlan.make(self._wanted).save(self.data)
                 self._open()
                 startup.format_nodes(self._nodes, self._progress)
                 startup.start([self.influxdb, *self._nodes], self.plan.host, begun, self._progress)
@@ -135,7 +137,7 @@ class Lab:
     # --- its parts --------------------------------------------------------------------------
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> LabPlan:
         """Topology and ports, as remembered in the data folder."""
         self._open()
         if self._plan is None:
@@ -222,7 +224,7 @@ class Lab:
 
     def _java(self) -> Java:
         if self._runtime is None:
-            plan = self._plan or Plan.load(self.data) or self._wanted
+            plan = self._plan or LabPlan.load(self.data) or self._wanted
             quick = plan.topology is Topology.CLUSTER
             self._runtime = runtime.java(self._progress, quick=quick)
         return self._runtime
@@ -236,7 +238,7 @@ class Lab:
         """Read what the data folder remembers."""
         if self._plan is not None:
             return
-        plan = Plan.load(self.data)
+        plan = LabPlan.load(self.data)
         if plan is None:
             raise LabError(f"no lab in {self.data}; start one with `python -m lab up`")
         plan.check(self._wanted, self.data)

@@ -30,7 +30,7 @@ class Topology(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LabOptions:
     """What the caller asks for. None: as it was, or the lab's default. Port 0: a free one.
 
     Args:
@@ -54,7 +54,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LabPlan:
     """A lab that was decided on."""
 
     topology: Topology
@@ -70,7 +70,7 @@ class Plan:
         return ",".join(f"{self.host}:{node.port}" for node in brokers)
 
     @classmethod
-    def make(cls, wanted: Wanted) -> Self:
+    def make(cls, wanted: LabOptions) -> Self:
         """Decide on ids and ports.
 
         Raises:
@@ -117,7 +117,7 @@ class Plan:
         text = json.dumps({"format": FORMAT} | asdict(self), indent=2)
         write_atomically(data / "lab.json", text + "\n")
 
-    def check(self, wanted: Wanted, data: Path) -> None:
+    def check(self, wanted: LabOptions, data: Path) -> None:
         """Refuse what this lab is not.
 
         Raises:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from lab.lab import Lab
-from lab.topology import Wanted
+from lab.topology import LabOptions
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tower", deadline=None)
@@ -20,6 +20,6 @@ def lab() -> Iterator[Lab]:
     """Real Kafka (one node) and real InfluxDB on free ports, down and gone at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="tower-lab-") as folder,
-        Lab(Path(folder) / "lab", Wanted.free_ports()) as up,
+        Lab(Path(folder) / "lab", LabOptions.free_ports()) as up,
     ):
         yield up

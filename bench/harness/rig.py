@@ -19,7 +19,7 @@ from bench.load.produce import Load, Target
 from bench.load.record import Shape
 from lab.lab import Lab
 from lab.system.progress import Progress
-from lab.topology import Wanted
+from lab.topology import LabOptions
 
 #: Seconds for a pool's workers to start and share out the partitions.
 JOIN_S = 90.0
@@ -49,10 +49,10 @@ class Rig:
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tower-bench-")))
             folder /= "lab"
             self.lab = self._stack.enter_context(
-                Lab(folder, Wanted.free_ports(host=self._host), self.progress)
+                Lab(folder, LabOptions.free_ports(host=self._host), self.progress)
             )
         else:
-            self.lab = Lab(folder, Wanted(), self.progress).up()
+            self.lab = Lab(folder, LabOptions(), self.progress).up()
         return self
 
     def __exit__(self, *error: object) -> None:

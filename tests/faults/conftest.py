@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from lab.topology import Topology, Wanted
+from lab.topology import LabOptions, Topology
 from tests.faults.harness.repair import repair
 from tests.faults.harness.result import Result
 from tests.faults.harness.rig import Rig
@@ -107,7 +107,7 @@ def fault_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="tower-lab-") as folder,
-        Lab(Path(folder) / "lab", Wanted.free_ports(Topology.CLUSTER)) as up,
+        Lab(Path(folder) / "lab", LabOptions.free_ports(Topology.CLUSTER)) as up,
     ):
         yield up
 

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from lab.lab import Lab
-from lab.topology import Wanted
+from lab.topology import LabOptions
 from tests.support.chain import Chain, record
 from tests.support.pool import TowerPool
 
@@ -247,7 +247,7 @@ def test_a_pool_started_before_kafka_and_influxdb_waits_and_then_moves_everythin
     short_folder: Path,
 ) -> None:
     """The lab is made, filled and taken down; the pool starts first, then the lab."""
-    lab = Lab(short_folder / "lab", Wanted.free_ports())
+    lab = Lab(short_folder / "lab", LabOptions.free_ports())
     try:
         lab.up()
         made = Chain(lab, short_folder)

@@ -30,7 +30,7 @@ from lab.provision import DEAD_LETTER_TOPIC, TOPIC
 from lab.system.files import read_secret
 from lab.system.progress import Progress
 from lab.system.server_process import wait_until
-from lab.topology import Topology, Wanted
+from lab.topology import LabOptions, Topology
 
 pytestmark = pytest.mark.integration
 
@@ -331,7 +331,7 @@ def test_kafkas_own_console_producer_runs_from_the_same_jars(lab: Lab) -> None:
 def test_a_port_that_is_taken_stops_up_and_leaves_nothing(tmp_path: Path) -> None:
     data = tmp_path / "lab"
     with socket.create_server(("localhost", 0)) as other:
-        wanted = Wanted(Topology.SINGLE, None, 0, 0, other.getsockname()[1])
+        wanted = LabOptions(Topology.SINGLE, None, 0, 0, other.getsockname()[1])
 
         with pytest.raises(BusyError, match="is in use"):
             Lab(data, wanted, Progress(quiet=True)).up()
@@ -347,7 +347,7 @@ def test_a_server_that_does_not_come_up_is_shown_and_nothing_is_left(
     monkeypatch.setattr("lab.kafka.node.MEMORY", ("-XX:NoSuchOption",))
 
     with pytest.raises(LabError, match=r"Kafka node 3 .* ended with exit code 1(.|\n)*NoSuchOption"):
-        Lab(data, Wanted.free_ports(), Progress(quiet=True)).up()
+        Lab(data, LabOptions.free_ports(), Progress(quiet=True)).up()
 
     assert not data.exists()
     assert running_under(data) == []
@@ -357,7 +357,7 @@ def test_a_server_that_does_not_come_up_is_shown_and_nothing_is_left(
 def own(tmp_path: Path) -> Iterator[Lab]:
     """A lab that a test may take down, in a folder whose name could be taken for something else."""
     folder = tmp_path / 'Lab-4. Tower it\'s "50%" ${HOME} \\ 연구실'
-    found = Lab(folder, Wanted.free_ports(), Progress(quiet=True))
+    found = Lab(folder, LabOptions.free_ports(), Progress(quiet=True))
     try:
         yield found
     finally:
@@ -384,8 +384,8 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from lab.lab import Lab
-from lab.topology import Wanted
-with Lab(Path(sys.argv[1]), Wanted.free_ports()):
+from lab.topology import LabOptions
+with Lab(Path(sys.argv[1]), LabOptions.free_ports()):
     print("up", flush=True)
     time.sleep(120)
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.topology import Topology, Wanted
+from lab.topology import LabOptions, Topology
 from tests.support.nuc import KOREA, STORED_S, Bare, Nuc
 from tests.support.pool import TowerPool
 
@@ -185,7 +185,7 @@ def nuc(kcat: str) -> Iterator[Nuc]:
     """The lab's cluster, and a checkout in a folder with the lab's own name."""
     with (
         tempfile.TemporaryDirectory(prefix="tower-") as folder,
-        Bare(Path(folder) / "lab", Wanted.free_ports(Topology.CLUSTER)) as lab,
+        Bare(Path(folder) / "lab", LabOptions.free_ports(Topology.CLUSTER)) as lab,
     ):
         checkout = TowerPool(Path(folder) / "Lab-4. Tower", {})
         try:

@@ -8,18 +8,18 @@ import pytest
 from lab.errors import BusyError, LabError
 from lab.kafka.node import Node, Role, Spec, properties, properties_text
 from lab.system import ports
-from lab.topology import Plan, Topology, Wanted
+from lab.topology import LabOptions, LabPlan, Topology
 
 
 def test_the_default_is_one_combined_node_on_the_labs_first_ports() -> None:
-    plan = Plan.make(Wanted())
+    plan = LabPlan.make(LabOptions())
 
     assert plan.nodes == [Spec(3, Role.COMBINED, 9090, 19090)]
     assert (plan.bootstrap_servers, plan.influxdb_port) == ("localhost:9090", 8086)
 
 
 def test_the_cluster_has_the_labs_ids_and_ports() -> None:
-    plan = Plan.make(Wanted(Topology.CLUSTER))
+    plan = LabPlan.make(LabOptions(Topology.CLUSTER))
 
     assert [(node.id, node.role.value, node.port) for node in plan.nodes] == [
         (0, "controller", 19090),
@@ -33,7 +33,7 @@ def test_the_cluster_has_the_labs_ids_and_ports() -> None:
 
 
 def test_port_zero_means_free_ports_all_of_them_different() -> None:
-    plan = Plan.make(Wanted.free_ports(Topology.CLUSTER))
+    plan = LabPlan.make(LabOptions.free_ports(Topology.CLUSTER))
 
     found = [*(node.port for node in plan.nodes), plan.influxdb_port]
     assert len(set(found)) == 7
@@ -42,15 +42,15 @@ def test_port_zero_means_free_ports_all_of_them_different() -> None:
 
 @pytest.mark.parametrize("topology", list(Topology))
 def test_a_plan_is_read_back_as_it_was_saved(topology: Topology, tmp_path: Path) -> None:
-    plan = Plan.make(Wanted(topology, "127.0.0.1", 4000, 5000, 6000))
+    plan = LabPlan.make(LabOptions(topology, "127.0.0.1", 4000, 5000, 6000))
 
     plan.save(tmp_path)
 
-    assert Plan.load(tmp_path) == plan
+    assert LabPlan.load(tmp_path) == plan
 
 
 def test_a_folder_without_a_lab_has_no_plan(tmp_path: Path) -> None:
-    assert Plan.load(tmp_path) is None
+    assert LabPlan.load(tmp_path) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", json.dumps({"format": 99})])
@@ -58,23 +58,23 @@ def test_a_plan_that_cannot_be_read_says_what_to_remove(text: str, tmp_path: Pat
     (tmp_path / "lab.json").write_text(text)
 
     with pytest.raises(LabError, match="remove"):
-        Plan.load(tmp_path)
+        LabPlan.load(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("wanted", "name"),
     [
-        (Wanted(Topology.CLUSTER), "topology"),
-        (Wanted(host="other"), "host"),
-        (Wanted(kafka_port=1), "Kafka port"),
-        (Wanted(controller_port=1), "controller port"),
-        (Wanted(influxdb_port=1), "InfluxDB port"),
+        (LabOptions(Topology.CLUSTER), "topology"),
+        (LabOptions(host="other"), "host"),
+        (LabOptions(kafka_port=1), "Kafka port"),
+        (LabOptions(controller_port=1), "controller port"),
+        (LabOptions(influxdb_port=1), "InfluxDB port"),
     ],
 )
 def test_asking_for_another_lab_in_the_same_folder_is_refused(
-    wanted: Wanted, name: str, tmp_path: Path
+    wanted: LabOptions, name: str, tmp_path: Path
 ) -> None:
-    plan = Plan.make(Wanted())
+    plan = LabPlan.make(LabOptions())
 
     with pytest.raises(LabError, match=f"has {name} .*--purge"):
         plan.check(wanted, tmp_path)
@@ -82,15 +82,15 @@ def test_asking_for_another_lab_in_the_same_folder_is_refused(
 
 @pytest.mark.parametrize("topology", list(Topology))
 def test_asking_for_the_same_lab_again_is_fine(topology: Topology, tmp_path: Path) -> None:
-    plan = Plan.make(Wanted(topology))
+    plan = LabPlan.make(LabOptions(topology))
 
-    plan.check(Wanted(topology, "localhost", 9090, 19090, 8086), tmp_path)
-    plan.check(Wanted.free_ports(topology), tmp_path)
-    plan.check(Wanted(), tmp_path)
+    plan.check(LabOptions(topology, "localhost", 9090, 19090, 8086), tmp_path)
+    plan.check(LabOptions.free_ports(topology), tmp_path)
+    plan.check(LabOptions(), tmp_path)
 
 
 def test_a_cluster_keeps_three_copies_and_wants_two_in_sync(tmp_path: Path) -> None:
-    plan = Plan.make(Wanted(Topology.CLUSTER))
+    plan = LabPlan.make(LabOptions(Topology.CLUSTER))
 
     found = properties(plan.nodes[4], plan.nodes, plan.host, tmp_path)
 
@@ -102,7 +102,7 @@ def test_a_cluster_keeps_three_copies_and_wants_two_in_sync(tmp_path: Path) -> N
 
 
 def test_a_controller_listens_for_controllers_alone(tmp_path: Path) -> None:
-    plan = Plan.make(Wanted(Topology.CLUSTER))
+    plan = LabPlan.make(LabOptions(Topology.CLUSTER))
 
     found = properties(plan.nodes[1], plan.nodes, plan.host, tmp_path)
 
@@ -112,7 +112,7 @@ def test_a_controller_listens_for_controllers_alone(tmp_path: Path) -> None:
 
 
 def test_a_single_node_needs_no_copies(tmp_path: Path) -> None:
-    plan = Plan.make(Wanted())
+    plan = LabPlan.make(LabOptions())
 
     found = properties(plan.nodes[0], plan.nodes, plan.host, tmp_path)
 
