@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lab.errors import LabError
-from lab.kafka.node import Role, Spec
+from lab.kafka.node import NodeSpec, Role
 from lab.system import ports
 from lab.system.files import write_atomically
 
@@ -60,7 +60,7 @@ class LabPlan:
     topology: Topology
     host: str
     cluster: str
-    nodes: list[Spec]
+    nodes: list[NodeSpec]
     influxdb_port: int
 
     @property
@@ -85,10 +85,10 @@ class LabPlan:
         (influxdb,) = _following(wanted.influxdb_port, INFLUXDB_PORT, free[-1:])
         if topology is Topology.SINGLE:
             # Id 3, so that node 3 is a broker in either topology.
-            nodes = [Spec(3, Role.COMBINED, brokers[0], controllers[0])]
+            nodes = [NodeSpec(3, Role.COMBINED, brokers[0], controllers[0])]
         else:
-            nodes = [Spec(n, Role.CONTROLLER, port) for n, port in enumerate(controllers)]
-            nodes += [Spec(n, Role.BROKER, port) for n, port in enumerate(brokers, start=3)]
+            nodes = [NodeSpec(n, Role.CONTROLLER, port) for n, port in enumerate(controllers)]
+            nodes += [NodeSpec(n, Role.BROKER, port) for n, port in enumerate(brokers, start=3)]
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # Kafka's tools would take a leading dash for an option.
         return cls(topology, host, cluster.replace("-", "A", 1), nodes, influxdb)
@@ -109,7 +109,7 @@ class LabPlan:
             raise LabError(f"{path} is not readable; remove {data} and run `up` again") from error
         if found.pop("format", None) != FORMAT:
             raise LabError(f"{path} is of another version; remove {data} and run `up` again")
-        nodes = [Spec(**node | {"role": Role(node["role"])}) for node in found.pop("nodes")]
+        nodes = [NodeSpec(**node | {"role": Role(node["role"])}) for node in found.pop("nodes")]
         return cls(**found | {"nodes": nodes, "topology": Topology(found["topology"])})
 
     def save(self, data: Path) -> None:

@@ -37,7 +37,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Spec:
+class NodeSpec:
     """A node as the lab remembers it.
 
     Args:
@@ -62,7 +62,7 @@ class Spec:
         return self.controller_port or self.port
 
 
-def properties(spec: Spec, specs: list[Spec], host: str, data: Path) -> dict[str, str]:
+def properties(spec: NodeSpec, specs: list[NodeSpec], host: str, data: Path) -> dict[str, str]:
     """A node's server.properties.
 
     Args:
@@ -142,8 +142,8 @@ class Node(Server):
 
     def __init__(
         self,
-        spec: Spec,
-        specs: list[Spec],
+        spec: NodeSpec,
+        specs: list[NodeSpec],
         folder: Path,
         java: Callable[[], Java],
         *,
@@ -164,7 +164,7 @@ class Node(Server):
     @classmethod
     def alone(cls, folder: Path, java: Java, host: str, port: int, controller: int) -> "Node":
         """A cluster of one node that nothing else knows of."""
-        spec = Spec(0, Role.COMBINED, port, controller)
+        spec = NodeSpec(0, Role.COMBINED, port, controller)
         return cls(spec, [spec], folder, lambda: java, host=host, cluster="AAAAAAAAQACAAAAAAAAAAA")
 
     @property

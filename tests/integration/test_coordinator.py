@@ -10,7 +10,7 @@ import pytest
 
 from lab import startup
 from lab.kafka import runtime
-from lab.kafka.node import Node, Role, Spec
+from lab.kafka.node import Node, NodeSpec, Role
 from lab.kafka.topics import Topics
 from lab.system import ports
 from lab.system.progress import Progress
@@ -27,7 +27,7 @@ def bootstrap(tmp_path: Path) -> Iterator[str]:
     quiet = Progress(quiet=True)
     java = runtime.java(quiet)
     broker, controller = ports.choose("localhost", 2)
-    spec = Spec(3, Role.COMBINED, broker, controller)
+    spec = NodeSpec(3, Role.COMBINED, broker, controller)
     node = Node(
         spec,
         [spec],

@@ -8,7 +8,7 @@ from typing import Self
 from lab import startup
 from lab.errors import LabError
 from lab.kafka import runtime
-from lab.kafka.node import Node, Role, Spec, properties
+from lab.kafka.node import Node, NodeSpec, Role, properties
 from lab.kafka.topics import OFFSETS, Topics
 from lab.system.progress import Progress
 from lab.system.server_process import wait_until
@@ -36,7 +36,7 @@ class Cluster:
     def __init__(
         self,
         folder: Path,
-        specs: Sequence[Spec],
+        specs: Sequence[NodeSpec],
         prefixes: Sequence[Sequence[str]] = ((), (), ()),
         more: Sequence[Mapping[str, str]] = ({}, {}, {}),
     ) -> None:
@@ -125,6 +125,6 @@ class Cluster:
             self.until_in_sync(topic)
 
 
-def combined(number: int, port: int, controller: int, host: str = "") -> Spec:
+def combined(number: int, port: int, controller: int, host: str = "") -> NodeSpec:
     """A node that is broker and controller."""
-    return Spec(number, Role.COMBINED, port, controller, host)
+    return NodeSpec(number, Role.COMBINED, port, controller, host)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import BusyError, LabError
-from lab.kafka.node import Node, Role, Spec, properties, properties_text
+from lab.kafka.node import Node, NodeSpec, Role, properties, properties_text
 from lab.system import ports
 from lab.topology import LabOptions, LabPlan, Topology
 
@@ -14,7 +14,7 @@ from lab.topology import LabOptions, LabPlan, Topology
 def test_the_default_is_one_combined_node_on_the_labs_first_ports() -> None:
     plan = LabPlan.make(LabOptions())
 
-    assert plan.nodes == [Spec(3, Role.COMBINED, 9090, 19090)]
+    assert plan.nodes == [NodeSpec(3, Role.COMBINED, 9090, 19090)]
     assert (plan.bootstrap_servers, plan.influxdb_port) == ("localhost:9090", 8086)
 
 
