@@ -50,9 +50,9 @@ def produce(
 ) -> None:
     """Fill a topic with synthetic Fluentd records, numbered in `seq`."""
     from bench.load.produce import Load, Target  # noqa: PLC0415
-    from lab.kafka.topics import Topics  # noqa: PLC0415
+    from lab.kafka.topics import TopicAdmin  # noqa: PLC0415
 
-    partitions = Topics(bootstrap_servers, 1).partitions(topic)
+    partitions = TopicAdmin(bootstrap_servers, 1).partitions(topic)
     if not partitions:
         raise LabError(f"there is no topic {topic} at {bootstrap_servers}; make it first")
     made = shape_of(records, **shape)

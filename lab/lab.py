@@ -12,7 +12,7 @@ from lab.influxdb.server import InfluxdbServer
 from lab.kafka import runtime
 from lab.kafka.jars import Java
 from lab.kafka.node import Node, Role
-from lab.kafka.topics import Topics
+from lab.kafka.topics import TopicAdmin
 from lab.provision import (
     BUCKET,
     DEAD_LETTER_TOPIC,
@@ -55,7 +55,7 @@ class Lab:
         self._plan: LabPlan | None = None
         self._nodes: list[Node] = []
         self._influxdb: InfluxdbServer | None = None
-        self._topics: Topics | None = None
+        self._topics: TopicAdmin | None = None
         self._runtime: Java | None = None
         self._program: Path | None = None
         self._reaper: Reaper | None = None
@@ -176,11 +176,11 @@ class Lab:
         return self.plan.bootstrap_servers
 
     @property
-    def topics(self) -> Topics:
+    def topics(self) -> TopicAdmin:
         """Kafka as an administrator sees it."""
         if self._topics is None:
             brokers = sum(spec.role is not Role.CONTROLLER for spec in self.plan.nodes)
-            self._topics = Topics(self.bootstrap_servers, min(3, brokers))
+            self._topics = TopicAdmin(self.bootstrap_servers, min(3, brokers))
         return self._topics
 
     def create_bucket(self, name: str, retention_s: int = 0) -> str:

@@ -23,7 +23,7 @@ OFFSETS = "__consumer_offsets"
 REQUEST_S = 10.0
 
 
-class Topics:
+class TopicAdmin:
     """Makes, removes and looks at topics, partitions and consumer groups.
 
     Args:

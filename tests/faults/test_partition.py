@@ -204,8 +204,8 @@ def leader_seen_from(host: Host, bootstrap: str, topic: str, partition: int) -> 
     A client that reaches the one cut off may go on asking it, and be told that it leads.
     """
     code = (
-        "import sys; from lab.kafka.topics import Topics; "
-        "print(Topics(sys.argv[1], 3).leader(sys.argv[2], int(sys.argv[3])))"
+        "import sys; from lab.kafka.topics import TopicAdmin; "
+        "print(TopicAdmin(sys.argv[1], 3).leader(sys.argv[2], int(sys.argv[3])))"
     )
     done = subprocess.run(
         [*host.words, sys.executable, "-c", code, bootstrap, topic, str(partition)],

@@ -11,7 +11,7 @@ import pytest
 from lab import startup
 from lab.kafka import runtime
 from lab.kafka.node import Node, NodeSpec, Role
-from lab.kafka.topics import Topics
+from lab.kafka.topics import TopicAdmin
 from lab.system import ports
 from lab.system.progress import Progress
 
@@ -41,7 +41,7 @@ def bootstrap(tmp_path: Path) -> Iterator[str]:
     node.start()
     try:
         node.wait_serving()
-        Topics(f"localhost:{broker}", 1).create("resource", 3)
+        TopicAdmin(f"localhost:{broker}", 1).create("resource", 3)
         yield f"localhost:{broker}"
     finally:
         node.kill()

@@ -9,7 +9,7 @@ from lab import startup
 from lab.errors import LabError
 from lab.kafka import runtime
 from lab.kafka.node import Node, NodeSpec, Role, properties
-from lab.kafka.topics import OFFSETS, Topics
+from lab.kafka.topics import OFFSETS, TopicAdmin
 from lab.system.progress import Progress
 from lab.system.server_process import wait_until
 
@@ -68,7 +68,7 @@ class Cluster:
             for node in self.nodes:
                 node.start()
             self.until_serving()
-            self.topics = Topics(self.bootstrap_servers, len(self.nodes))
+            self.topics = TopicAdmin(self.bootstrap_servers, len(self.nodes))
             self.topics.protect_offsets()
             self.until_in_sync()
         except BaseException:

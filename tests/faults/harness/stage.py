@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lab.influxdb.server import InfluxdbServer
-from lab.kafka.topics import Topics
+from lab.kafka.topics import TopicAdmin
 from lab.lab import Lab
 from lab.provision import LabProvisioner, Secrets
 from tests.faults.harness import stored
@@ -36,7 +36,7 @@ class Kafka(Protocol):
         """Its brokers, for clients."""
 
     @property
-    def topics(self) -> Topics:
+    def topics(self) -> TopicAdmin:
         """It, as an administrator sees it."""
 
 
