@@ -199,7 +199,7 @@ def feed(
             stream.run(count, interval, step.note)
     finally:
         sender.poll(0.5)
-        click.echo(f"{sender.taken} records taken by Kafka, {sender.failed} not")
+        click.echo(f"{sender.delivered_count} records taken by Kafka, {sender.failed} not")
 
 
 @main.command()

@@ -137,7 +137,7 @@ class Demo:
                 while int(time.time()) == last:
                     sender.poll(0.02)
                 for feed in (single, *others):
-                    feed.round()
+                    feed.send_round()
                 last = int(time.time())
                 share = self.count * (second + 1) // self.seconds
                 share -= self.count * second // self.seconds
@@ -145,9 +145,9 @@ class Demo:
                     sender.send(value, tag)
                 while (left := began + second + 1 - time.monotonic()) > 0:
                     sender.poll(min(left, 0.1))
-                    step.note(f"{sender.taken} taken by Kafka")
+                    step.note(f"{sender.delivered_count} taken by Kafka")
             sender.finish()
-            step.note(f"{sender.taken} taken by Kafka")
+            step.note(f"{sender.delivered_count} taken by Kafka")
         return book, single.last
 
     def _drain(self, lab: Lab, pool: LabPool) -> None:

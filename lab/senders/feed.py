@@ -33,7 +33,7 @@ class Sender:
     ) -> None:
         self._topic = topic
         self._delivered = delivered
-        self.taken = 0
+        self.delivered_count = 0
         self.failed = 0
         self.reason = ""
         self._producer = Producer(
@@ -60,7 +60,7 @@ class Sender:
                 self.failed += 1
                 self.reason = error.str()
                 return
-            self.taken += 1
+            self.delivered_count += 1
             if self._delivered is not None:
                 self._delivered(tag, message.partition() or 0, message.offset() or 0)
 
@@ -129,7 +129,7 @@ class Feed:
     last: bytes = b""
     _sent: dict[str, int] = field(default_factory=dict)
 
-    def round(self) -> None:
+    def send_round(self) -> None:
         """Sample once and send one record for each device."""
         now = time.time()
         values = self.sample()
@@ -156,7 +156,7 @@ class Feed:
         began = time.monotonic()
         done = 0
         while not count or done < count:
-            self.round()
+            self.send_round()
             done += 1
             wait = began + done * interval_s - time.monotonic()
             if count and done == count:
@@ -165,9 +165,9 @@ class Feed:
             wait = began + done * interval_s - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            tell(f"{self.sender.taken} records taken by Kafka" + self._trouble())
+            tell(f"{self.sender.delivered_count} records taken by Kafka" + self._trouble())
         self.sender.finish()
 
     def _trouble(self) -> str:
-        waiting = sum(self._sent.values()) - self.sender.taken
+        waiting = sum(self._sent.values()) - self.sender.delivered_count
         return f", {waiting} not yet: {self.sender.reason}" if waiting > 1 else ""

@@ -34,7 +34,7 @@ class FakeSender:
 
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, Any]] = []
-        self.taken = 0
+        self.delivered_count = 0
         self.reason = ""
 
     def send(self, value: bytes, tag: Any = None) -> None:
@@ -44,7 +44,7 @@ class FakeSender:
         pass
 
     def finish(self) -> None:
-        self.taken = len(self.sent)
+        self.delivered_count = len(self.sent)
 
 
 def test_json_is_the_labs_record() -> None:
