@@ -88,10 +88,11 @@ class Drain:
         if self._expired or (self._deadline is not None and self._clock() >= self._deadline):
             raise DrainExpired(why)
 
-    def _expire(self, *_: int | FrameType | None) -> None:
+    def _expire(self, number: int | None = None, _: FrameType | None = None) -> None:
         self._expired = True
         if not self._closed:
-            raise DrainExpired("the time to finish is over")
+            alarm = f"the {self._budget_s:g} s of TOWER_DRAIN_S are over"
+            raise DrainExpired("a second signal arrived" if number is None else alarm)
 
 
 def _exit() -> None:

@@ -69,7 +69,7 @@ class WriteError(TowerError):
     """
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"{status or 'no answer'}: {message}")
+        super().__init__(f"{status}: {message}" if status else message)
         self.status = status
         self.message = message
 

@@ -84,7 +84,14 @@ class Loop:
                     self._repeat_commit()
                 self._report()
             self._flush()
-        except DrainExpired:
+        except DrainExpired as error:
+            records = sum(self._batch.records.values())
+            if records:
+                self._log.warning(
+                    "The batch is not finished (%s): %d records are dropped uncommitted and are read again",
+                    error,
+                    records,
+                )
             self._drop(set(self._batch.next_offsets))
         finally:
             self._drain.close()
@@ -206,10 +213,11 @@ class Loop:
                     self._flush()
             except DrainExpired as error:
                 self._log.warning(
-                    "The batch of revoked partitions is not finished in %g s (%s): its records are dropped "
+                    "The batch of revoked partitions is not finished in %g s (%s): %d records are dropped "
                     "uncommitted, and the next owner reads them again",
                     self._settings.drain_s,
                     error,
+                    sum(self._batch.records[partition] for partition in partitions),
                 )
         self._drop(partitions)
         for partition in partitions:
@@ -233,7 +241,9 @@ class Loop:
         self._report(force=True)
         if self._signal:
             self._log.info(
-                "Stopped by %s. supervisord restarts this worker unless it ordered the stop", self._signal
+                "Stopped by %s. supervisord starts this worker again, unless it was stopped with "
+                "supervisorctl",
+                self._signal,
             )
         self._log.info("shutdown report: %s", json.dumps(self._report_content()))
         self._consumer.close()

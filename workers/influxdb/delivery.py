@@ -6,7 +6,7 @@ from typing import Protocol
 
 from workers.batch import Batch
 from workers.config.settings import Settings
-from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable
+from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import rejected_lines
 from workers.influxdb.writer import ADVICE
 from workers.log import Repeats, printable
@@ -87,6 +87,8 @@ class Delivery:
         self._repeats = repeats
         self._report = report
         self._backoff = Backoff(settings.retry_max_s)
+        #: Rejected records of the batch in hand, and InfluxDB's reason for the first of them.
+        self._rejected, self._reason = 0, ""
         #: Lines in one request. It shrinks if InfluxDB or the network cannot handle a whole batch in time.
         self._max_lines = settings.batch_lines
 
@@ -102,9 +104,18 @@ class Delivery:
         Raises:
             DrainExpired: From `wait`, when the time to finish is over.
         """
+        self._rejected, self._reason = 0, ""
         try:
             self._write(batch, timeout_s)
         finally:
+            if self._rejected:
+                self._repeats.warning(
+                    "rejected",
+                    "InfluxDB rejected %d records of this batch (%s): they become dead letters. "
+                    "`tower dlq list --reason refused` shows them",
+                    self._rejected,
+                    printable(self._reason),
+                )
             # If the delivery was interrupted, the next one must not send and count these lines again.
             batch.remove_dead_letters()
 
@@ -152,7 +163,7 @@ class Delivery:
 
     def _pause(self, error: Unavailable | Misconfigured) -> None:
         """Wait as the error requires, and log what to do."""
-        text = f"InfluxDB: {error.status or 'no answer'}: {printable(error.message)}"
+        text = _describe(error)
         if isinstance(error, Misconfigured):
             probe_s = self._settings.probe_s
             self._repeats.error(
@@ -177,9 +188,11 @@ class Delivery:
 
     def _smaller(self, piece: Piece, error: TooLarge, batch: Batch) -> list[Piece]:
         """Return the halves of a piece that was too large. A single line that is too large is rejected."""
-        text = f"InfluxDB: {error.status or 'no answer'}: {printable(error.message)}"
-        self._repeats.warning(f"too large {error.status}", "%s. Sending fewer lines at once", text)
+        text = _describe(error)
         if len(piece) > 1:
+            self._repeats.warning(
+                f"too large {error.status}", "%s. The batch is split and sent in smaller requests", text
+            )
             self._max_lines = max(1, len(piece) // 2)
             if not error.status:
                 # Each half may take the whole time-out again, so the group is polled and the time to finish
@@ -187,24 +200,48 @@ class Delivery:
                 self._wait(0, text)
             return _halves(piece)
         if error.status == 413:
-            _dead_letter(piece.origins[0], "413: one line is over the server's limit", batch)
+            reason = f"413: this line is larger than InfluxDB accepts: {error.message}"
+            self._dead_letter(piece.origins[0], reason, reason, batch)
             return []
         # A time-out with one line: it is not too large, so the server is slow or gone.
+        self._repeats.warning(
+            "time-out of one line",
+            "%s. The batch is kept and written again until it is stored. If this repeats, check that "
+            "InfluxDB runs and is not overloaded",
+            text,
+        )
         self._wait(self._backoff.next(), text)
         return [piece]
 
     def _isolate(self, piece: Piece, error: Rejected, batch: Batch) -> list[Piece]:
         """Return the pieces still to send, without the lines that are known to be rejected."""
         if len(piece) == 1:
-            _dead_letter(piece.origins[0], f"{error.status}: {error.message}", batch)
+            detail = f"{error.status}: {error.message}"
+            # The text of a 400 quotes the record, which must not be logged. That of a 422 names its field.
+            self._dead_letter(piece.origins[0], detail, "400" if error.status == 400 else detail, batch)
             return []
         rejected = rejected_lines.find_rejected(error.message, piece.lines) if error.status == 400 else {}
         if not rejected:
             return _halves(piece)
         for position, reason in rejected.items():
-            _dead_letter(piece.origins[position], f"400: {reason}", batch)
+            detail = f"400: {reason}"
+            self._dead_letter(piece.origins[position], detail, detail, batch)
         rest = piece.only(position for position in range(len(piece)) if position not in rejected)
         return [rest] if rest else []
+
+    def _dead_letter(self, origin: MessageOrOrigin, detail: str, reason: str, batch: Batch) -> None:
+        """Move a rejected line to the dead letters. The `reason` of the first one is logged."""
+        self._rejected += 1
+        self._reason = self._reason or reason
+        batch.dead_letters.append(DeadLetter(origin_of(origin), Reason.REFUSED, detail))
+
+
+def _describe(error: WriteError) -> str:
+    """Return a failed write in one printable sentence without its full stop."""
+    message = printable(error.message)
+    if isinstance(error, TooLarge) and not error.status:
+        return f"InfluxDB {message}"
+    return f"InfluxDB: {error.status or 'no answer'}: {message}"
 
 
 def _halves(piece: Piece) -> list[Piece]:
@@ -218,7 +255,3 @@ def _owned(piece: Piece, batch: Batch) -> Piece:
         for position, origin in enumerate(map(origin_of, piece.origins))
         if partition_of(origin.message) in batch.next_offsets
     )
-
-
-def _dead_letter(origin: MessageOrOrigin, detail: str, batch: Batch) -> None:
-    batch.dead_letters.append(DeadLetter(origin_of(origin), Reason.REFUSED, detail))

@@ -30,7 +30,8 @@ BODY_DAMAGED = ("unable to read data: gzip:", "gzip:")
 EARLY = frozenset({401, 403, 404, 413})
 
 ADVICE = {
-    401: "Check TOWER_INFLUXDB_TOKEN (or USER and PASSWORD); its file is read again before each try",
+    401: "Check TOWER_INFLUXDB_TOKEN (v1: TOWER_INFLUXDB_USER and TOWER_INFLUXDB_PASSWORD). Files of "
+    "secrets are read again before each try",
     403: "Give the token write permission for this bucket",
     404: "Create the organisation, bucket or database, or correct the setting",
 }
@@ -111,7 +112,7 @@ class Writer:
         try:
             answer = self._connection.post(self._path, self._headers(), body, timeout_s)
         except DeadlineExceeded:
-            raise TooLarge(0, f"no answer within {timeout_s:g} s") from None
+            raise TooLarge(0, f"did not answer within {timeout_s:g} s") from None
         except NoAnswer as error:
             raise Unavailable(0, self._masked(str(error))) from None
         self.sent_bytes += len(body)

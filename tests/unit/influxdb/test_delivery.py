@@ -13,7 +13,7 @@ from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from workers.batch import Batch
 from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable
 from workers.influxdb.delivery import Delivery
-from workers.log import Repeats
+from workers.log import REPEAT_S, Repeats
 from workers.types import Reason
 
 TIMEOUT_S = 30.0
@@ -289,6 +289,50 @@ class TestRejected:
             (Reason.REFUSED, "422: partial write: field type conflict"),
         ]
 
+    @pytest.mark.parametrize(
+        ("judge", "reason"),
+        [
+            pytest.param(fakes.listing(is_in(1, 3)), "400: invalid number", id="listed"),
+            pytest.param(
+                fakes.unlisted(is_in(1, 3), 400), "400", id="not listed, so that it may be a record"
+            ),
+            pytest.param(
+                fakes.unlisted(is_in(1, 3)), "422: partial write: field type conflict", id="type conflict"
+            ),
+        ],
+    )
+    def test_rejected_records_are_one_warning_with_their_number(
+        self,
+        judge: Callable[[list[bytes]], Rejected | None],
+        reason: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        bench = Bench(FakeSink(judge))
+
+        bench.deliver(batch_of(8))
+        bench.deliver(batch_of(8))
+
+        (message,) = caplog.messages
+        assert message == (
+            f"InfluxDB rejected 2 records of this batch ({reason}): they become dead letters. "
+            "`tower dlq list --reason refused` shows them"
+        )
+
+    def test_rejected_records_are_logged_again_once_in_a_while(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench = Bench(FakeSink(fakes.listing(is_in(1))))
+
+        bench.deliver(batch_of(8))
+        bench.deliver(batch_of(8))
+        bench.clock.now += REPEAT_S
+        bench.deliver(batch_of(8))
+
+        assert [message.endswith("(and 1 times in between)") for message in caplog.messages] == [
+            False,
+            True,
+        ]
+
     def test_a_rejected_line_is_no_longer_in_the_batch(self) -> None:
         batch = batch_of(10)
         bench = Bench(FakeSink(fakes.listing(is_in(4))))
@@ -321,7 +365,9 @@ class TestTooLarge:
         assert bench.sink.stored == batch.lines
         assert batch.dead_letters == []
 
-    def test_one_line_that_is_too_large_alone_is_a_dead_letter(self) -> None:
+    def test_one_line_that_is_too_large_alone_is_a_dead_letter(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         batch = batch_of(8)
         batch.lines[3] += b" " * 1_000
         bench = Bench(FakeSink(fakes.limited(500)))
@@ -331,6 +377,7 @@ class TestTooLarge:
         assert dead(batch) == [3]
         assert [letter.detail[:4] for letter in batch.dead_letters] == ["413:"]
         assert len(bench.sink.stored) == 7
+        assert "1 records of this batch (413: this line is larger than InfluxDB accepts: " in caplog.text
 
     def test_the_next_batch_is_cut_to_what_went_through(self) -> None:
         batch = batch_of(64)
@@ -351,7 +398,7 @@ class TestTooLarge:
 
     def test_a_timeout_loses_no_line_and_rejects_none(self) -> None:
         batch = batch_of(4)
-        bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "no answer within 30 s")] * 12)))
+        bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "did not answer within 30 s")] * 12)))
 
         bench.deliver(batch)
 
@@ -359,11 +406,28 @@ class TestTooLarge:
         assert batch.dead_letters == []
 
     def test_the_group_is_polled_between_two_timeouts(self) -> None:
-        bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "no answer within 30 s")] * 12)))
+        bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "did not answer within 30 s")] * 12)))
 
         bench.deliver(batch_of(5_000))
 
         assert len(bench.wait.asked) == 12
+
+    @pytest.mark.parametrize(
+        ("lines", "consequence"),
+        [
+            pytest.param(2, "The batch is split", id="several lines are split"),
+            pytest.param(1, "The batch is kept and written again", id="one line is not"),
+        ],
+    )
+    def test_the_log_says_what_follows_a_timeout(
+        self, lines: int, consequence: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench = Bench(FakeSink(fakes.answers(TooLarge(0, "did not answer within 30 s"))))
+
+        bench.deliver(batch_of(lines))
+
+        (message,) = caplog.messages
+        assert message.startswith(f"InfluxDB did not answer within 30 s. {consequence}")
 
     def test_a_batch_in_many_pieces_reports_after_each(self) -> None:
         bench = Bench(FakeSink(fakes.limited(500)))

@@ -123,7 +123,9 @@ def test_the_last_commit_repeats_all_commits_without_an_answer(worker: Worker) -
     assert worker.consumer.asked[-2] == ("commit and wait", {0: 2, 1: 2})
 
 
-def test_a_stop_that_takes_too_long_drops_what_is_not_written(worker: Worker) -> None:
+def test_a_stop_that_takes_too_long_drops_what_is_not_written(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
     def judge(_: list[bytes]) -> Unavailable:
         worker.loop.stop(signal.SIGTERM, None)
         return Unavailable(503, "")
@@ -134,6 +136,33 @@ def test_a_stop_that_takes_too_long_drops_what_is_not_written(worker: Worker) ->
     assert worker.consumer.commits == []
     assert worker.account() == {0: (1, 0, 0, 1)}
     assert worker.consumer.asked[-1] == ("close", None)
+    (line,) = [message for message in caplog.messages if "not finished" in message]
+    assert line == (
+        "The batch is not finished (a second signal arrived): 1 records are dropped uncommitted and are "
+        "read again"
+    )
+
+
+def test_a_stop_that_outlasts_its_time_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker(batch_lines=1, drain_s=1)
+
+    def judge(_: list[bytes]) -> None:
+        worker.loop.stop(signal.SIGTERM, None)
+        signal.raise_signal(signal.SIGALRM)
+
+    worker.sink.judge = judge
+    worker.run(step(messages(0, 1, 2)))
+
+    assert "The batch is not finished (the 1 s of TOWER_DRAIN_S are over): 2 records" in caplog.text
+    assert worker.account() == {0: (2, 0, 0, 2)}
+
+
+def test_a_stop_without_a_batch_in_hand_drops_nothing(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker.run(step(messages(0, 1)))
+
+    assert "not finished" not in caplog.text
 
 
 class TestRebalance:
