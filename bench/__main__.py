@@ -10,7 +10,7 @@ import click
 
 from bench.command import Group, Numbers, Output, close, output, shape_of, shaped
 from bench.load.record import Clock, Unit
-from bench.measure.outage import How
+from bench.measure.outage import OutageKind
 from bench.peers.peer import PEERS
 from lab.errors import LabError
 from lab.markdown import put
@@ -138,7 +138,9 @@ def scale(
 @main.command()
 @rate
 @click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="Of the outage.")
-@click.option("--how", type=click.Choice([each.value for each in How]), default="freeze", show_default=True)
+@click.option(
+    "--how", type=click.Choice([each.value for each in OutageKind]), default="freeze", show_default=True
+)
 @workers
 @shaped
 @output
@@ -148,7 +150,7 @@ def outage(rate: float, seconds: float, how: str, workers: int, out: Output, **s
 
     made = shape_of(int(rate * (seconds + outage.BEFORE_S)), **shape)
     with out.rig() as rig:
-        out.finish(outage.run(rig, made, rate=rate, seconds=seconds, how=How(how), workers=workers))
+        out.finish(outage.run(rig, made, rate=rate, seconds=seconds, how=OutageKind(how), workers=workers))
 
 
 @main.command()

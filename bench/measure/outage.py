@@ -26,7 +26,7 @@ DRAINED = 1_000_000
 LOOK_S = 0.5
 
 
-class How(StrEnum):
+class OutageKind(StrEnum):
     """What happens to influxd."""
 
     #: SIGSTOP, then SIGCONT: connections stay open and nothing answers.
@@ -77,7 +77,7 @@ def run(
     *,
     rate: float,
     seconds: float,
-    how: How = How.FREEZE,
+    how: OutageKind = OutageKind.FREEZE,
     workers: int = 3,
     settings: Mapping[str, str] | None = None,
     best: ceiling.Ceiling | None = None,
@@ -173,10 +173,10 @@ def run(
     }
 
 
-def _away(rig: Rig, how: How, meanwhile: Callable[[], None]) -> float:
+def _away(rig: Rig, how: OutageKind, meanwhile: Callable[[], None]) -> float:
     """InfluxDB away while `meanwhile` runs; when it came back, which it does in any case."""
     influxdb = rig.lab.influxdb
-    if how is How.FREEZE:
+    if how is OutageKind.FREEZE:
         influxdb.pause()
     else:
         influxdb.kill()
@@ -184,7 +184,7 @@ def _away(rig: Rig, how: How, meanwhile: Callable[[], None]) -> float:
         meanwhile()
     finally:
         healed = time.time()
-        if how is How.FREEZE:
+        if how is OutageKind.FREEZE:
             influxdb.resume()
         else:
             influxdb.start()

@@ -12,7 +12,7 @@ from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
 from bench.load.record import Clock, Shape, Unit
 from bench.measure import ceiling, compare, latency, outage, profile, scale, throughput
-from bench.measure.outage import How
+from bench.measure.outage import OutageKind
 from bench.report import page
 from lab.errors import LabError
 from lab.senders.formats import Format
@@ -132,7 +132,7 @@ def run(rig: Rig, extent: Extent, book: Book) -> None:
     def drained(made: Shape) -> Result:
         return throughput.run(rig, made, n, best=best[0] if best else None)
 
-    def away(how: How) -> Result:
+    def away(how: OutageKind) -> Result:
         made = shape(int(extent.outage_rate * (extent.outage_s + outage.BEFORE_S)))
         rate, seconds = extent.outage_rate, extent.outage_s
         return outage.run(
@@ -154,7 +154,7 @@ def run(rig: Rig, extent: Extent, book: Book) -> None:
     for form in (Format.JSON, Format.MSGPACK):
         book.take(f"profile, {form.value}", partial(profile.run, rig, shape(m, form), m))
     book.take("latency", partial(latency.run, rig, LATENCY_RATE, extent.latency_s))
-    for how in How:
+    for how in OutageKind:
         book.take(f"outage, {how.value}", partial(away, how))
     k = extent.scale_records
     book.take("scale", partial(scale.run, rig, shape(k), k, counts=extent.scale_counts))
