@@ -36,7 +36,7 @@ class OutageKind(StrEnum):
 
 
 @dataclass
-class Diary:
+class LagRecorder:
     """What was seen, with seconds since the outage began.
 
     Args:
@@ -119,16 +119,16 @@ def run(
         text = f"{how.value} influxd for {seconds:.0f} s at {rate:,.0f} records a second"
         with Meter(groups, bucket.look) as meter, rig.progress.step(text) as step:
             sending.start()
-            diary = Diary(rig, pool, target, step, time.time() + BEFORE_S)
-            diary.keep(BEFORE_S)
+            recorder = LagRecorder(rig, pool, target, step, time.time() + BEFORE_S)
+            recorder.keep(BEFORE_S)
             before = {name: pool.counter(name) for name in ("rebalances", "retries")}
-            healed = _away(rig, how, lambda: diary.keep(seconds))
+            healed = _away(rig, how, lambda: recorder.keep(seconds))
             sending.join()
             load.finish()
             first = bucket.wait_first(healed)
-            seen, backlog = time.time(), diary.look()
+            seen, backlog = time.time(), recorder.look()
             limit = START_S + count / SLOWEST
-            pool.until(lambda: diary.look() == 0, limit, "the backlog to be committed", LOOK_S)
+            pool.until(lambda: recorder.look() == 0, limit, "the backlog to be committed", LOOK_S)
             time.sleep(1.2)
         after = {name: pool.counter(name) for name in before}
         starts = pool.starts()
@@ -149,7 +149,7 @@ def run(
         "rebalances": after["rebalances"] - before["rebalances"],
         "retries": after["retries"] - before["retries"],
         "restarts": starts - workers,
-        "peak_lag": max(lag for _, lag in diary.lag),
+        "peak_lag": max(lag for _, lag in recorder.lag),
         "backlog": backlog,
         "recovery_s": round(first - healed, 3),
         "catch_up_s": round(last - seen, 3),
@@ -159,10 +159,10 @@ def run(
         "drained_records_per_s": round(drained, 1),
         "catch_up_to_drained": round(rate_after / drained, 4),
         "peak_rss_mb_per_worker": round(meter.series["workers"].peak, 1),
-        "lag": diary.lag,
-        "waiting": diary.waiting,
+        "lag": recorder.lag,
+        "waiting": recorder.waiting,
         "rss_mb": [
-            (round(at - diary.began, 2), round(rss, 1))
+            (round(at - recorder.began, 2), round(rss, 1))
             for at, rss in list(
                 zip(meter.series["workers"].times, meter.series["workers"].rss, strict=True)
             )[::5]
