@@ -36,7 +36,7 @@ PATIENCE_S = 60.0
 LINGER_MS = 0.5
 
 
-class Look(NamedTuple):
+class QuerySample(NamedTuple):
     """One question: monotonic seconds when it was asked and answered, newest `seq` by partition."""
 
     asked: float
@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
 
 @dataclass
-class Watch:
+class NewestRecordPoller:
     """Asks for the newest records until told to stop.
 
     Args:
@@ -61,10 +61,10 @@ class Watch:
     since_ms: float
 
     def __post_init__(self) -> None:
-        self.looks: list[Look] = []
+        self.samples: list[QuerySample] = []
         self.failed = ""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="newest-record-poller", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -80,7 +80,7 @@ class Watch:
 
     def newest(self, partition: int) -> int:
         """The newest record seen so far, -1 where there is none."""
-        return self.looks[-1].newest.get(partition, -1) if self.looks else -1
+        return self.samples[-1].newest.get(partition, -1) if self.samples else -1
 
     def _run(self) -> None:
         split = urlsplit(self.url)
@@ -99,7 +99,7 @@ class Watch:
                 connection.request("GET", path, headers=headers)
                 content = json.loads(connection.getresponse().read())
                 answered = time.monotonic()
-                self.looks.append(Look(asked, answered, _newest(content)))
+                self.samples.append(QuerySample(asked, answered, _newest(content)))
                 self._stop.wait(max(0.0, asked + ASK_S - answered))
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.failed = str(error)
@@ -146,7 +146,7 @@ def run(
             began, epoch_ms = time.monotonic() + 0.1, (time.time() + 0.1) * 1000
             # One device for each partition: the newest record of each can then be asked for.
             shape = Shape(Clock(epoch_ms, 1000 / rate), devices=workers)
-            watch = Watch(
+            poller = NewestRecordPoller(
                 rig.lab.influxdb.url, read_secret(rig.lab.secrets.admin_token) or "", bucket.name, epoch_ms
             )
             try:
@@ -154,12 +154,12 @@ def run(
                 load.pace(0, rate, count, began=began)
                 load.finish()
                 step.note("waiting for the last")
-                _wait(watch, count, workers)
+                _wait(poller, count, workers)
             finally:
-                watch.stop()
+                poller.stop()
         account = settle(bucket.sequences(), count, workers)
-    bounds = latencies(watch.looks, intended(began, rate, warm, count), workers)
-    return _result(bounds, watch, rate, seconds, workers) | {
+    bounds = latencies(poller.samples, intended(began, rate, warm, count), workers)
+    return _result(bounds, poller, rate, seconds, workers) | {
         "lost": account.lost,
         "duplicated": account.duplicated,
         "settings": dict(settings or {}),
@@ -174,12 +174,12 @@ def intended(began: float, rate: float, first: int, end: int) -> dict[int, float
 
 
 def latencies(
-    looks: Sequence[Look], moments: Mapping[int, float], partitions: int
+    samples: Sequence[QuerySample], moments: Mapping[int, float], partitions: int
 ) -> list[tuple[float, float]]:
     """Bounds of each record's latency in milliseconds: (not before, not after).
 
     Args:
-        looks: Questions in the order they were asked.
+        samples: Questions in the order they were asked.
         moments: When each record was to be produced, by `seq`.
         partitions: Record n is in partition n modulo this.
 
@@ -191,34 +191,38 @@ def latencies(
     for seq in sorted(moments):
         number = seq % partitions
         place = places[number]
-        while place < len(looks) and looks[place].newest.get(number, -1) < seq:
+        while place < len(samples) and samples[place].newest.get(number, -1) < seq:
             place += 1
-        if place == len(looks):
+        if place == len(samples):
             raise LabError(f"record {seq} was never queryable")
         places[number] = place
         # Nothing is queryable before it is due.
-        before = looks[place - 1].asked if place else moments[seq]
+        before = samples[place - 1].asked if place else moments[seq]
         low = max(0.0, before - moments[seq]) * 1000
-        high = max(0.0, looks[place].answered - moments[seq]) * 1000
+        high = max(0.0, samples[place].answered - moments[seq]) * 1000
         found.append((low, high))
     return found
 
 
-def _wait(watch: Watch, count: int, workers: int) -> None:
+def _wait(poller: NewestRecordPoller, count: int, workers: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
     last = {seq % workers: seq for seq in range(max(0, count - workers), count)}
-    while any(watch.newest(number) < seq for number, seq in last.items()) and not watch.failed:
+    while any(poller.newest(number) < seq for number, seq in last.items()) and not poller.failed:
         if time.monotonic() > deadline:
             raise SlowError(f"the last records were not queryable {PATIENCE_S:.0f} s after they were due")
         time.sleep(0.05)
 
 
 def _result(
-    bounds: Sequence[tuple[float, float]], watch: Watch, rate: float, seconds: float, workers: int
+    bounds: Sequence[tuple[float, float]],
+    poller: NewestRecordPoller,
+    rate: float,
+    seconds: float,
+    workers: int,
 ) -> dict[str, Any]:
     middle = [(low + high) / 2 for low, high in bounds]
     found = summary(middle)
-    asked = summary([(look.answered - look.asked) * 1000 for look in watch.looks])
+    asked = summary([(sample.answered - sample.asked) * 1000 for sample in poller.samples])
     return {
         "kind": "latency",
         "rate": rate,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure.latency import Look, intended, latencies
+from bench.measure.latency import QuerySample, intended, latencies
 from bench.report.percentile import histogram, percentile, summary
 from lab.errors import LabError
 
@@ -39,15 +39,19 @@ def test_a_histogram_has_every_value_once(values: list[float]) -> None:
 
 
 def test_a_latency_lies_between_the_question_that_missed_it_and_the_answer_that_had_it() -> None:
-    looks = [Look(0.0, 0.1, {0: -1}), Look(1.0, 1.2, {0: 0}), Look(2.0, 2.1, {0: 1})]
+    samples = [QuerySample(0.0, 0.1, {0: -1}), QuerySample(1.0, 1.2, {0: 0}), QuerySample(2.0, 2.1, {0: 1})]
 
-    assert latencies(looks, {0: 0.5, 1: 0.5}, 1) == [pytest.approx((0, 700)), pytest.approx((500, 1600))]
+    assert latencies(samples, {0: 0.5, 1: 0.5}, 1) == [pytest.approx((0, 700)), pytest.approx((500, 1600))]
 
 
 def test_partitions_are_seen_for_themselves() -> None:
-    looks = [Look(0.0, 0.1, {}), Look(1.0, 1.0, {1: 3}), Look(2.0, 2.0, {0: 2, 1: 3})]
+    samples = [
+        QuerySample(0.0, 0.1, {}),
+        QuerySample(1.0, 1.0, {1: 3}),
+        QuerySample(2.0, 2.0, {0: 2, 1: 3}),
+    ]
 
-    high = [round(most) for _, most in latencies(looks, dict.fromkeys(range(4), 0.0), 2)]
+    high = [round(most) for _, most in latencies(samples, dict.fromkeys(range(4), 0.0), 2)]
 
     assert high == [2000, 1000, 2000, 1000]
 
@@ -58,4 +62,4 @@ def test_a_producer_that_is_late_does_not_move_the_start() -> None:
 
 def test_a_record_that_was_never_seen_is_an_error() -> None:
     with pytest.raises(LabError, match="record 1 was never queryable"):
-        latencies([Look(0, 1, {0: 0})], {0: 0.0, 1: 0.0}, 1)
+        latencies([QuerySample(0, 1, {0: 0})], {0: 0.0, 1: 0.0}, 1)
