@@ -53,8 +53,8 @@ def run(
     left_out: dict[str, str] = {}
     with rig.topic(workers) as target:
         rig.fill(Load(target, shape), shape, 0, count)
-        course = Course(rig, target, shape, count, cap_s)
-        rows.append(course.tower())
+        comparison = Comparison(rig, target, shape, count, cap_s)
+        rows.append(comparison.tower())
         for name in peers:
             peer = PEERS[name]
             try:
@@ -62,7 +62,7 @@ def run(
             except LabError as error:
                 left_out[peer.name] = str(error)
                 continue
-            rows.append(course.peer(peer))
+            rows.append(comparison.peer(peer))
     return {
         "kind": "compare",
         "shape": describe(shape),
@@ -79,8 +79,8 @@ def run(
 
 
 @dataclass(frozen=True)
-class Course:
-    """What all of them have to run over.
+class Comparison:
+    """One comparison: the records that Tower and each peer move.
 
     Args:
         rig: Where.
