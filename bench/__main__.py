@@ -203,10 +203,10 @@ def all_(short: bool, out: Output) -> None:
     """Everything, into one report that is rewritten after each measurement."""
     from bench.measure import suite  # noqa: PLC0415
 
-    book = suite.Book(out.json_file, out.html_file)
+    result_set = suite.ResultSet(out.json_file, out.html_file)
     with out.rig() as rig:
-        suite.run(rig, suite.SHORT if short else suite.FULL, book)
-    close(book)
+        suite.run(rig, suite.SHORT if short else suite.FULL, result_set)
+    close(result_set)
 
 
 @main.command()

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.harness.rig import Rig
 from bench.load.record import Clock, Shape, Unit
-from bench.measure.suite import Book
+from bench.measure.suite import ResultSet
 from bench.report import page
 from bench.report.goals import figures
 from lab.errors import LabError
@@ -102,21 +102,21 @@ class Output:
             sys.exit(RET_WRONG)
 
 
-def close(book: Book) -> None:
+def close(result_set: ResultSet) -> None:
     """Print what all measurements say of the goals; a wrong account, or a failure, is an exit code."""
     table = Table("figure", "value", "goal", "measured on")
-    for each in figures(book.results):
+    for each in figures(result_set.results):
         colour = "green" if each.reached else "yellow"
         table.add_row(each.name, f"[{colour}]{each.text}[/]", each.goal_text, each.note)
     Console(highlight=False).print(table)
-    for name, why in book.failures.items():
+    for name, why in result_set.failures.items():
         click.echo(f"bench: {name} could not be measured: {why}", err=True)
-    if book.html_file is not None:
-        click.echo(f"report: {book.html_file}")
-    if book.wrong:
+    if result_set.html_file is not None:
+        click.echo(f"report: {result_set.html_file}")
+    if result_set.wrong:
         click.echo("bench: the account does not hold: see lost, duplicated and unknown", err=True)
         sys.exit(RET_WRONG)
-    if book.failures:
+    if result_set.failures:
         sys.exit(RET_FAILED)
 
 

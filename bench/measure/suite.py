@@ -23,7 +23,7 @@ LATENCY_RATE = 1_000
 
 
 @dataclass(frozen=True)
-class Extent:
+class SuiteSize:
     """How much is measured."""
 
     records: int
@@ -38,7 +38,7 @@ class Extent:
 
 
 #: Under 15 minutes on two cores: what the figures in docs/benchmarks.md are taken with.
-SHORT = Extent(
+SHORT = SuiteSize(
     records=1_000_000,
     profile_records=500_000,
     scale_records=1_000_000,
@@ -50,7 +50,7 @@ SHORT = Extent(
     compare_cap_s=60,
 )
 #: The same over more records and more cases.
-FULL = Extent(
+FULL = SuiteSize(
     records=2_000_000,
     profile_records=1_000_000,
     scale_records=1_000_000,
@@ -64,7 +64,7 @@ FULL = Extent(
 
 
 @dataclass
-class Book:
+class ResultSet:
     """Results and failures, written to files whenever one is added.
 
     Args:
@@ -113,9 +113,9 @@ def shape(count: int, form: Format = Format.JSON, **more: Any) -> Shape:
     return Shape(Clock(int(time.time() * 1000 - count)), form, **more)
 
 
-def run(rig: Rig, extent: Extent, book: Book) -> None:
-    """Measure everything into the book."""
-    n = extent.records
+def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
+    """Measure everything and add it to the result set."""
+    n = size.records
     best: list[ceiling.Ceiling] = []
 
     def ceilings() -> Result:
@@ -133,8 +133,8 @@ def run(rig: Rig, extent: Extent, book: Book) -> None:
         return throughput.run(rig, made, n, best=best[0] if best else None)
 
     def away(how: OutageKind) -> Result:
-        made = shape(int(extent.outage_rate * (extent.outage_s + outage.BEFORE_S)))
-        rate, seconds = extent.outage_rate, extent.outage_s
+        made = shape(int(size.outage_rate * (size.outage_s + outage.BEFORE_S)))
+        rate, seconds = size.outage_rate, size.outage_s
         return outage.run(
             rig,
             made,
@@ -143,25 +143,25 @@ def run(rig: Rig, extent: Extent, book: Book) -> None:
             how=how,
             best=best[0] if best else None,
             drained=next(
-                (each["records_per_s"] for each in book.results if each["kind"] == "throughput"), None
+                (each["records_per_s"] for each in result_set.results if each["kind"] == "throughput"), None
             ),
         )
 
-    book.take("ceiling", ceilings)
+    result_set.take("ceiling", ceilings)
     for form in (Format.JSON, Format.MSGPACK):
-        book.take(f"throughput, {form.value}", partial(drained, shape(n, form)))
-    m = extent.profile_records
+        result_set.take(f"throughput, {form.value}", partial(drained, shape(n, form)))
+    m = size.profile_records
     for form in (Format.JSON, Format.MSGPACK):
-        book.take(f"profile, {form.value}", partial(profile.run, rig, shape(m, form), m))
-    book.take("latency", partial(latency.run, rig, LATENCY_RATE, extent.latency_s))
+        result_set.take(f"profile, {form.value}", partial(profile.run, rig, shape(m, form), m))
+    result_set.take("latency", partial(latency.run, rig, LATENCY_RATE, size.latency_s))
     for how in OutageKind:
-        book.take(f"outage, {how.value}", partial(away, how))
-    k = extent.scale_records
-    book.take("scale", partial(scale.run, rig, shape(k), k, counts=extent.scale_counts))
-    c = extent.compare_records
+        result_set.take(f"outage, {how.value}", partial(away, how))
+    k = size.scale_records
+    result_set.take("scale", partial(scale.run, rig, shape(k), k, counts=size.scale_counts))
+    c = size.compare_records
     together = shape(c, unit=Unit.MILLISECOND)
-    book.take("compare", partial(compare.run, rig, together, c, cap_s=extent.compare_cap_s))
-    book.take("collisions", partial(collide, rig))
+    result_set.take("compare", partial(compare.run, rig, together, c, cap_s=size.compare_cap_s))
+    result_set.take("collisions", partial(collide, rig))
 
 
 def collide(rig: Rig) -> Result:
