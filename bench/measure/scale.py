@@ -8,7 +8,7 @@ from bench.harness.rig import Rig
 from bench.load.delay_proxy import delayed
 from bench.load.record import Shape
 from bench.measure import throughput
-from bench.measure.throughput import Drain
+from bench.measure.throughput import DrainResult
 from lab.system.network import missing, network
 from lab.system.progress import Progress
 
@@ -121,7 +121,7 @@ def _drain(
     }
 
 
-def _row(found: Drain, count: int, workers: int) -> dict[str, Any]:
+def _row(found: DrainResult, count: int, workers: int) -> dict[str, Any]:
     rate = count / (found.last - found.begin) if found.last > found.begin else 0.0
     return {
         "workers": workers,

@@ -30,7 +30,7 @@ COUNTERS = (
 
 
 @dataclass
-class Drain:
+class DrainResult:
     """What was seen while a pool drained a topic.
 
     Attributes:
@@ -70,13 +70,13 @@ class Drain:
 
 def drain(
     rig: Rig, pools: Sequence[BenchPool], target: Target, bucket: Bucket, *, shape: Shape, count: int
-) -> Drain:
+) -> DrainResult:
     """Have running pools drain records that they find all at once.
 
     The workers serve and have their partitions; a few records have been all the way. Then the others are
     produced in one transaction, whose end is the start.
     """
-    found = Drain()
+    found = DrainResult()
     warm = min(WARM * target.partitions, count // 10)
     with rig.progress.step(f"starting {sum(pool.workers for pool in pools)} workers") as step:
         for pool in pools:
@@ -210,7 +210,7 @@ def look_up(rig: Rig, bucket: Bucket, shape: Shape, count: int, partitions: int)
     return account
 
 
-def result(found: Drain, records: int, workers: int, best: ceiling.Ceiling) -> dict[str, Any]:
+def result(found: DrainResult, records: int, workers: int, best: ceiling.Ceiling) -> dict[str, Any]:
     """Figures of a drain.
 
     CPU is that of all records from the moment they could be read. For the rate the time counts from the

@@ -6,13 +6,13 @@ from pathlib import Path
 from bench.harness.account import Account
 from bench.harness.meter import MACHINE, Series
 from bench.measure.ceiling import Ceiling
-from bench.measure.throughput import Drain, result
+from bench.measure.throughput import DrainResult, result
 from bench.report.goals import Figure, disturbed, figures, worst
 from bench.report.page import page, write
 from bench.report.tables import everything
 
 
-def made(workers: float = 2.0, influxd: float = 20.0) -> Drain:
+def made(workers: float = 2.0, influxd: float = 20.0) -> DrainResult:
     """A drain of a million records in ten seconds, with CPU in microseconds a record."""
     times = [100.0, 101.0, 111.0]
 
@@ -20,7 +20,9 @@ def made(workers: float = 2.0, influxd: float = 20.0) -> Drain:
         return Series(times, [0.0, 0.0, us], [30.0] * 3, 45.0)
 
     series = {"workers": used(workers), "influxd": used(influxd), "kafka": used(1.0), MACHINE: used(30.0)}
-    return Drain(begin=101.0, first=101.0, last=111.0, batch_p50=5000, series=series, counters={}, starts=3)
+    return DrainResult(
+        begin=101.0, first=101.0, last=111.0, batch_p50=5000, series=series, counters={}, starts=3
+    )
 
 
 BEST = Ceiling(1_000_000, 10.0, 100_000.0, 20.0, 10_000, 2)
