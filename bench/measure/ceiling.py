@@ -45,7 +45,7 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class BenchMessage:
     """A message as the workers' converter reads one."""
 
     number: int
@@ -92,7 +92,7 @@ def bodies(shape: Shape, count: int, partitions: int, size: int) -> Iterator[tup
         values = shape.values(first, min(size * partitions, count - first))
         for number in range(partitions):
             messages = [
-                Message(number, first // partitions + place, value, int(shape.clock.start_ms))
+                BenchMessage(number, first // partitions + place, value, int(shape.clock.start_ms))
                 for place, value in enumerate(values[number::partitions])
             ]
             batch = Batch()
