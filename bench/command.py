@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.rig import Rig
-from bench.load.record import Clock, Shape, Unit
+from bench.load.record import Clock, RecordShape, Unit
 from bench.measure.suite import ResultSet
 from bench.report import page
 from bench.report.goals import figures
@@ -182,7 +182,9 @@ shaped = options(
 )
 
 
-def shape_of(count: int, form: str, step_ms: float = 1.0, unit: str | None = None, **more: Any) -> Shape:
+def shape_of(
+    count: int, form: str, step_ms: float = 1.0, unit: str | None = None, **more: Any
+) -> RecordShape:
     """Records whose times end now."""
     start = int(time.time() * 1000 - count * step_ms)
-    return Shape(Clock(start, step_ms), Format(form), unit=Unit(unit or Unit.SECOND), **more)
+    return RecordShape(Clock(start, step_ms), Format(form), unit=Unit(unit or Unit.SECOND), **more)

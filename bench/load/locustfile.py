@@ -18,7 +18,7 @@ import gevent  # type: ignore[import-untyped]
 from confluent_kafka import Producer
 from locust import User, constant_throughput, events, task
 
-from bench.load.record import Clock, Shape
+from bench.load.record import Clock, RecordShape
 from lab.senders.formats import Format
 
 #: Seconds between two looks for delivery reports.
@@ -52,9 +52,9 @@ def number(environment: Any, **_: Any) -> None:
 
 
 @cache
-def shape(form: str, bad: float) -> Shape:
+def shape(form: str, bad: float) -> RecordShape:
     """What all users send."""
-    return Shape(Clock(0, live=True), Format(form), devices=DEVICES, bad=bad)
+    return RecordShape(Clock(0, live=True), Format(form), devices=DEVICES, bad=bad)
 
 
 class Device(User):
@@ -87,7 +87,7 @@ class Device(User):
         """Send one record."""
         seq = next(_numbers)
         # Its time is now, not that of its number.
-        shape = Shape(
+        shape = RecordShape(
             Clock(time.time() * 1000, 0.0),
             self._shape.form,
             devices=self._shape.devices,

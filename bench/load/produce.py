@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
-from bench.load.record import Shape
+from bench.load.record import RecordShape
 from lab.errors import LabError, SlowError
 
 #: Records that are generated and handed over at once.
@@ -46,7 +46,7 @@ class Load:
         linger_ms: Milliseconds that librdkafka waits for more records to send along.
     """
 
-    def __init__(self, target: Target, shape: Shape, linger_ms: float = 20) -> None:
+    def __init__(self, target: Target, shape: RecordShape, linger_ms: float = 20) -> None:
         self._target = target
         self._shape = shape
         self._failed: list[str] = []

@@ -52,7 +52,7 @@ class Clock(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shape:
+class RecordShape:
     """What records look like.
 
     Args:

@@ -13,7 +13,7 @@ from isal import isal_zlib
 from bench.harness.bucket import Bucket
 from bench.harness.meter import Meter
 from bench.harness.rig import Rig
-from bench.load.record import Shape
+from bench.load.record import RecordShape
 from lab.errors import LabError
 from lab.provision import ORG
 from workers.batch import Batch
@@ -77,7 +77,7 @@ class BenchMessage:
         """It is a record."""
 
 
-def bodies(shape: Shape, count: int, partitions: int, size: int) -> Iterator[tuple[int, bytes]]:
+def bodies(shape: RecordShape, count: int, partitions: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Gzip bodies with the same lines that workers make of the same records, and their lines' number.
 
     Args:
@@ -102,7 +102,7 @@ def bodies(shape: Shape, count: int, partitions: int, size: int) -> Iterator[tup
                 yield len(batch.lines), body
 
 
-def measure(rig: Rig, shape: Shape, count: int, partitions: int = 3) -> tuple[Ceiling, list[Ceiling]]:
+def measure(rig: Rig, shape: RecordShape, count: int, partitions: int = 3) -> tuple[Ceiling, list[Ceiling]]:
     """The best that influxd alone does with these records.
 
     Each pair of body size and connections is tried on fewer records; the best one then takes all of them,

@@ -13,7 +13,7 @@ from bench.harness.meter import MACHINE, Meter, Series
 from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
 from bench.load.produce import Load, Target
-from bench.load.record import Shape
+from bench.load.record import RecordShape
 from bench.measure.throughput import describe
 from bench.peers.peer import PEERS, Job, Peer, Runner
 from lab.errors import LabError
@@ -32,7 +32,7 @@ FROM, TO = 0.1, 0.9
 
 def run(
     rig: Rig,
-    shape: Shape,
+    shape: RecordShape,
     count: int,
     *,
     cap_s: float,
@@ -92,7 +92,7 @@ class Comparison:
 
     rig: Rig
     target: Target
-    shape: Shape
+    shape: RecordShape
     count: int
     cap_s: float
 

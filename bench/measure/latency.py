@@ -21,7 +21,7 @@ from bench.harness.bucket import MEASUREMENT
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
 from bench.load.produce import Load
-from bench.load.record import Clock, Shape
+from bench.load.record import Clock, RecordShape
 from bench.report.percentile import histogram, summary
 from lab.errors import LabError, SlowError
 from lab.system.files import read_secret
@@ -145,7 +145,7 @@ def run(
         with rig.progress.step(text) as step:
             began, epoch_ms = time.monotonic() + 0.1, (time.time() + 0.1) * 1000
             # One device for each partition: the newest record of each can then be asked for.
-            shape = Shape(Clock(epoch_ms, 1000 / rate), devices=workers)
+            shape = RecordShape(Clock(epoch_ms, 1000 / rate), devices=workers)
             poller = NewestRecordPoller(
                 rig.lab.influxdb.url, read_secret(rig.lab.secrets.admin_token) or "", bucket.name, epoch_ms
             )

@@ -12,7 +12,7 @@ from bench.harness.meter import Meter
 from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
 from bench.load.produce import Load, Target
-from bench.load.record import Shape
+from bench.load.record import RecordShape
 from bench.measure import ceiling, throughput
 from bench.measure.throughput import SLOWEST, START_S, describe, look_up
 from lab.system.progress import Step
@@ -73,7 +73,7 @@ class LagRecorder:
 
 def run(
     rig: Rig,
-    shape: Shape,
+    shape: RecordShape,
     *,
     rate: float,
     seconds: float,

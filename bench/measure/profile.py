@@ -10,7 +10,7 @@ from typing import Any
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
 from bench.load.produce import Load
-from bench.load.record import Shape
+from bench.load.record import RecordShape
 from bench.measure.throughput import SLOWEST, START_S, describe
 from lab.errors import LabError, SlowError
 from lab.system.server_process import environment
@@ -21,7 +21,9 @@ LEAVE_S = 30.0
 HOPS = ("client threads", "consume", "decode and encode", "compress", "write", "commit", "rest")
 
 
-def run(rig: Rig, shape: Shape, count: int, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
+def run(
+    rig: Rig, shape: RecordShape, count: int, settings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One measurement.
 
     Args:

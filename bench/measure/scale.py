@@ -6,7 +6,7 @@ from typing import Any
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
 from bench.load.delay_proxy import delayed
-from bench.load.record import Shape
+from bench.load.record import RecordShape
 from bench.measure import throughput
 from bench.measure.throughput import DrainResult
 from lab.system.network import missing, network
@@ -26,7 +26,7 @@ SHARED = 6
 
 
 def over_workers(
-    rig: Rig, shape: Shape, count: int, counts: Sequence[int] = COUNTS
+    rig: Rig, shape: RecordShape, count: int, counts: Sequence[int] = COUNTS
 ) -> list[dict[str, Any]]:
     """The same records, or as many as make `SHARE` a worker, with more and more partitions and workers."""
     return [
@@ -37,7 +37,7 @@ def over_workers(
 
 
 def over_delays(
-    rig: Rig, shape: Shape, count: int, delays: Sequence[float] = DELAYS, workers: int = 3
+    rig: Rig, shape: RecordShape, count: int, delays: Sequence[float] = DELAYS, workers: int = 3
 ) -> list[dict[str, Any]]:
     """The same records with InfluxDB further and further away; furthest, with larger batches too."""
     found = []
@@ -50,7 +50,7 @@ def over_delays(
     return found
 
 
-def over_hosts(progress: Progress, shape: Shape, count: int) -> tuple[list[dict[str, Any]], str]:
+def over_hosts(progress: Progress, shape: RecordShape, count: int) -> tuple[list[dict[str, Any]], str]:
     """The same workers on one host and on two that share the group; or the reason why not."""
     why = missing()
     if why:
@@ -66,7 +66,7 @@ def over_hosts(progress: Progress, shape: Shape, count: int) -> tuple[list[dict[
 
 def run(
     rig: Rig,
-    shape: Shape,
+    shape: RecordShape,
     count: int,
     *,
     counts: Sequence[int] = COUNTS,
@@ -102,7 +102,7 @@ def run(
 
 def _drain(
     rig: Rig,
-    shape: Shape,
+    shape: RecordShape,
     count: int,
     workers: int,
     *,

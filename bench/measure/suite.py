@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
-from bench.load.record import Clock, Shape, Unit
+from bench.load.record import Clock, RecordShape, Unit
 from bench.measure import ceiling, compare, latency, outage, profile, scale, throughput
 from bench.measure.outage import OutageKind
 from bench.report import page
@@ -108,9 +108,9 @@ class ResultSet:
         return any(result.get(key) for result in self.results for key in keys)
 
 
-def shape(count: int, form: Format = Format.JSON, **more: Any) -> Shape:
+def shape(count: int, form: Format = Format.JSON, **more: Any) -> RecordShape:
     """Records whose times end now."""
-    return Shape(Clock(int(time.time() * 1000 - count)), form, **more)
+    return RecordShape(Clock(int(time.time() * 1000 - count)), form, **more)
 
 
 def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
@@ -129,7 +129,7 @@ def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
             | {"machine": machine(), "versions": versions(rig.lab)}
         )
 
-    def drained(made: Shape) -> Result:
+    def drained(made: RecordShape) -> Result:
         return throughput.run(rig, made, n, best=best[0] if best else None)
 
     def away(how: OutageKind) -> Result:
@@ -167,6 +167,6 @@ def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
 def collide(rig: Rig) -> Result:
     """Records that share a second: five devices, two samples a second each, times in whole seconds."""
     count = 20_000
-    made = Shape(Clock(int(time.time() * 1000 - 100 * count), 100), devices=5, unit=Unit.SECOND)
+    made = RecordShape(Clock(int(time.time() * 1000 - 100 * count), 100), devices=5, unit=Unit.SECOND)
     found = compare.run(rig, made, count, cap_s=60, peers=("telegraf", "tutorial"))
     return found | {"kind": "collisions"}

@@ -13,7 +13,7 @@ from bench.harness.meter import MACHINE, Meter, Series
 from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
 from bench.load.produce import Load, Target
-from bench.load.record import FIELDS, Shape
+from bench.load.record import FIELDS, RecordShape
 from bench.measure import ceiling
 
 #: Slowest drain that is waited for, records a second.
@@ -69,7 +69,7 @@ class DrainResult:
 
 
 def drain(
-    rig: Rig, pools: Sequence[BenchPool], target: Target, bucket: Bucket, *, shape: Shape, count: int
+    rig: Rig, pools: Sequence[BenchPool], target: Target, bucket: Bucket, *, shape: RecordShape, count: int
 ) -> DrainResult:
     """Have running pools drain records that they find all at once.
 
@@ -160,7 +160,7 @@ class Batches:
 
 def run(
     rig: Rig,
-    shape: Shape,
+    shape: RecordShape,
     count: int,
     *,
     workers: int = 3,
@@ -202,7 +202,7 @@ def run(
     }
 
 
-def look_up(rig: Rig, bucket: Bucket, shape: Shape, count: int, partitions: int) -> Account:
+def look_up(rig: Rig, bucket: Bucket, shape: RecordShape, count: int, partitions: int) -> Account:
     """Look for every record in InfluxDB."""
     with rig.progress.step("looking for every sequence number in InfluxDB") as step:
         account = settle(bucket.sequences(), count, partitions, shape.is_bad if shape.bad else None)
@@ -252,7 +252,7 @@ def result(found: DrainResult, records: int, workers: int, best: ceiling.Ceiling
     }
 
 
-def describe(shape: Shape) -> dict[str, Any]:
+def describe(shape: RecordShape) -> dict[str, Any]:
     """What the records were."""
     return {
         "form": shape.form.value,

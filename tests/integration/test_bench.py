@@ -10,7 +10,7 @@ import pytest
 
 from bench.harness.rig import Rig
 from bench.load.delay_proxy import delayed
-from bench.load.record import Clock, Shape
+from bench.load.record import Clock, RecordShape
 from bench.measure import throughput
 from lab.lab import Lab
 from lab.senders.formats import Format
@@ -45,7 +45,7 @@ def test_throughput_finds_every_record_once(lab: Lab, tmp_path: Path) -> None:
 
 def test_bad_records_are_not_called_lost(lab: Lab) -> None:
     with Rig(Progress(quiet=True), lab.data) as rig:
-        shape = Shape(Clock(int(time.time() * 1000)), Format.MSGPACK, bad=0.02)
+        shape = RecordShape(Clock(int(time.time() * 1000)), Format.MSGPACK, bad=0.02)
         with rig.topic(1) as target, rig.bucket() as bucket, rig.pool(target, bucket, 1) as pool:
             throughput.drain(rig, [pool], target, bucket, shape=shape, count=3_000)
             account = throughput.look_up(rig, bucket, shape, 3_000, 1)

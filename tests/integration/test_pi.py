@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.load.record import Clock, Shape
+from bench.load.record import Clock, RecordShape
 from lab.errors import LabError
 from lab.senders.formats import Format, encode
 from lab.senders.sample import Snmp, shell_line
@@ -183,7 +183,7 @@ def test_100_000_records_of_the_lab_are_one_point_each_and_the_kernel_takes_them
     count = 100_000
     made = chain()
     made.pool.start()
-    made.produce(Shape(Clock(int(time.time() * 1000) - count)).values(0, count))
+    made.produce(RecordShape(Clock(int(time.time() * 1000) - count)).values(0, count))
     made.drain()
     made.pool.until(
         lambda: made.pool.counter("records_by_kernel") + made.pool.counter("records_by_python") == count,

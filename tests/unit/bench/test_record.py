@@ -5,7 +5,7 @@ import json
 import msgpack
 import pytest
 
-from bench.load.record import Clock, Shape, Unit
+from bench.load.record import Clock, RecordShape, Unit
 from lab.senders.formats import Format, stamp
 
 CLOCK = Clock(1_795_488_241_000)
@@ -13,16 +13,16 @@ CLOCK = Clock(1_795_488_241_000)
 
 @pytest.mark.parametrize("form", list(Format))
 def test_the_same_seed_gives_the_same_records_in_any_portions(form: Format) -> None:
-    shape = Shape(CLOCK, form, devices=7, bad=0.05, seed=3)
+    shape = RecordShape(CLOCK, form, devices=7, bad=0.05, seed=3)
     whole = shape.values(0, 3000)
 
-    again = Shape(CLOCK, form, devices=7, bad=0.05, seed=3)
+    again = RecordShape(CLOCK, form, devices=7, bad=0.05, seed=3)
     assert again.values(0, 1234) + again.values(1234, 3000 - 1234) == whole
-    assert Shape(CLOCK, form, devices=7, bad=0.05, seed=4).values(0, 3000) != whole
+    assert RecordShape(CLOCK, form, devices=7, bad=0.05, seed=4).values(0, 3000) != whole
 
 
 def test_json_is_the_labs_record_with_a_number() -> None:
-    (value,) = Shape(CLOCK).values(123_456, 1)
+    (value,) = RecordShape(CLOCK).values(123_456, 1)
     record = json.loads(value)
 
     assert list(record) == [
@@ -35,7 +35,7 @@ def test_json_is_the_labs_record_with_a_number() -> None:
 
 
 def test_milliseconds_stand_behind_the_second() -> None:
-    values = Shape(CLOCK, unit=Unit.MILLISECOND).values(0, 3_000)
+    values = RecordShape(CLOCK, unit=Unit.MILLISECOND).values(0, 3_000)
 
     times = [json.loads(value)["time"] for value in values]
     assert times[1_999] == "2026-11-24T11:44:02.999+0900"
@@ -43,7 +43,7 @@ def test_milliseconds_stand_behind_the_second() -> None:
 
 
 def test_json_and_msgpack_are_the_same_and_text_has_the_names_of_the_flume_years() -> None:
-    values = {form: Shape(CLOCK, form, devices=3).values(4_321, 1)[0] for form in Format}
+    values = {form: RecordShape(CLOCK, form, devices=3).values(4_321, 1)[0] for form in Format}
     as_json = json.loads(values[Format.JSON])
     as_text = dict(pair.split(":", 1) for pair in values[Format.TEXT].decode().split(","))
 
@@ -57,13 +57,13 @@ def test_json_and_msgpack_are_the_same_and_text_has_the_names_of_the_flume_years
 
 @pytest.mark.parametrize("form", list(Format))
 def test_records_are_filled_up_to_a_size(form: Format) -> None:
-    values = Shape(CLOCK, form, size=400).values(0, 50)
+    values = RecordShape(CLOCK, form, size=400).values(0, 50)
 
     assert {len(value) for value in values} == {400}
 
 
 def test_a_share_of_records_is_bad() -> None:
-    shape = Shape(CLOCK, bad=0.02)
+    shape = RecordShape(CLOCK, bad=0.02)
     bad = [seq for seq in range(50_000) if shape.is_bad(seq)]
 
     assert 900 < len(bad) < 1100

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import Message as KafkaMessage
 
-from bench.load.record import Clock, Shape, Unit
+from bench.load.record import Clock, RecordShape, Unit
 from lab.senders.formats import Format
 from tests.support import fakes
 from tests.support.kernel import needs_kernel, require_kernel_on_ci
@@ -52,7 +52,7 @@ def test_the_kernel_is_built_if_there_is_a_compiler_and_always_on_ci() -> None:
 def test_the_kernel_converts_nearly_all_of_100_000_records_of_the_lab(
     form: Format, unit: Unit, devices: int
 ) -> None:
-    shape = Shape(Clock(fakes.KAFKA_MS - RECORDS), form, devices=devices, unit=unit)
+    shape = RecordShape(Clock(fakes.KAFKA_MS - RECORDS), form, devices=devices, unit=unit)
     worker, batch = converter(), Batch()
 
     worker.convert(messages(shape.values(0, RECORDS)), batch)
@@ -65,7 +65,7 @@ def test_the_kernel_converts_nearly_all_of_100_000_records_of_the_lab(
 @needs_kernel
 def test_what_the_kernel_leaves_is_counted_apart() -> None:
     """An array of three, and a record that is none: Python converts each of them."""
-    plain = Shape(Clock(fakes.KAFKA_MS)).values(0, 5)
+    plain = RecordShape(Clock(fakes.KAFKA_MS)).values(0, 5)
     array = json.dumps([{"free_ram": number} for number in range(3)]).encode()
     worker = converter()
 
@@ -77,7 +77,7 @@ def test_what_the_kernel_leaves_is_counted_apart() -> None:
 def test_without_the_kernel_every_record_is_counted_as_pythons() -> None:
     worker = converter(is_native=False)
 
-    worker.convert(messages(Shape(Clock(fakes.KAFKA_MS)).values(0, 5)), Batch())
+    worker.convert(messages(RecordShape(Clock(fakes.KAFKA_MS)).values(0, 5)), Batch())
 
     assert (worker.by_kernel, worker.by_python) == (0, 5)
 
