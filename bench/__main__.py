@@ -49,7 +49,7 @@ def produce(
     bootstrap_servers: str, topic: str, records: int, rate: float, keys: bool, **shape: Any
 ) -> None:
     """Fill a topic with synthetic Fluentd records, numbered in `seq`."""
-    from bench.load.produce import Load, Target  # noqa: PLC0415
+    from bench.load.produce import LoadProducer, Target  # noqa: PLC0415
     from lab.kafka.topics import TopicAdmin  # noqa: PLC0415
 
     partitions = TopicAdmin(bootstrap_servers, 1).partitions(topic)
@@ -58,7 +58,7 @@ def produce(
     made = shape_of(records, **shape)
     if rate:
         made = replace(made, clock=Clock(time.time() * 1000, 1000 / rate))
-    load = Load(Target(bootstrap_servers, topic, partitions, keys), made)
+    load = LoadProducer(Target(bootstrap_servers, topic, partitions, keys), made)
     with Progress().step(f"producing {records:,} records to {topic}") as step:
         if rate:
             began = time.monotonic()

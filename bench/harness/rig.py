@@ -15,7 +15,7 @@ import psutil
 
 from bench.harness.bucket import Bucket
 from bench.harness.pool import BenchPool
-from bench.load.produce import Load, Target
+from bench.load.produce import LoadProducer, Target
 from bench.load.record import RecordShape
 from lab.lab import Lab
 from lab.system.progress import Progress
@@ -143,7 +143,7 @@ class Rig:
             "TOWER_INFLUXDB_TOKEN": bucket.token,
         }
 
-    def fill(self, load: Load, shape: RecordShape, first: int, count: int) -> None:
+    def fill(self, load: LoadProducer, shape: RecordShape, first: int, count: int) -> None:
         """Produce as fast as it goes."""
         with self.progress.step(f"producing {count:,} {shape.form.value} records") as step:
             seconds = load.fill(first, count, step.note)

@@ -37,7 +37,7 @@ class Target:
     keyed: bool = False
 
 
-class Load:
+class LoadProducer:
     """A producer of one shape of records.
 
     Args:

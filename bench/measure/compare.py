@@ -12,7 +12,7 @@ from bench.harness.machine import machine, versions
 from bench.harness.meter import MACHINE, Meter, Series
 from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
-from bench.load.produce import Load, Target
+from bench.load.produce import LoadProducer, Target
 from bench.load.record import RecordShape
 from bench.measure.throughput import describe
 from bench.peers.peer import PEERS, Job, Peer, Runner
@@ -52,7 +52,7 @@ def run(
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     with rig.topic(workers) as target:
-        rig.fill(Load(target, shape), shape, 0, count)
+        rig.fill(LoadProducer(target, shape), shape, 0, count)
         comparison = Comparison(rig, target, shape, count, cap_s)
         rows.append(comparison.tower())
         for name in peers:

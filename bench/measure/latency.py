@@ -20,7 +20,7 @@ from bench.harness.account import settle
 from bench.harness.bucket import MEASUREMENT
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
-from bench.load.produce import Load
+from bench.load.produce import LoadProducer
 from bench.load.record import Clock, RecordShape
 from bench.report.percentile import histogram, summary
 from lab.errors import LabError, SlowError
@@ -150,7 +150,7 @@ def run(
                 rig.lab.influxdb.url, read_secret(rig.lab.secrets.admin_token) or "", bucket.name, epoch_ms
             )
             try:
-                load = Load(target, shape, LINGER_MS)
+                load = LoadProducer(target, shape, LINGER_MS)
                 load.pace(0, rate, count, began=began)
                 load.finish()
                 step.note("waiting for the last")

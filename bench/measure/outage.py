@@ -11,7 +11,7 @@ from bench.harness.machine import machine, versions
 from bench.harness.meter import Meter
 from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
-from bench.load.produce import Load, Target
+from bench.load.produce import LoadProducer, Target
 from bench.load.record import RecordShape
 from bench.measure import ceiling, throughput
 from bench.measure.throughput import SLOWEST, START_S, describe, look_up
@@ -113,7 +113,7 @@ def run(
         with rig.progress.step(f"starting {workers} workers"):
             pool.start()
             pool.until(lambda: pool.owned() == workers, START_S, "the workers to have their partitions")
-        load = Load(target, shape)
+        load = LoadProducer(target, shape)
         sending = threading.Thread(target=load.pace, args=(0, rate, count), daemon=True)
         groups = {"workers": pool.processes, "influxd": rig.influxd, "kafka": rig.kafka}
         text = f"{how.value} influxd for {seconds:.0f} s at {rate:,.0f} records a second"

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
-from bench.load.produce import Load
+from bench.load.produce import LoadProducer
 from bench.load.record import RecordShape
 from bench.measure.throughput import SLOWEST, START_S, describe
 from lab.errors import LabError, SlowError
@@ -36,7 +36,7 @@ def run(
         LabError: The worker ended or did not get on.
     """
     with rig.topic(1) as target, rig.bucket() as bucket:
-        rig.fill(Load(target, shape), shape, 0, count)
+        rig.fill(LoadProducer(target, shape), shape, 0, count)
         rig.settle()
         # As supervisor.conf has it, and says why.
         env = environment(MALLOC_ARENA_MAX="1", **rig.settings(target, bucket), **dict(settings or {}))

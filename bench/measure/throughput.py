@@ -12,7 +12,7 @@ from bench.harness.machine import machine, versions
 from bench.harness.meter import MACHINE, Meter, Series
 from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
-from bench.load.produce import Load, Target
+from bench.load.produce import LoadProducer, Target
 from bench.load.record import FIELDS, RecordShape
 from bench.measure import ceiling
 
@@ -88,9 +88,9 @@ def drain(
             "each partition's worker",
         )
         step.note("first records")
-        Load(target, shape).fill(0, warm)
+        LoadProducer(target, shape).fill(0, warm)
         pools[0].until(lambda: rig.lag(target) == 0, START_S, "the first records to be committed", 0.5)
-    load = Load(target, shape)
+    load = LoadProducer(target, shape)
     load.hold()
     rig.fill(load, shape, warm, count - warm)
     rig.settle()
