@@ -35,7 +35,7 @@ class Account:
         return not (self.lost or self.duplicated or self.unknown)
 
 
-def settle(
+def count_points(
     sequences: Iterable[int], produced: int, partitions: int, is_bad: Callable[[int], bool] | None = None
 ) -> Account:
     """Count points by record.

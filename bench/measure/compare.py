@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.harness.account import settle
+from bench.harness.account import count_points
 from bench.harness.bucket import Bucket
 from bench.harness.machine import machine, versions
 from bench.harness.meter import MACHINE, Meter, Series
@@ -125,7 +125,7 @@ class Comparison:
         bucket.look()
         with rig.progress.step(f"{name}: looking for every sequence number") as step:
             is_bad = shape.is_bad if shape.bad else None
-            account = settle(bucket.sequences(), self.count, self.target.partitions, is_bad)
+            account = count_points(bucket.sequences(), self.count, self.target.partitions, is_bad)
             step.note(f"{account.stored:,} stored")
         return _row(bucket, meter.series, account.stored) | {
             "name": name,

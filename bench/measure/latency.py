@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from bench.harness.account import settle
+from bench.harness.account import count_points
 from bench.harness.bucket import MEASUREMENT
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
@@ -157,7 +157,7 @@ def run(
                 _wait(poller, count, workers)
             finally:
                 poller.stop()
-        account = settle(bucket.sequences(), count, workers)
+        account = count_points(bucket.sequences(), count, workers)
     bounds = latencies(poller.samples, intended(began, rate, warm, count), workers)
     return _result(bounds, poller, rate, seconds, workers) | {
         "lost": account.lost,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from bench.harness.account import Account, settle
+from bench.harness.account import Account, count_points
 from bench.harness.bucket import Bucket
 from bench.harness.machine import machine, versions
 from bench.harness.meter import MACHINE, Meter, Series
@@ -205,7 +205,7 @@ def run(
 def look_up(rig: Rig, bucket: Bucket, shape: RecordShape, count: int, partitions: int) -> Account:
     """Look for every record in InfluxDB."""
     with rig.progress.step("looking for every sequence number in InfluxDB") as step:
-        account = settle(bucket.sequences(), count, partitions, shape.is_bad if shape.bad else None)
+        account = count_points(bucket.sequences(), count, partitions, shape.is_bad if shape.bad else None)
         step.note(f"{account.lost} lost, {account.duplicated} duplicated")
     return account
 
