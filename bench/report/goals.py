@@ -15,7 +15,7 @@ class Figure:
         name: What it is, in a few words.
         value: As measured.
         goal: What it should reach.
-        most: The goal is an upper bound; else a lower one.
+        is_upper_bound: The goal is an upper bound; else a lower one.
         unit: Behind the value.
         note: What it was measured on.
     """
@@ -23,19 +23,19 @@ class Figure:
     name: str
     value: float
     goal: float
-    most: bool
+    is_upper_bound: bool
     unit: str = ""
     note: str = ""
 
     @property
     def reached(self) -> bool:
         """Whether the goal is reached."""
-        return self.value <= self.goal if self.most else self.value >= self.goal
+        return self.value <= self.goal if self.is_upper_bound else self.value >= self.goal
 
     @property
     def goal_text(self) -> str:
         """The goal as a person reads it."""
-        return f"{'≤' if self.most else '≥'} {self.goal:g}{self.unit}"
+        return f"{'≤' if self.is_upper_bound else '≥'} {self.goal:g}{self.unit}"
 
     @property
     def text(self) -> str:
@@ -68,7 +68,7 @@ def worst(found: Sequence[Figure]) -> list[Figure]:
         by_name.setdefault(each.name, []).append(each)
     chosen = []
     for same in by_name.values():
-        last = max(same, key=lambda each: each.value if each.most else -each.value)
+        last = max(same, key=lambda each: each.value if each.is_upper_bound else -each.value)
         notes = [same[0].note] if len(same) == 1 else [f"{each.text.strip()}: {each.note}" for each in same]
         chosen.append(replace(last, note="\n".join(notes)))
     return chosen
