@@ -69,18 +69,18 @@ class Meter:
 
     Args:
         groups: For each name what gives its processes.
-        also: Called with each sample's time, from the same thread.
+        on_sample: Called with each sample's time, from the same thread.
     """
 
     def __init__(
         self,
         groups: Mapping[str, Callable[[], Iterable[psutil.Process]]],
-        also: Callable[[float], None] = lambda _: None,
+        on_sample: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.series = {name: Series() for name in [*groups, MACHINE]}
         self._self = psutil.Process()
         self._groups = dict(groups)
-        self._also = also
+        self._on_sample = on_sample
         self._known: dict[str, dict[int, psutil.Process]] = {name: {} for name in groups}
         self._used: dict[str, dict[int, float]] = {name: {} for name in groups}
         self._stop = threading.Event()
@@ -103,7 +103,7 @@ class Meter:
                     self._look_up(name)
                 self._sample(name)
             self._sample_machine()
-            self._also(time.time())
+            self._on_sample(time.time())
             if last:
                 return
             turn += 1
