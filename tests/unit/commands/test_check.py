@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import fakes
 from tests.support.kernel import needs_kernel
-from workers.commands.check import command, points, pool, topics
+from workers.commands.check import command, dashboard_points, pool, topics
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.result import CheckResult, Level, as_object, fail, ok, summary, warn
 from workers.commands.clients import influxdb_api
@@ -130,7 +130,9 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = influxdb_api.InfluxdbApi(f"http://127.0.0.1:{silent.getsockname()[1]}")
         ask = partial(there.influxql, "Labs", "autogen", authorization="")
-        results = list(command._warn_on_error("newest point", points.points(ask, settings(), None, 0.0)))
+        results = list(
+            command._warn_on_error("newest point", dashboard_points.points(ask, settings(), None, 0.0))
+        )
 
     assert [(result.check, result.level) for result in results] == [("newest point", Level.WARN)]
     assert "could not be checked" in results[0].text
@@ -147,7 +149,7 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
 )
 def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: Answer) -> None:
     with pytest.raises(CommandError, match=str(answer.status)):
-        points.query_rows(lambda _: answer, "SELECT 1")
+        dashboard_points.query_rows(lambda _: answer, "SELECT 1")
 
 
 def test_the_error_of_any_statement_is_the_answers() -> None:

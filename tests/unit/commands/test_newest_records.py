@@ -15,7 +15,7 @@ from tests import corpus
 from tests.support import fakes, line_protocol
 from tests.support.fakes import KAFKA_MS, FakeMessage
 from workers.batch import Batch
-from workers.commands.check import newest_records, point
+from workers.commands.check import line_parser, newest_records
 from workers.commands.check.converted_record import Record
 from workers.errors import RecordError
 from workers.records.converter import Converter
@@ -217,7 +217,7 @@ def test_a_line_is_read_back_as_influxdb_reads_it(record: dict[str, Any]) -> Non
         return
     expected = line_protocol.parse(line.decode())
 
-    result = point.parse(line)
+    result = line_parser.parse(line)
 
     words = {float: "float", str: "string", bool: "boolean"}
     assert result.types == {name: words[type(value)] for name, value in expected.fields.items()}

@@ -13,14 +13,14 @@ from confluent_kafka import Consumer, KafkaException
 
 from workers.commands.check import (
     dashboard,
+    dashboard_points,
+    field_types,
     fields,
     kafka,
     newest_records,
-    points,
     pool,
     records,
     topics,
-    types,
 )
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.newest_records import Sample
@@ -155,10 +155,10 @@ def _influxdb(
         yield access
     now = time.time()
     if kept_s is not None or newest is not None:
-        yield points.retention(kept_s, newest, now)
+        yield dashboard_points.retention(kept_s, newest, now)
     if query is not None:
-        yield from _warn_on_error("field types", types.types(query, settings, newest))
-        yield from _warn_on_error("newest point", points.points(query, settings, newest, now))
+        yield from _warn_on_error("field types", field_types.types(query, settings, newest))
+        yield from _warn_on_error("newest point", dashboard_points.points(query, settings, newest, now))
 
 
 def _guarded(

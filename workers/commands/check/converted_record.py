@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.batch import Batch
-from workers.commands.check import point
+from workers.commands.check import line_parser
 from workers.config.settings import Settings
 from workers.errors import RecordError
 from workers.records import timestamps
@@ -108,7 +108,7 @@ class SampleConverter:
         return {element: stored.time / timestamps.SECOND for element, stored in _points(batch).items()}
 
     def _missing(
-        self, message: Message, points: Mapping[int, point.Point]
+        self, message: Message, points: Mapping[int, line_parser.Point]
     ) -> dict[int, frozenset[str] | None]:
         """Find the fields of each record that its point does not have, by its place in the message.
 
@@ -123,14 +123,14 @@ class SampleConverter:
             except RecordError:
                 missing[element] = None
             else:
-                missing[element] = frozenset(point.parse(line).types.keys() - stored.types.keys())
+                missing[element] = frozenset(line_parser.parse(line).types.keys() - stored.types.keys())
         return missing
 
 
-def _points(batch: Batch) -> dict[int, point.Point]:
+def _points(batch: Batch) -> dict[int, line_parser.Point]:
     """Parse the points of one message, by the place of their records in it."""
     return {
-        origin_of(source).element: point.parse(line)
+        origin_of(source).element: line_parser.parse(line)
         for line, source in zip(batch.lines, batch.origins, strict=True)
     }
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from workers.commands.check.points import Query
+from workers.commands.check.dashboard_points import Query
 from workers.commands.check.result import PROVISION, CheckResult, fail, ok, warn
 from workers.commands.clients.influxdb_api import InfluxdbApi, basic, quoted
 from workers.config.settings import Settings

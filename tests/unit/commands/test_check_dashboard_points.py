@@ -3,15 +3,14 @@
 import pytest
 
 from tests.support.samples import ALL, HOUR, NOW, SETTINGS, WANTED, sample_record, sampled
-from workers.commands.check import points
-from workers.commands.check import types as check_types
+from workers.commands.check import dashboard_points, field_types
 from workers.commands.check.converted_record import Record
 from workers.commands.check.result import CheckResult, Level
 
 
 def types(stored: dict[str, str], *records: Record) -> CheckResult:
     kinds = {name: set(text.split("/")) for name, text in stored.items()}
-    return check_types.compare_types(kinds, SETTINGS, sampled(*records))
+    return field_types.compare_types(kinds, SETTINGS, sampled(*records))
 
 
 NOTE = sample_record(types={**ALL, "note": "string"})
@@ -47,7 +46,7 @@ def test_a_field_of_another_type_is_found_before_the_first_422(
 
 
 def test_a_measurement_with_more_fields_than_are_looked_at_is_not_called_empty() -> None:
-    many = {f"field_{place}": "float" for place in range(check_types.FIELDS)}
+    many = {f"field_{place}": "float" for place in range(field_types.FIELDS)}
 
     assert types(many).level is Level.WARN
     assert types(many | ALL).level is Level.OK
@@ -71,7 +70,7 @@ def test_a_measurement_with_more_fields_than_are_looked_at_is_not_called_empty()
 def test_a_newest_point_older_than_the_newest_record_is_a_warning(
     newest_s: float, records: list[Record], level: Level
 ) -> None:
-    result = points.newest_point(NOW + newest_s, SETTINGS, sampled(*records), NOW)
+    result = dashboard_points.newest_point(NOW + newest_s, SETTINGS, sampled(*records), NOW)
 
     assert result.level is level
 
@@ -91,12 +90,12 @@ def test_a_newest_point_older_than_the_newest_record_is_a_warning(
 def test_a_field_without_a_point_in_the_last_hour_is_told(record: Record, level: Level, word: str) -> None:
     shown = {name for name in WANTED if name != "disk"}
 
-    result = points.dashboard_fields(shown, WANTED, sampled(record), NOW)
+    result = dashboard_points.dashboard_fields(shown, WANTED, sampled(record), NOW)
 
     assert result.level is level
     assert "disk" in result.text
     assert word in result.text
-    assert points.dashboard_fields({*WANTED}, WANTED, sampled(record), NOW).level is Level.OK
+    assert dashboard_points.dashboard_fields({*WANTED}, WANTED, sampled(record), NOW).level is Level.OK
 
 
 @pytest.mark.parametrize(
@@ -117,4 +116,4 @@ def test_a_field_without_a_point_in_the_last_hour_is_told(record: Record, level:
 def test_records_older_than_the_bucket_keeps_are_told(
     kept_s: int | None, records: list[Record], level: Level
 ) -> None:
-    assert points.retention(kept_s, sampled(*records), NOW).level is level
+    assert dashboard_points.retention(kept_s, sampled(*records), NOW).level is level

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from workers.commands.check.dashboard_points import Query, query_rows
 from workers.commands.check.newest_records import Sample
-from workers.commands.check.points import Query, query_rows
 from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.clients.influxdb_api import quoted
 from workers.commands.console import listed, name_shown
