@@ -1,7 +1,7 @@
 """All errors that Tower raises, grouped by how the loop handles them.
 
 TowerError
-├── SettingsError          stop: an operator has to change an option
+├── SettingsError          stop: an operator has to change a setting
 ├── CommandError           an operator's command fails; a worker never raises it
 ├── RecordError            make this record a dead letter and continue with the next one
 ├── WriteError             InfluxDB did not answer 204
@@ -19,7 +19,7 @@ class TowerError(Exception):
 
 
 class SettingsError(TowerError):
-    """An option has a value that cannot be used.
+    """A setting has a value that cannot be used.
 
     Args:
         option: Name of the environment variable or key of the settings file.

@@ -26,7 +26,7 @@ BETWEEN_STARTS_S = 1.0
 
 
 def run() -> NoReturn:
-    """Run until SIGTERM, then exit: 0 stopped as asked, 1 crashed, 78 an option has to be changed."""
+    """Run until SIGTERM, then exit: 0 stopped as asked, 1 crashed, 78 a setting has to be changed."""
     _on_stop(_exit_at_start)
     try:
         settings = load(os.environ)
@@ -79,7 +79,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     Raises:
         SettingsError: A Kafka property or the file of a certificate is not usable.
     """
-    # Imported here, so that a wrong option is reported without loading the Kafka client.
+    # Imported here, so that a wrong setting is reported without loading the Kafka client.
     from workers.drain import Drain  # noqa: PLC0415
     from workers.influxdb.delivery import Delivery  # noqa: PLC0415
     from workers.influxdb.writer import Writer  # noqa: PLC0415

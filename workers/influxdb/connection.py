@@ -215,7 +215,7 @@ class _Exchange:
             if isinstance(event, h11.InformationalResponse):
                 self._informational += 1
                 if self._informational > INFORMATIONAL:
-                    raise ConnectionError(f"over {INFORMATIONAL} informational answers (1xx)")
+                    raise ConnectionError(f"more than {INFORMATIONAL} informational responses (1xx)")
             elif isinstance(event, h11.Response):
                 self._begin(event)
             elif isinstance(event, h11.Data):
@@ -229,9 +229,9 @@ class _Exchange:
 
     def _begin(self, response: h11.Response) -> None:
         if response.http_version not in {b"1.0", b"1.1"}:
-            raise ConnectionError(f"an answer in HTTP/{response.http_version.decode()}")
+            raise ConnectionError(f"unsupported HTTP version: {response.http_version.decode()}")
         if len(response.headers) > HEADERS:
-            raise ConnectionError(f"an answer with over {HEADERS} headers")
+            raise ConnectionError(f"more than {HEADERS} headers in a response")
         self._response = response
         self._room = LIST_BYTES if response.status_code == 400 else ANSWER_BYTES
         # Nothing more is sent: the server has answered without the rest.
@@ -244,7 +244,7 @@ class _Exchange:
             raise AssertionError("unreachable: an exchange ends by its answer or an exception")
         status, headers = response.status_code, dict(response.headers)
         if self._whole and self._surplus:
-            raise NoAnswer(f"the server sent {status} and more bytes behind it: {self._surplus!r}")
+            raise NoAnswer(f"the server sent extra bytes after its {status} response: {self._surplus!r}")
         done = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
         self.clean = self._http.states == done and not _contradicts(status, headers)
         retry_after = headers.get(b"retry-after")

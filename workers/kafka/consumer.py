@@ -201,7 +201,7 @@ class GroupConsumer:
         # Set in both cases: the client forgets a pause at one rebalance and keeps it across another (if
         # partitions were lost). A forgotten pause fills the memory, and a kept one stops the partition.
         (self._consumer.pause if self._paused else self._consumer.resume)(starts)
-        self._log.info("assigned %s", _names(assigned))
+        self._log.info("Partitions assigned: %s", _names(assigned))
         self._stop(self._topic_recreation.stale, RECREATED)
 
     def _renew(self) -> None:
@@ -215,11 +215,12 @@ class GroupConsumer:
         self._rebalanced = True
         if lost:
             self._log.warning(
-                "lost %s: records in hand are dropped uncommitted, and the next owner reads them again",
+                "Partitions lost: %s. Their unwritten records are dropped, and the next owner reads them "
+                "again",
                 _names(gone),
             )
         else:
-            self._log.info("giving up %s", _names(gone))
+            self._log.info("Partitions revoked: %s", _names(gone))
         self._revoked(gone, lost)
         self.owned -= gone
         for by_partition in (self._position, self.committed, self.stopped):
@@ -248,8 +249,9 @@ class GroupConsumer:
         """Stop reading partitions whose offset no longer exists, because a jump would lose records."""
         stopping = (partitions & self.owned) - self.stopped.keys()
         for partition in stopping:
-            position = self._position.get(partition, "at the beginning")
-            self.stopped[partition] = f"offset {position} no longer exists in Kafka ({why})"
+            position = self._position.get(partition)
+            offset = "the first offset" if position is None else f"offset {position}"
+            self.stopped[partition] = f"{offset} no longer exists in Kafka ({why})"
             self._log.error(
                 "%s is stopped: %s. Records may have been deleted before they were stored. Stop the pool, "
                 "choose where to continue with `python -m workers replay --partition %d --from earliest`, "
@@ -272,4 +274,4 @@ class GroupConsumer:
 
 
 def _names(partitions: Iterable[Partition]) -> str:
-    return ", ".join(map(str, sorted(partitions))) or "no partition"
+    return ", ".join(map(str, sorted(partitions))) or "none"

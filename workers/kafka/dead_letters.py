@@ -12,9 +12,8 @@ from workers.config.settings import Settings
 from workers.errors import SettingsError
 from workers.kafka.credentials import Credentials
 from workers.kafka.properties import (
-    ADVICE,
     CREDENTIAL_ERRORS,
-    RETRYING,
+    advice,
     producer_properties,
     settings_error,
 )
@@ -90,9 +89,9 @@ class DeadLetters:
                 largest = max(len(dead_letter.origin.value or b"") for dead_letter in unconfirmed)
                 self._repeats.error(
                     cause,
-                    "%s. The partition waits and retries. Check that the topic exists, that this user may "
-                    "write to it, that its replicas are in sync, and that its max.message.bytes allows "
-                    "messages of %d bytes",
+                    "%s. This worker waits and retries; none of its partitions advances. Check that the "
+                    "topic exists, that this user may write to it, that its replicas are in sync, and that "
+                    "its max.message.bytes allows messages of %d bytes",
                     why,
                     largest,
                 )
@@ -150,7 +149,10 @@ class DeadLetters:
             self._wait(0, why)
             if self._clock() - started > SLOW_S:
                 self._repeats.warning(
-                    "slow", "%s. The partition waits. Check that the topic's brokers are up", why
+                    "slow",
+                    "%s. This worker waits; none of its partitions advances. Check that the topic's "
+                    "brokers are up",
+                    why,
                 )
 
     def _check_fatal(self, error: KafkaError) -> None:
@@ -172,9 +174,11 @@ class DeadLetters:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
-        advice = ADVICE.get(error.code(), RETRYING)
         self._repeats.warning(
-            f"kafka {error.code()}", "Kafka, for dead letters: %s; %s", error.str(), advice
+            f"kafka {error.code()}",
+            "Kafka, for dead letters: %s. %s",
+            error.str(),
+            advice(error, self._settings.dead_letter_topic, "write to"),
         )
 
 

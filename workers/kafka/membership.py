@@ -13,9 +13,8 @@ from workers.config.settings import Settings
 from workers.errors import DrainExpired, SettingsError
 from workers.kafka.credentials import Credentials
 from workers.kafka.properties import (
-    ADVICE,
     CREDENTIAL_ERRORS,
-    RETRYING,
+    advice,
     consumer_properties,
     is_incremental,
     settings_error,
@@ -31,6 +30,12 @@ RENEW_S = 5.0
 #: memory for a broker's thread, which librdkafka never tries again.
 CLIENT_FAILED = frozenset(
     {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError._CRIT_SYS_RESOURCE}  # noqa: SLF001
+)
+
+
+#: Why a client is replaced that did not fail.
+NEW_CREDENTIALS = (
+    "Kafka rejected the credentials, or the client Kafka's certificate, and the files have changed"
 )
 
 
@@ -76,7 +81,7 @@ class Membership:
     def failure(self) -> str:
         """Why the client has to be replaced; empty if it need not be."""
         if not self._failure and self._credentials.have_changed():
-            self._failure = "Kafka rejected the credentials and their files have changed"
+            self._failure = NEW_CREDENTIALS
         return self._failure
 
     def join(self) -> Any:
@@ -155,11 +160,14 @@ class Membership:
             # A file may be half written. The settings were valid at start, so the worker goes on.
             self._repeats.error("renew", "Kafka: cannot create a new client, retrying. Check %s", error)
             return client
-        self._log.error(
-            "Kafka: the client failed (%s). A new client joins the group and uncommitted records are read "
-            "again. If this repeats, check the brokers' logs",
-            self._failure,
-        )
+        if self._failure == NEW_CREDENTIALS:
+            self._log.warning("%s: reconnecting with the new ones", NEW_CREDENTIALS)
+        else:
+            self._log.error(
+                "Kafka: the client failed (%s). A new client joins the group and uncommitted records are "
+                "read again. If this repeats, check the brokers' logs",
+                self._failure,
+            )
         self.renewals += 1
         # In a thread, because `close` may hang. Nothing of its result is needed.
         threading.Thread(target=client.close, daemon=True).start()
@@ -174,8 +182,12 @@ class Membership:
             return
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
-        advice = ADVICE.get(error.code(), RETRYING)
-        self._repeats.warning(f"kafka {error.code()}", "Kafka: %s; %s", error.str(), advice)
+        self._repeats.warning(
+            f"kafka {error.code()}",
+            "Kafka: %s. %s",
+            error.str(),
+            advice(error, self._settings.topic, "read"),
+        )
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
         self._callbacks.assigned(partitions)

@@ -75,19 +75,20 @@ SHARED = (
 _PROPERTY = re.compile(r"[a-z]+(?:\.[a-z]+)+")
 
 #: What happens after an error that `ADVICE` does not list.
-RETRYING = "the worker retries. If this repeats, check the brokers and their logs"
+RETRYING = "The worker retries. If this repeats, check the brokers and their logs"
 
 #: What an operator can do about an error.
 ADVICE = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist. Create it; the worker waits for it",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read the topic. Allow it; the worker retries",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "this user may not use the group. Allow it; the worker retries",
-    KafkaError._ALL_BROKERS_DOWN: "no broker answers. Check TOWER_KAFKA_BOOTSTRAP_SERVERS, and that the "  # noqa: SLF001
-    "names the brokers advertise resolve on this machine",
-    KafkaError._RESOLVE: "a broker's name does not resolve. Add it to /etc/hosts or DNS",  # noqa: SLF001
-    KafkaError._AUTHENTICATION: "check TOWER_KAFKA_SASL_USERNAME and TOWER_KAFKA_SASL_PASSWORD. The "  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "Topic {topic} does not exist. Create it; the worker waits for it",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "This user may not {access} topic {topic}. Allow it; the "
+    "worker retries",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "This user may not use the group. Allow it; the worker retries",
+    KafkaError._ALL_BROKERS_DOWN: "No broker answers. Check TOWER_KAFKA_BOOTSTRAP_SERVERS, and that this "  # noqa: SLF001
+    "machine resolves the names that the brokers advertise",
+    KafkaError._RESOLVE: "A broker's name does not resolve. Add it to /etc/hosts or DNS",  # noqa: SLF001
+    KafkaError._AUTHENTICATION: "Check TOWER_KAFKA_SASL_USERNAME and TOWER_KAFKA_SASL_PASSWORD. The "  # noqa: SLF001
     "worker retries and reads changed files again",
-    KafkaError._SSL: "check the dates and names of the brokers' certificates, and "  # noqa: SLF001
+    KafkaError._SSL: "Check the dates and names of the brokers' certificates, and "  # noqa: SLF001
     "TOWER_KAFKA_SSL_CA_LOCATION. The worker retries and reads changed files again",
 }
 
@@ -95,6 +96,17 @@ ADVICE = {
 CREDENTIAL_ERRORS = frozenset(
     {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}  # noqa: SLF001
 )
+
+
+def advice(error: KafkaError, topic: str, access: str) -> str:
+    """Return what an operator can do about an error.
+
+    Args:
+        error: An error that a client reports.
+        topic: The topic that the client uses.
+        access: What it does with the topic: "read" or "write to".
+    """
+    return ADVICE.get(error.code(), RETRYING).format(topic=topic, access=access)
 
 
 def _user_properties(settings: Settings) -> dict[str, Any]:
@@ -152,7 +164,7 @@ def reader_properties(settings: Settings) -> dict[str, Any]:
 
 
 def settings_error(error: KafkaException) -> SettingsError:
-    """Return an error that names the option behind a property which librdkafka rejects."""
+    """Return an error that names the setting of a property that librdkafka rejects."""
     text = " ".join(str(error.args[0].str()).split())
     # If the text quotes a value as well, the property follows this word.
     match = _PROPERTY.search(text.partition("property ")[2]) or _PROPERTY.search(text)

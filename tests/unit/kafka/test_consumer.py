@@ -349,7 +349,7 @@ class Plain(socketserver.BaseRequestHandler):
 
 
 def test_a_client_with_rejected_credentials_is_replaced_once_its_files_have_changed(
-    join: Callable[..., Member], tmp_path: Path
+    join: Callable[..., Member], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not before, and not with files that no client can be created from. The worker does not stop."""
     trusted = tmp_path / "ca.pem"
@@ -379,3 +379,7 @@ def test_a_client_with_rejected_credentials_is_replaced_once_its_files_have_chan
         trusted.write_text(certificates + "# another one")
         until(lambda: consumer.consume(1, 0.05) or consumer.renewals == 1)
         server.shutdown()
+
+    (message,) = [text for text in caplog.messages if text.endswith("reconnecting with the new ones")]
+    assert "files have changed" in message
+    assert "the client failed" not in caplog.text

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from tests.support import fakes
 from workers.config.settings import FIXED_KAFKA
@@ -12,6 +12,7 @@ from workers.kafka.properties import (
     COMMON,
     CONSUMER,
     PRODUCER,
+    advice,
     client_properties,
     consumer_properties,
     is_incremental,
@@ -186,3 +187,20 @@ def test_a_property_that_librdkafka_rejects_is_named_as_its_option(
 
     assert error.option == option
     assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("access", "text"),
+    [
+        pytest.param("read", "This user may not read topic labs.", id="consumer"),
+        pytest.param("write to", "This user may not write to topic labs.", id="dead letters"),
+    ],
+)
+def test_the_advice_names_the_topic_and_what_the_client_does_with_it(access: str, text: str) -> None:
+    error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+
+    assert advice(error, "labs", access).startswith(text)
+
+
+def test_an_error_without_advice_says_that_the_worker_retries() -> None:
+    assert advice(KafkaError(KafkaError._TIMED_OUT), "labs", "read").startswith("The worker retries")
