@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,12 +111,14 @@ class Demo:
         with self.progress.step(f"starting {self.workers} workers") as step:
             pool.start()
             deadline = time.monotonic() + JOIN_S
-            owned: list[tuple[str, int]] = []
-            while len(owned) < lab.topics.partitions(TOPIC):
+            partitions = lab.topics.partitions(TOPIC)
+            while True:
                 self._check(pool, deadline, "the workers have not shared out the partitions")
                 members = lab.topics.members(GROUP)
-                owned = [part for parts in members.values() for part in parts]
-                step.note(f"{len(members)} in the group, {len(owned)} partitions owned")
+                owned = sum(len(parts) for parts in members.values())
+                step.note(f"{len(members)} in the group, {owned} partitions owned")
+                if is_shared_out(members, self.workers, partitions):
+                    return
                 time.sleep(0.2)
 
     def _feed(self, lab: Lab) -> tuple[ledger.ProducedRecords, bytes]:
@@ -211,6 +213,20 @@ class Demo:
             "  stop:  .venv/bin/supervisorctl -c supervisor.conf shutdown\n"
             f"         .venv/bin/python -m lab down{option}"
         )
+
+
+def is_shared_out(members: Mapping[str, Sequence[object]], workers: int, partitions: int) -> bool:
+    """Whether every worker is in the group and every partition has an owner.
+
+    One worker may have all partitions until the next one joins. If that happens while records come, some
+    are read again: each of their points overwrites itself, but a dead letter may then be there twice.
+
+    Args:
+        members: the partitions that each member of the group has.
+        workers: size of the pool.
+        partitions: of the topic.
+    """
+    return len(members) >= workers and sum(len(parts) for parts in members.values()) >= partitions
 
 
 def show_record(lab: Lab, sent: bytes, console: Console) -> list[str]:
