@@ -55,10 +55,10 @@ def produce(
     partitions = TopicAdmin(bootstrap_servers, 1).partitions(topic)
     if not partitions:
         raise LabError(f"there is no topic {topic} at {bootstrap_servers}; make it first")
-    made = shape_of(records, **shape)
+    record_shape = shape_of(records, **shape)
     if rate:
-        made = replace(made, clock=Clock(time.time() * 1000, 1000 / rate))
-    load = LoadProducer(Target(bootstrap_servers, topic, partitions, keys), made)
+        record_shape = replace(record_shape, clock=Clock(time.time() * 1000, 1000 / rate))
+    load = LoadProducer(Target(bootstrap_servers, topic, partitions, keys), record_shape)
     with Progress().step(f"producing {records:,} records to {topic}") as step:
         if rate:
             began = time.monotonic()
@@ -129,9 +129,9 @@ def scale(
     from bench.measure import scale  # noqa: PLC0415
 
     with out.rig() as rig:
-        made = shape_of(records, **shape)
+        record_shape = shape_of(records, **shape)
         out.finish(
-            scale.run(rig, made, records, counts=counts, delays=delays, two_hosts=hosts),
+            scale.run(rig, record_shape, records, counts=counts, delays=delays, two_hosts=hosts),
         )
 
 
@@ -139,7 +139,7 @@ def scale(
 @rate
 @click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="Of the outage.")
 @click.option(
-    "--how", type=click.Choice([each.value for each in OutageKind]), default="freeze", show_default=True
+    "--how", type=click.Choice([kind.value for kind in OutageKind]), default="freeze", show_default=True
 )
 @workers
 @shaped
@@ -148,9 +148,11 @@ def outage(rate: float, seconds: float, how: str, workers: int, out: Output, **s
     """Lag, memory and catch-up over an outage of InfluxDB."""
     from bench.measure import outage  # noqa: PLC0415
 
-    made = shape_of(int(rate * (seconds + outage.BEFORE_S)), **shape)
+    record_shape = shape_of(int(rate * (seconds + outage.BEFORE_S)), **shape)
     with out.rig() as rig:
-        out.finish(outage.run(rig, made, rate=rate, seconds=seconds, how=OutageKind(how), workers=workers))
+        out.finish(
+            outage.run(rig, record_shape, rate=rate, seconds=seconds, how=OutageKind(how), workers=workers)
+        )
 
 
 @main.command()
@@ -227,12 +229,12 @@ def tables(results: Path, write: bool) -> None:
     """The figures in the file RESULTS that `all` has written, as Markdown."""
     from bench.report import tables  # noqa: PLC0415
 
-    found = json.loads(results.read_text())["results"]
+    all_results = json.loads(results.read_text())["results"]
     if not write:
-        click.echo(tables.everything(found))
+        click.echo(tables.everything(all_results))
         return
     document = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-    put(document, "figures of a run", tables.everything(found))
+    put(document, "figures of a run", tables.everything(all_results))
 
 
 if __name__ == "__main__":

@@ -66,11 +66,11 @@ class Numbers(click.ParamType[list[int]]):
             self.fail(f"{value} is not a list of whole numbers such as 1,3,6", param, ctx)
 
 
-def options(*made: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Several options as one decorator."""
 
     def decorate(command: Any) -> Any:
-        for option in reversed(made):
+        for option in reversed(decorators):
             command = option(command)
         return command
 
@@ -105,9 +105,9 @@ class Output:
 def close(result_set: ResultSet) -> None:
     """Print what all measurements say of the goals; a wrong account, or a failure, is an exit code."""
     table = Table("figure", "value", "goal", "measured on")
-    for each in figures(result_set.results):
-        colour = "green" if each.reached else "yellow"
-        table.add_row(each.name, f"[{colour}]{each.text}[/]", each.goal_text, each.note)
+    for figure in figures(result_set.results):
+        colour = "green" if figure.reached else "yellow"
+        table.add_row(figure.name, f"[{colour}]{figure.text}[/]", figure.goal_text, figure.note)
     Console(highlight=False).print(table)
     for name, why in result_set.failures.items():
         click.echo(f"bench: {name} could not be measured: {why}", err=True)
@@ -142,17 +142,17 @@ def output(command: Any) -> Any:
         help="Folder of a lab to use, which stays up. Without it one is started and removed.",
     )
     @wraps(command)
-    def given(json_file: Path | None, html_file: Path | None, data: Path | None, **rest: Any) -> Any:
+    def with_output(json_file: Path | None, html_file: Path | None, data: Path | None, **rest: Any) -> Any:
         return command(out=Output(json_file, html_file, data), **rest)
 
-    return given
+    return with_output
 
 
 shaped = options(
     click.option(
         "--format",
         "form",
-        type=click.Choice([each.value for each in Format]),
+        type=click.Choice([form.value for form in Format]),
         default="json",
         show_default=True,
         help="How records are written.",

@@ -53,11 +53,11 @@ def count_points(
         if not 0 <= seq < produced:
             unknown += 1
             continue
-        found = times[seq]
-        if found:
+        seen = times[seq]
+        if seen:
             duplicated += 1
-        if found < MOST:
-            times[seq] = found + 1
+        if seen < MOST:
+            times[seq] = seen + 1
     wrong = {seq for seq in range(produced) if is_bad(seq)} if is_bad is not None else set()
     for seq in wrong:
         if times[seq]:

@@ -31,16 +31,16 @@ def machine() -> dict[str, Any]:
 
 def versions(lab: Lab | None = None) -> dict[str, str]:
     """Versions of everything that a record passes."""
-    found = {name: metadata.version(name) for name in PACKAGES}
-    found |= {
+    version_of = {name: metadata.version(name) for name in PACKAGES}
+    version_of |= {
         "python": platform.python_version(),
         "librdkafka": str(confluent_kafka.libversion()[0]),
         "kernel": "native" if find_spec("workers._kernel") is not None else "python",
         "kafka": KAFKA,
     }
     if lab is not None:
-        found["influxd"] = str((lab.influxdb.health() or {}).get("version", "")).lstrip("v")
-    return found
+        version_of["influxd"] = str((lab.influxdb.health() or {}).get("version", "")).lstrip("v")
+    return version_of
 
 
 def _cpu() -> str:

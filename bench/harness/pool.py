@@ -57,7 +57,7 @@ class BenchPool(Server):
 
     def serving(self, timeout_s: float = 1.0) -> bool:  # noqa: ARG002 - reading files takes no time
         """Whether every worker runs and says so."""
-        return [each.get("state") for each in self.states()] == ["running"] * self.workers
+        return [state.get("state") for state in self.states()] == ["running"] * self.workers
 
     def stop(self, timeout_s: float = STOP_S) -> None:
         """Stop it as an operator would."""
@@ -69,24 +69,24 @@ class BenchPool(Server):
         if parent is None:
             return []
         with contextlib.suppress(psutil.Error):
-            return [each for each in parent.children(recursive=True) if _is_worker(each)]
+            return [process for process in parent.children(recursive=True) if _is_worker(process)]
         return []
 
     def states(self) -> list[dict[str, Any]]:
         """The state file of each worker that has one."""
-        found = []
+        states = []
         for number in range(self.workers):
             with contextlib.suppress(OSError, ValueError):
-                found.append(json.loads((self.var / f"worker-{number}.json").read_text()))
-        return found
+                states.append(json.loads((self.var / f"worker-{number}.json").read_text()))
+        return states
 
     def counter(self, name: str) -> int:
         """Sum of one counter over all workers."""
-        return sum(int(each.get("counters", {}).get(name, 0)) for each in self.states())
+        return sum(int(state.get("counters", {}).get(name, 0)) for state in self.states())
 
     def owned(self) -> int:
         """How many partitions have a worker."""
-        return sum(len(each.get("owned", [])) for each in self.states())
+        return sum(len(state.get("owned", [])) for state in self.states())
 
     def starts(self) -> int:
         """How many times a worker was started."""
@@ -96,11 +96,11 @@ class BenchPool(Server):
 
     def logs(self, lines: int = 10) -> str:
         """The end of each worker's log."""
-        found = [f"supervisord:\n{self.log_tail(lines)}"]
+        parts = [f"supervisord:\n{self.log_tail(lines)}"]
         for log in sorted(self.var.glob("worker-*.log"))[:3]:
             text = log.read_text(errors="replace").splitlines()[-lines:]
-            found.append("\n".join([f"{log.name}:", *(f"    {line[:300]}" for line in text)]))
-        return "\n".join(found)
+            parts.append("\n".join([f"{log.name}:", *(f"    {line[:300]}" for line in text)]))
+        return "\n".join(parts)
 
     def until(self, done: Callable[[], bool], timeout_s: float, what: str, every_s: float = 0.1) -> float:
         """Wait for something; the seconds it took.

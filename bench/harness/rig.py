@@ -67,8 +67,8 @@ class Rig:
         try:
             yield Target(self.lab.bootstrap_servers, name, partitions)
         finally:
-            for each in (name, f"{name}.dlq"):
-                self.lab.topics.delete(each)
+            for topic in (name, f"{name}.dlq"):
+                self.lab.topics.delete(topic)
 
     @contextmanager
     def bucket(self) -> Iterator[Bucket]:
@@ -110,7 +110,7 @@ class Rig:
             sizes: For each pool its number of workers and the words that put it on a host.
             settings: What else the workers are told.
         """
-        made = [
+        pools = [
             BenchPool(
                 self.lab.data / f"{self._run}-{next(self._numbers)}",
                 self.settings(target, bucket) | dict(settings or {}),
@@ -120,11 +120,11 @@ class Rig:
             for workers, prefix in sizes
         ]
         try:
-            yield made
+            yield pools
         finally:
-            for pool in made:
+            for pool in pools:
                 pool.terminate()
-            for pool in made:
+            for pool in pools:
                 pool.stop()
                 shutil.rmtree(pool.folder, ignore_errors=True)
 
@@ -175,14 +175,14 @@ class Rig:
                     return
 
 
-def _running(found: list[psutil.Process | None]) -> list[psutil.Process]:
-    return [each for each in found if each is not None]
+def _running(processes: list[psutil.Process | None]) -> list[psutil.Process]:
+    return [process for process in processes if process is not None]
 
 
 def _cpu(processes: list[psutil.Process]) -> float:
     used = 0.0
-    for each in processes:
+    for process in processes:
         with contextlib.suppress(psutil.Error):
-            times = each.cpu_times()
+            times = process.cpu_times()
             used += times.user + times.system
     return used

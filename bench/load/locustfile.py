@@ -38,7 +38,7 @@ def options(parser: Any) -> None:
     parser.add_argument("--bootstrap-servers", env_var="BENCH_BOOTSTRAP_SERVERS", default="localhost:9090")
     parser.add_argument("--topic", env_var="BENCH_TOPIC", default="resource")
     parser.add_argument(
-        "--form", env_var="BENCH_FORM", choices=[each.value for each in Format], default="json"
+        "--form", env_var="BENCH_FORM", choices=[form.value for form in Format], default="json"
     )
     parser.add_argument("--device-rate", env_var="BENCH_DEVICE_RATE", type=float, default=1.0)
     parser.add_argument("--bad", env_var="BENCH_BAD", type=float, default=0.0)

@@ -177,7 +177,7 @@ class LoadProducer:
                 self._producer.produce_batch(
                     self._target.topic, messages, on_delivery=self._report, **where
                 )
-            messages = [each for each in messages if each.pop("_error", None) is not None]
+            messages = [message for message in messages if message.pop("_error", None) is not None]
             if messages:
                 if time.monotonic() > deadline:
                     raise SlowError(f"Kafka took no record for {STUCK_S:.0f} s; see `python -m lab status`")

@@ -165,14 +165,14 @@ class RecordShape:
     def _times(self) -> Callable[[int], bytes]:
         """Gives the field `time` of each record; the second's own text is made once for all in it."""
         clock, precise = self.clock, self.unit is Unit.MILLISECOND
-        known, whole, zone = -1, b"", b""
+        current, whole, zone = -1, b"", b""
 
         def time_of(seq: int) -> bytes:
-            nonlocal known, whole, zone
+            nonlocal current, whole, zone
             second, milliseconds = divmod(int(clock.at(seq)), 1000)
-            if second != known:
+            if second != current:
                 text = stamp(second).encode()
-                known, whole, zone = second, text[:-5], text[-5:]
+                current, whole, zone = second, text[:-5], text[-5:]
             return b"%b.%03d%b" % (whole, milliseconds, zone) if precise else whole + zone
 
         return time_of

@@ -113,20 +113,20 @@ def measure(rig: Rig, shape: RecordShape, count: int, partitions: int = 3) -> tu
     """
     trials: list[Ceiling] = []
     for size in SIZES:
-        made = list(bodies(shape, min(count, TRIAL), partitions, size))
-        trials += [_run(rig, made, size, connections) for connections in CONNECTIONS]
+        trial_bodies = list(bodies(shape, min(count, TRIAL), partitions, size))
+        trials += [_run(rig, trial_bodies, size, connections) for connections in CONNECTIONS]
     best = max(trials, key=lambda trial: trial.records_per_s)
     if count <= TRIAL:
         return best, trials
-    whole = list(bodies(shape, count, partitions, best.body_lines))
-    return _run(rig, whole, best.body_lines, best.connections), trials
+    all_bodies = list(bodies(shape, count, partitions, best.body_lines))
+    return _run(rig, all_bodies, best.body_lines, best.connections), trials
 
 
-def _run(rig: Rig, made: list[tuple[int, bytes]], size: int, connections: int) -> Ceiling:
-    records = sum(lines for lines, _ in made)
+def _run(rig: Rig, bodies_to_send: list[tuple[int, bytes]], size: int, connections: int) -> Ceiling:
+    records = sum(lines for lines, _ in bodies_to_send)
     text = f"influxd alone: {records:,} records, {size:,} a body, {connections} connections"
     with rig.bucket() as bucket, Meter({"influxd": rig.influxd}) as meter, rig.progress.step(text) as step:
-        queue, failed = iter(made), list[str]()
+        queue, failed = iter(bodies_to_send), list[str]()
         lock = threading.Lock()
 
         def send() -> None:
@@ -189,4 +189,4 @@ class Sender:
 
 def as_json(best: Ceiling, trials: list[Ceiling]) -> dict[str, Any]:
     """For the report."""
-    return asdict(best) | {"trials": [asdict(each) for each in trials]}
+    return asdict(best) | {"trials": [asdict(trial) for trial in trials]}

@@ -108,11 +108,11 @@ class NewestRecordPoller:
 
 
 def _newest(content: Mapping[str, Any]) -> dict[int, int]:
-    found = {}
+    newest = {}
     for series in content["results"][0].get("series", []):
         # `pi-1` sends to partition 0, and so on.
-        found[int(series["tags"]["deviceId"].rpartition("-")[2]) - 1] = int(series["values"][0][1])
-    return found
+        newest[int(series["tags"]["deviceId"].rpartition("-")[2]) - 1] = int(series["values"][0][1])
+    return newest
 
 
 def run(
@@ -186,7 +186,7 @@ def latencies(
     Raises:
         LabError: A record was never seen.
     """
-    found = []
+    bounds = []
     places = dict.fromkeys(range(partitions), 0)
     for seq in sorted(moments):
         number = seq % partitions
@@ -200,8 +200,8 @@ def latencies(
         before = samples[place - 1].asked if place else moments[seq]
         low = max(0.0, before - moments[seq]) * 1000
         high = max(0.0, samples[place].answered - moments[seq]) * 1000
-        found.append((low, high))
-    return found
+        bounds.append((low, high))
+    return bounds
 
 
 def _wait(poller: NewestRecordPoller, count: int, workers: int) -> None:
@@ -221,7 +221,7 @@ def _result(
     workers: int,
 ) -> dict[str, Any]:
     middle = [(low + high) / 2 for low, high in bounds]
-    found = summary(middle)
+    percentiles = summary(middle)
     asked = summary([(sample.answered - sample.asked) * 1000 for sample in poller.samples])
     return {
         "kind": "latency",
@@ -229,7 +229,7 @@ def _result(
         "seconds": seconds,
         "workers": workers,
         "records": len(middle),
-        **{f"{name}_ms": value for name, value in found.items()},
+        **{f"{name}_ms": value for name, value in percentiles.items()},
         "at_least_ms": summary([low for low, _ in bounds]),
         "at_most_ms": summary([high for _, high in bounds]),
         "resolution_ms": round(sum(high - low for low, high in bounds) / len(bounds) / 2, 2),

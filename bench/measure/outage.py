@@ -103,8 +103,8 @@ def run(
         rig.settle()
         best, _ = ceiling.measure(rig, shape, few, workers)
     if drained is None:
-        found = throughput.run(rig, shape, few, workers=workers, settings=settings, best=best)
-        drained = float(found["records_per_s"])
+        drain_result = throughput.run(rig, shape, few, workers=workers, settings=settings, best=best)
+        drained = float(drain_result["records_per_s"])
     with (
         rig.topic(workers) as target,
         rig.bucket() as bucket,

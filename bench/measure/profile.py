@@ -64,8 +64,8 @@ def run(
                 printed, _ = child.communicate(timeout=LEAVE_S)
             finally:
                 child.kill()
-    found = json.loads(printed)
-    return result(found) | {
+    timings = json.loads(printed)
+    return result(timings) | {
         "kind": "profile",
         "shape": describe(shape),
         "settings": dict(settings or {}),
@@ -74,22 +74,22 @@ def run(
     }
 
 
-def result(found: Mapping[str, Any]) -> dict[str, Any]:
+def result(timings: Mapping[str, Any]) -> dict[str, Any]:
     """Figures by hop, in microseconds of CPU and of time on the clock for each record."""
-    records = found["records"]
+    records = timings["records"]
     hops = {
         hop: {
-            "cpu_us": round(found["cpu"].get(hop, 0.0) / records * 1e6, 3),
+            "cpu_us": round(timings["cpu"].get(hop, 0.0) / records * 1e6, 3),
             # Of the client's threads and of the rest nobody looked at the clock.
-            "wall_us": round(found["wall"][hop] / records * 1e6, 3) if hop in found["wall"] else None,
-            "calls": found["calls"].get(hop),
+            "wall_us": round(timings["wall"][hop] / records * 1e6, 3) if hop in timings["wall"] else None,
+            "calls": timings["calls"].get(hop),
         }
         for hop in HOPS
     }
     return {
         "records": records,
-        "seconds": round(found["seconds"], 3),
-        "cpu_us_per_record": round(found["cpu_total"] / records * 1e6, 3),
-        "wall_us_per_record": round(found["seconds"] / records * 1e6, 3),
+        "seconds": round(timings["seconds"], 3),
+        "cpu_us_per_record": round(timings["cpu_total"] / records * 1e6, 3),
+        "wall_us_per_record": round(timings["seconds"] / records * 1e6, 3),
         "hops": hops,
     }

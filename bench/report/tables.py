@@ -31,10 +31,10 @@ PEERS = {
 def goals(results: Sequence[Result]) -> str:
     """Every figure beside its goal, the worst of those that were taken more than once."""
     lines = ["| figure | measured | goal | | on |", "|---|---|---|---|---|"]
-    for each in worst(figures(results)):
-        verdict = "reached" if each.reached else "**not reached**"
-        note = each.note.replace("\n", "; ")
-        lines.append(f"| {each.name} | {each.text.strip()} | {each.goal_text} | {verdict} | {note} |")
+    for figure in worst(figures(results)):
+        verdict = "reached" if figure.reached else "**not reached**"
+        note = figure.note.replace("\n", "; ")
+        lines.append(f"| {figure.name} | {figure.text.strip()} | {figure.goal_text} | {verdict} | {note} |")
     return "\n".join([*lines, "", _where(results)])
 
 
@@ -78,10 +78,10 @@ def _cell(value: Any) -> str:
 
 
 def _where(results: Sequence[Result]) -> str:
-    found = next(result for result in results if "machine" in result)
-    there, versions = found["machine"], found["versions"]
+    result = next(result for result in results if "machine" in result)
+    machine, versions = result["machine"], result["versions"]
     return (
-        f"{there['cores']} cores ({there['cpu']}), {there['memory_gb']:g} GB, {there['system']}; "
+        f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_gb']:g} GB, {machine['system']}; "
         + ", ".join(_versions(versions))
         + f". Anything else on the machine took at most {disturbed(results):.2f} cores meanwhile."
     )

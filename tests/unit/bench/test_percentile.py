@@ -27,10 +27,10 @@ def test_there_is_no_percentile_of_nothing() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 100))
 def test_a_percentile_is_a_value_with_its_share_at_or_below(values: list[float], share: float) -> None:
     ordered = sorted(values)
-    found = percentile(ordered, share)
+    value_at_share = percentile(ordered, share)
 
-    assert found in ordered
-    assert sum(value <= found for value in ordered) >= share / 100 * len(ordered) - 1e-9
+    assert value_at_share in ordered
+    assert sum(value <= value_at_share for value in ordered) >= share / 100 * len(ordered) - 1e-9
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))

@@ -12,7 +12,7 @@ from bench.report.page import page, write
 from bench.report.tables import everything
 
 
-def made(workers: float = 2.0, influxd: float = 20.0) -> DrainResult:
+def drain_result(workers: float = 2.0, influxd: float = 20.0) -> DrainResult:
     """A drain of a million records in ten seconds, with CPU in microseconds a record."""
     times = [100.0, 101.0, 111.0]
 
@@ -31,20 +31,20 @@ SHAPE = {"form": "json", "devices": 1, "bytes": 170, "bad": 0.0, "seed": 1, "ste
 
 
 def throughput(**changed: object) -> dict[str, object]:
-    found = result(made(), 1_000_000, 3, BEST)
-    return {"kind": "throughput", "shape": SHAPE, "lost": 0, "duplicated": 0, **found, **changed}
+    figures_of_run = result(drain_result(), 1_000_000, 3, BEST)
+    return {"kind": "throughput", "shape": SHAPE, "lost": 0, "duplicated": 0, **figures_of_run, **changed}
 
 
 def test_a_drain_is_told_as_ratios_of_its_own_run() -> None:
-    found = result(made(), 1_000_000, 3, BEST)
+    figures_of_run = result(drain_result(), 1_000_000, 3, BEST)
 
-    assert found["worker_cpu_us_per_record"] == 2.0
-    assert found["overhead_ratio"] == 0.1
+    assert figures_of_run["worker_cpu_us_per_record"] == 2.0
+    assert figures_of_run["overhead_ratio"] == 0.1
     # What three workers may have had in hand at the first write is not counted.
-    assert found["records_per_s"] == 98_500
-    assert found["ceiling_ratio"] == 0.985
-    assert found["other_cores"] == 0.7
-    assert found["peak_rss_mb_per_worker"] == 45.0
+    assert figures_of_run["records_per_s"] == 98_500
+    assert figures_of_run["ceiling_ratio"] == 0.985
+    assert figures_of_run["other_cores"] == 0.7
+    assert figures_of_run["peak_rss_mb_per_worker"] == 45.0
 
 
 def test_the_keys_that_others_read_are_there() -> None:
@@ -56,15 +56,15 @@ def test_the_keys_that_others_read_are_there() -> None:
 
 
 def test_a_lost_record_falls_short_of_its_goal() -> None:
-    short = [each.name for each in figures([throughput(lost=1)]) if not each.reached]
+    short = [figure.name for figure in figures([throughput(lost=1)]) if not figure.reached]
 
     assert short == ["lost and duplicated"]
 
 
 def test_the_worst_of_several_runs_stands_for_all() -> None:
-    found = worst([Figure("a", 1, 2, True, note="x"), Figure("a", 3, 2, True, note="y")])
+    worst_figures = worst([Figure("a", 1, 2, True, note="x"), Figure("a", 3, 2, True, note="y")])
 
-    assert [(each.value, each.note) for each in found] == [(3, "1: x\n3: y")]
+    assert [(figure.value, figure.note) for figure in worst_figures] == [(3, "1: x\n3: y")]
     assert worst([Figure("b", 1, 2, False), Figure("b", 3, 2, False)])[0].value == 1
 
 
@@ -92,11 +92,11 @@ def test_an_account_that_holds_says_so() -> None:
 
 
 def test_the_documents_table_says_what_is_short_and_where_it_was_measured() -> None:
-    found = throughput(
+    run_result = throughput(
         overhead_ratio=0.25, machine=MACHINE_OF_A_RUN, versions={"python": "3.11", "kafka": "4.2.0"}
     )
 
-    text = everything([found])
+    text = everything([run_result])
 
     assert (
         "| CPU of Tower / CPU of influxd | 0.25 | ≤ 0.15 | **not reached** | json, 1,000,000 records"
