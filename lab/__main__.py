@@ -114,12 +114,12 @@ def down(data: Path, *, purge: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(data: Path, *, as_json: bool) -> None:
     """Show the servers and whether they serve; exit code 3 if one does not."""
-    found = read(Lab(data))
+    lab_status = read(Lab(data))
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(lab_status, indent=2))
     else:
-        show(found)
-    if not all(server["serving"] for server in [*found["nodes"], found["influxdb"]]):
+        show(lab_status)
+    if not all(server["serving"] for server in [*lab_status["nodes"], lab_status["influxdb"]]):
         sys.exit(RET_NOT_SERVING)
 
 

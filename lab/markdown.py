@@ -19,9 +19,9 @@ def put(document: Path, part: str, text: str) -> None:
     """
     begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
     before, after = document.read_text(), f"{begin}\n{text}\n{end}"
-    made, count = re.subn(
+    new_text, count = re.subn(
         f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: after, before, flags=re.DOTALL
     )
     if not count:
         raise LabError(f"{document} has no `{begin}` … `{end}`")
-    document.write_text(made)
+    document.write_text(new_text)

@@ -66,8 +66,8 @@ class LabPool(Server):
 
     def worker_logs(self, lines: int = 15) -> str:
         """The end of each worker's log."""
-        found = []
+        parts = []
         for log in sorted(RUN.glob("worker-*.log")):
             text = log.read_text(errors="replace").splitlines()[-lines:]
-            found.append("\n".join([f"{log}:", *(f"    {line[:300]}" for line in text)]))
-        return "\n".join(found) or f"no worker has a log in {RUN}"
+            parts.append("\n".join([f"{log}:", *(f"    {line[:300]}" for line in text)]))
+        return "\n".join(parts) or f"no worker has a log in {RUN}"

@@ -47,19 +47,19 @@ def read(lab: Lab) -> dict[str, Any]:
     }
 
 
-def show(found: dict[str, Any]) -> None:
+def show(lab_status: dict[str, Any]) -> None:
     """Print a status for people."""
-    table = Table(title=f"lab in {found['data']} ({found['topology']})", title_justify="left")
+    table = Table(title=f"lab in {lab_status['data']} ({lab_status['topology']})", title_justify="left")
     for column in ("server", "pid", "port", "serves"):
         table.add_column(column)
-    influxdb = found["influxdb"]
-    for node in found["nodes"]:
+    influxdb = lab_status["influxdb"]
+    for node in lab_status["nodes"]:
         name = f"Kafka node {node['id']} ({node['role']})"
         table.add_row(name, *_cells(node))
     table.add_row(f"InfluxDB {influxdb['version'] or ''}", *_cells(influxdb))
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"Kafka     {found['bootstrap_servers']}", soft_wrap=True)
+    console.print(f"Kafka     {lab_status['bootstrap_servers']}", soft_wrap=True)
     console.print(f"InfluxDB  {influxdb['url']}  org {influxdb['org']}  bucket {influxdb['bucket']}")
     console.print(f"worker token in {influxdb['worker_token_file']}", soft_wrap=True)
 

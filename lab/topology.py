@@ -78,10 +78,10 @@ class LabPlan:
         """
         topology = wanted.topology or Topology.SINGLE
         host = wanted.host or "localhost"
-        each = 1 if topology is Topology.SINGLE else 3
-        free = ports.choose(host, 2 * each + 1)
-        brokers = _following(wanted.kafka_port, KAFKA_PORT, free[:each])
-        controllers = _following(wanted.controller_port, CONTROLLER_PORT, free[each:-1])
+        per_role = 1 if topology is Topology.SINGLE else 3
+        free = ports.choose(host, 2 * per_role + 1)
+        brokers = _following(wanted.kafka_port, KAFKA_PORT, free[:per_role])
+        controllers = _following(wanted.controller_port, CONTROLLER_PORT, free[per_role:-1])
         (influxdb,) = _following(wanted.influxdb_port, INFLUXDB_PORT, free[-1:])
         if topology is Topology.SINGLE:
             # Id 3, so that node 3 is a broker in either topology.
@@ -102,15 +102,15 @@ class LabPlan:
         """
         path = data / "lab.json"
         try:
-            found: dict[str, Any] = json.loads(path.read_text())
+            content: dict[str, Any] = json.loads(path.read_text())
         except FileNotFoundError:
             return None
         except (ValueError, OSError) as error:
             raise LabError(f"{path} is not readable; remove {data} and run `up` again") from error
-        if found.pop("format", None) != FORMAT:
+        if content.pop("format", None) != FORMAT:
             raise LabError(f"{path} is of another version; remove {data} and run `up` again")
-        nodes = [NodeSpec(**node | {"role": Role(node["role"])}) for node in found.pop("nodes")]
-        return cls(**found | {"nodes": nodes, "topology": Topology(found["topology"])})
+        nodes = [NodeSpec(**node | {"role": Role(node["role"])}) for node in content.pop("nodes")]
+        return cls(**content | {"nodes": nodes, "topology": Topology(content["topology"])})
 
     def save(self, data: Path) -> None:
         """Remember it in the data folder."""

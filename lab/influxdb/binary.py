@@ -28,9 +28,9 @@ def influxd(progress: Progress) -> Path:
         MissingError: None is there and none can be made; says what is missing.
         LabError: Making it failed.
     """
-    found = on_path(progress) or cached()
-    if found is not None:
-        return found
+    program = on_path(progress) or cached()
+    if program is not None:
+        return program
     with locked(cache_folder() / "influxd.lock", LOCK_S, progress):
         # Another `up` may have made it meanwhile.
         return cached() or _make(progress)
@@ -41,10 +41,10 @@ def on_path(progress: Progress) -> Path | None:
     name = shutil.which("influxd")
     if name is None:
         return None
-    found = version(Path(name))
-    if found is not None and found.startswith("2."):
+    its_version = version(Path(name))
+    if its_version is not None and its_version.startswith("2."):
         return Path(name)
-    progress.say(f"  {name} is InfluxDB {found or 'of unknown version'}, not 2.x: not used")
+    progress.say(f"  {name} is InfluxDB {its_version or 'of unknown version'}, not 2.x: not used")
     return None
 
 
@@ -70,8 +70,8 @@ def version(program: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"InfluxDB v?(\d+\.\d+\.\d+)", done.stdout)
-    return found.group(1) if found else None
+    match = re.search(r"InfluxDB v?(\d+\.\d+\.\d+)", done.stdout)
+    return match.group(1) if match else None
 
 
 def _order(program: Path) -> tuple[int, ...]:
@@ -106,12 +106,12 @@ def _keep(make: build.Make, progress: Progress) -> Path:
     try:
         program = make(work, progress)
         program.chmod(0o755)
-        found = version(program)
-        if found is None:
+        its_version = version(program)
+        if its_version is None:
             raise LabError("the influxd that was just made does not run on this machine")
-        kept = cache_folder() / f"influxd-{found}" / "influxd"
-        kept.parent.mkdir(exist_ok=True)
-        return program.rename(kept)
+        cached_program = cache_folder() / f"influxd-{its_version}" / "influxd"
+        cached_program.parent.mkdir(exist_ok=True)
+        return program.rename(cached_program)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

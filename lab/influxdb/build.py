@@ -167,16 +167,16 @@ def _version(argv: list[str], pattern: str, **env: str) -> tuple[int, int] | Non
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(pattern, done.stdout)
-    return (int(found.group(1)), int(found.group(2))) if found else None
+    match = re.search(pattern, done.stdout)
+    return (int(match.group(1)), int(match.group(2))) if match else None
 
 
 def _go() -> Path | None:
     """A Go that is new enough: on PATH, or the one a Python package put beside this Python."""
     for name in (shutil.which("go"), str(Path(sys.executable).with_name("go"))):
         if name is not None:
-            found = _version([name, "version"], GO_SAYS)
-            if found is not None and found >= GO_AT_LEAST:
+            its_version = _version([name, "version"], GO_SAYS)
+            if its_version is not None and its_version >= GO_AT_LEAST:
                 return Path(name)
     return None
 

@@ -60,10 +60,10 @@ class InfluxdbServer(Server):
         """What `/health` says, with `status` and `version`; None while it does not answer."""
         try:
             with self._get("/health", {}, timeout_s) as response:
-                found = json.loads(response.read())
+                health = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return health if isinstance(health, dict) else None
 
     def serving(self, timeout_s: float = 1.0) -> bool:
         """Whether it answers and is well."""

@@ -125,11 +125,11 @@ def verify(folder: Path, wanted: Mapping[str, str]) -> None:
         LabError: Naming the first that differs.
     """
     digests = {file_name(coordinate): digest for coordinate, digest in wanted.items()}
-    found = {jar.name: jar for jar in folder.glob("*.jar")}
-    for name in sorted(found.keys() | digests.keys()):
-        if name not in found:
+    jars = {jar.name: jar for jar in folder.glob("*.jar")}
+    for name in sorted(jars.keys() | digests.keys()):
+        if name not in jars:
             raise LabError(f"{name} is missing from what was fetched; run the command again")
-        if hashlib.sha256(found[name].read_bytes()).hexdigest() != digests.get(name):
+        if hashlib.sha256(jars[name].read_bytes()).hexdigest() != digests.get(name):
             raise LabError(
                 f"{name} is not the file this version of Tower was tested with; if it stays so, "
                 "something between here and Maven Central changes it"

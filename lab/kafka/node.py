@@ -82,7 +82,7 @@ def properties(spec: NodeSpec, specs: list[NodeSpec], host: str, data: Path) -> 
     if spec.voter_port is not None:
         listeners.append(f"CONTROLLER://{own}:{spec.voter_port}")
     voters = [f"{other.id}@{other.host or host}:{other.voter_port}" for other in specs if other.voter_port]
-    found = {
+    common = {
         "process.roles": roles,
         "node.id": str(spec.id),
         "controller.quorum.voters": ",".join(voters),
@@ -96,8 +96,8 @@ def properties(spec: NodeSpec, specs: list[NodeSpec], host: str, data: Path) -> 
         "min.insync.replicas": str(in_sync),
     }
     if spec.role is Role.CONTROLLER:
-        return found
-    return found | {
+        return common
+    return common | {
         "advertised.listeners": listeners[0],
         "inter.broker.listener.name": "PLAINTEXT",
         "offsets.topic.num.partitions": str(OFFSETS_PARTITIONS),
@@ -113,7 +113,7 @@ def properties(spec: NodeSpec, specs: list[NodeSpec], host: str, data: Path) -> 
     }
 
 
-def properties_text(found: Mapping[str, str]) -> str:
+def properties_text(values: Mapping[str, str]) -> str:
     """A properties file as Java reads it: Latin-1, so that all else but ASCII is escaped, as UTF-16."""
 
     def escaped(value: str) -> str:
@@ -123,7 +123,7 @@ def properties_text(found: Mapping[str, str]) -> str:
             for code in codes
         )
 
-    return "".join(f"{name}={escaped(value)}\n" for name, value in found.items())
+    return "".join(f"{name}={escaped(value)}\n" for name, value in values.items())
 
 
 class Node(Server):
@@ -194,8 +194,8 @@ class Node(Server):
         self.folder.mkdir(parents=True, exist_ok=True)
         # What a formatting that was cut off has left.
         shutil.rmtree(self.folder / "data", ignore_errors=True)
-        found = properties(self.spec, self._specs, self.host, self.folder / "data") | self._more
-        write_atomically(self._config, properties_text(found))
+        values = properties(self.spec, self._specs, self.host, self.folder / "data") | self._more
+        write_atomically(self._config, properties_text(values))
         command = self._java().command(
             "kafka.tools.StorageTool",
             *("format", "--cluster-id", self._cluster, "--config", str(self._config)),

@@ -100,25 +100,25 @@ class TopicAdmin:
 
     def ready(self, topic: str) -> bool:
         """Whether each partition of the topic has a leader."""
-        found = self._partitions(topic, tries=1)
-        return bool(found) and all(partition.leader >= 0 for partition in found.values())
+        partitions = self._partitions(topic, tries=1)
+        return bool(partitions) and all(partition.leader >= 0 for partition in partitions.values())
 
     def leader(self, topic: str, partition: int) -> int:
         """Node id of the partition's leader; -1 while it has none."""
-        found = self._partitions(topic).get(partition)
-        return -1 if found is None else int(found.leader)
+        metadata = self._partitions(topic).get(partition)
+        return -1 if metadata is None else int(metadata.leader)
 
     def in_sync_replicas(self, topic: str) -> dict[int, list[int]]:
         """Node ids of the replicas in sync, by partition."""
-        found = self._partitions(topic)
-        return {number: list(partition.isrs) for number, partition in sorted(found.items())}
+        partitions = self._partitions(topic)
+        return {number: list(partition.isrs) for number, partition in sorted(partitions.items())}
 
     def all_in_sync(self, topic: str) -> bool:
         """Whether all replicas of all the topic's partitions are in sync, and each has a leader."""
-        found = self._partitions(topic)
-        return bool(found) and all(
+        partitions = self._partitions(topic)
+        return bool(partitions) and all(
             partition.leader >= 0 and set(partition.isrs) == set(partition.replicas)
-            for partition in found.values()
+            for partition in partitions.values()
         )
 
     def log_starts(self, topic: str) -> dict[int, int]:
@@ -131,25 +131,25 @@ class TopicAdmin:
 
     def committed(self, group: str, topic: str) -> dict[int, int | None]:
         """Offset that the group has committed, by partition; None where it has none."""
-        wanted = [TopicPartition(topic, number) for number in range(self.partitions(topic))]
-        request = ConsumerGroupTopicPartitions(group, wanted)
+        partitions = [TopicPartition(topic, number) for number in range(self.partitions(topic))]
+        request = ConsumerGroupTopicPartitions(group, partitions)
         answer = _finish(
             self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group],
             f"reading the committed offsets of group {group}",
         )
         return {
-            found.partition: found.offset if found.offset >= 0 else None
-            for found in answer.topic_partitions
+            partition.partition: partition.offset if partition.offset >= 0 else None
+            for partition in answer.topic_partitions
         }
 
     def members(self, group: str) -> dict[str, list[tuple[str, int]]]:
         """The partitions that each member of the group has, by member id."""
-        found = self._group(group)
+        description = self._group(group)
         return {
             member.member_id: sorted(
                 (part.topic, part.partition) for part in member.assignment.topic_partitions
             )
-            for member in found.members
+            for member in description.members
         }
 
     def coordinator(self, group: str) -> int:
@@ -166,7 +166,7 @@ class TopicAdmin:
         # can abort the process (librdkafka's assertion `eonce->refcnt > 0`).
         member = Consumer(self._client | {"group.id": "tower-lab-warm-up"})
 
-        def made() -> bool:
+        def has_leaders() -> bool:
             try:
                 member.committed([TopicPartition(OFFSETS, 0)], timeout=REQUEST_S)
             except KafkaException:
@@ -174,7 +174,7 @@ class TopicAdmin:
             return self.ready(OFFSETS)
 
         try:
-            if not wait_until(made, timeout_s, 0.2):
+            if not wait_until(has_leaders, timeout_s, 0.2):
                 raise SlowError(f"{OFFSETS} has no leaders after {timeout_s:.0f} s")
         finally:
             member.close()
@@ -198,8 +198,8 @@ class TopicAdmin:
         """The topic's settings, also those it has by default."""
         resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, topic)
         (future,) = self._admin.describe_configs([resource]).values()
-        found = _finish(future, f"reading the settings of {topic}")
-        return {name: entry.value for name, entry in found.items()}
+        entries = _finish(future, f"reading the settings of {topic}")
+        return {name: entry.value for name, entry in entries.items()}
 
     def _group(self, group: str) -> Any:
         future = self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group]
@@ -212,9 +212,9 @@ class TopicAdmin:
         others know: only several answers in a row that deny it are believed.
         """
         for _ in range(tries):
-            found = self._metadata(topic).topics.get(topic)
-            if found is not None and found.error is None:
-                return dict(found.partitions)
+            metadata = self._metadata(topic).topics.get(topic)
+            if metadata is not None and metadata.error is None:
+                return dict(metadata.partitions)
             time.sleep(0.05)
         return {}
 
@@ -227,14 +227,14 @@ class TopicAdmin:
             raise LabError(f"asking Kafka for its topics: {_reason(error)}") from error
 
     def _offsets(self, topic: str, spec: Any) -> dict[int, int]:
-        wanted = {TopicPartition(topic, number): spec for number in range(self.partitions(topic))}
-        if not wanted:
+        requests = {TopicPartition(topic, number): spec for number in range(self.partitions(topic))}
+        if not requests:
             raise LabError(f"there is no topic {topic}")
         # Leaders may be moving: one more try with fresh metadata is all that needs.
         deadline = time.monotonic() + REQUEST_S
         while True:
             try:
-                futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_S)
+                futures = self._admin.list_offsets(requests, request_timeout=REQUEST_S)
                 return {
                     part.partition: int(_finish(future, f"reading the offsets of {topic}").offset)
                     for part, future in futures.items()
@@ -258,5 +258,5 @@ def _finish(future: Any, doing: str, *harmless: int) -> Any:
 
 
 def _reason(error: KafkaException) -> str:
-    found = error.args[0]
-    return str(found.str()) if isinstance(found, KafkaError) else str(found)
+    cause = error.args[0]
+    return str(cause.str()) if isinstance(cause, KafkaError) else str(cause)

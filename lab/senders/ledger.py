@@ -86,9 +86,9 @@ class ProducedRecords:
             "good records are dead letters": dead.keys() & set(self.good.values()),
             "records are several dead letters": {one for one, times in dead.items() if times > 1},
         }
-        for what, found in wrong.items():
-            if found:
-                problems.append(f"{len(found)} {what}, such as {next(iter(found))}")
+        for what, affected in wrong.items():
+            if affected:
+                problems.append(f"{len(affected)} {what}, such as {next(iter(affected))}")
         return rows, problems
 
 
@@ -123,7 +123,7 @@ def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) ->
         SlowError: They could not be read in time.
     """
     ends = lab.topics.log_ends(topic)
-    open_ = {number for number, end in ends.items() if end > since.get(number, 0)}
+    unread = {number for number, end in ends.items() if end > since.get(number, 0)}
     consumer = Consumer(
         {
             "bootstrap.servers": lab.bootstrap_servers,
@@ -132,11 +132,11 @@ def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) ->
             "log_level": 2,
         }
     )
-    found: Counter[PartitionOffset] = Counter()
+    letters: Counter[PartitionOffset] = Counter()
     try:
-        consumer.assign([TopicPartition(topic, n, since.get(n, 0)) for n in sorted(open_)])
+        consumer.assign([TopicPartition(topic, n, since.get(n, 0)) for n in sorted(unread)])
         deadline = time.monotonic() + READ_S
-        while open_:
+        while unread:
             if time.monotonic() > deadline:
                 raise SlowError(f"the dead letters in {topic} could not be read in {READ_S:.0f} s")
             for message in consumer.consume(1000, 0.5):
@@ -144,11 +144,11 @@ def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) ->
                     continue  # Transient: the deadline bounds it.
                 headers: dict[str, bytes] = dict(message.headers() or [])  # type: ignore[arg-type]
                 if headers.get("tower.topic") == origin.encode():
-                    found[int(headers["tower.partition"]), int(headers["tower.offset"])] += 1
+                    letters[int(headers["tower.partition"]), int(headers["tower.offset"])] += 1
                 if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
-                    open_.discard(message.partition() or 0)
+                    unread.discard(message.partition() or 0)
     except KafkaException as error:
         raise LabError(f"reading {topic}: {error.args[0].str()}") from error
     finally:
         consumer.close()
-    return found
+    return letters

@@ -98,10 +98,10 @@ class Network:
 
     def cut(self, ours: list[Host], theirs: list[Host]) -> None:
         """Nothing gets from any of `ours` to any of `theirs`, nor back."""
-        for each in ours:
-            each.lose(*theirs)
-        for each in theirs:
-            each.lose(*ours)
+        for host in ours:
+            host.lose(*theirs)
+        for host in theirs:
+            host.lose(*ours)
 
     def heal(self) -> None:
         """Everything arrives everywhere again."""
@@ -149,11 +149,13 @@ def _peer(host: Host) -> tuple[str, ...]:
 
 def _free_network() -> str:
     """The first three numbers of a private network that no route of this machine leads to."""
-    found: list[dict[str, Any]] = json.loads(_ip("-json", "-4", "route", "show", "table", "all") or "[]")
-    taken = [ipaddress.ip_network(each["dst"]) for each in found if each.get("dst", "default") != "default"]
+    routes: list[dict[str, Any]] = json.loads(_ip("-json", "-4", "route", "show", "table", "all") or "[]")
+    used = [
+        ipaddress.ip_network(route["dst"]) for route in routes if route.get("dst", "default") != "default"
+    ]
     for third in random.sample(range(256), 256):
         candidate = ipaddress.ip_network(f"10.213.{third}.0/24")
-        if not any(candidate.overlaps(each) for each in taken):
+        if not any(candidate.overlaps(other) for other in used):
             return f"10.213.{third}"
     raise BusyError("every network from 10.213.0.0 to 10.213.255.0 has a route here already")
 

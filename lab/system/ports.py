@@ -36,15 +36,15 @@ def choose(host: str, count: int) -> list[int]:
     low, high = LOWEST, min(_ephemeral_low(), 60_000)
     if high - low < 2_000:
         low, high = 61_000, 65_000
-    found: list[int] = []
+    free: list[int] = []
     for port in random.sample(range(low, high), k=min(1_000, high - low)):
-        if len(found) == count:
+        if len(free) == count:
             break
         if is_free(host, port):
-            found.append(port)
-    if len(found) < count:
+            free.append(port)
+    if len(free) < count:
         raise BusyError(f"no {count} free ports between {low} and {high} on {host}")
-    return found
+    return free
 
 
 def _ephemeral_low() -> int:

@@ -172,9 +172,9 @@ class Server:
         process = self.process()
         if process is not None:
             # A supervisor first, or it would start what it watches over again.
-            for each in [process, *_children(process)]:
+            for member in [process, *_children(process)]:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    each.kill()
+                    member.kill()
             if not self._gone(10.0):
                 raise LabError(f"{self.name}: process {process.pid} did not die within 10 s")
         self._record.unlink(missing_ok=True)

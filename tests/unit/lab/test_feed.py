@@ -188,24 +188,26 @@ def test_a_missing_snmpget_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_fixed_share_of_the_synthetic_records_is_bad() -> None:
-    found = [fate for _, fate in records(1000, 7, itertools.repeat(1.7e9))]
+    expected = [outcome for _, outcome in records(1000, 7, itertools.repeat(1.7e9))]
 
-    kinds = Counter(fate.kind for fate in found if isinstance(fate, ExpectedDeadLetter))
+    kinds = Counter(outcome.kind for outcome in expected if isinstance(outcome, ExpectedDeadLetter))
     assert kinds.total() == 1000 // BAD_EVERY
     assert set(kinds) == set(POISON)
 
 
 def test_no_two_good_records_have_the_same_identity() -> None:
-    found = [fate for _, fate in records(3000, 7, itertools.repeat(1.7e9))]
+    expected = [outcome for _, outcome in records(3000, 7, itertools.repeat(1.7e9))]
 
-    good = [fate for fate in found if isinstance(fate, ExpectedPoint)]
+    good = [outcome for outcome in expected if isinstance(outcome, ExpectedPoint)]
     assert len(set(good)) == len(good) == 3000 - 3000 // BAD_EVERY
-    assert len({fate.device for fate in good}) == 7
+    assert len({outcome.device for outcome in good}) == 7
 
 
 def test_synthetic_records_come_in_all_formats() -> None:
     values = [
-        value for value, fate in records(40, 5, itertools.repeat(1.7e9)) if isinstance(fate, ExpectedPoint)
+        value
+        for value, outcome in records(40, 5, itertools.repeat(1.7e9))
+        if isinstance(outcome, ExpectedPoint)
     ]
 
     assert {value[:1] == b"{" for value in values} == {True, False}
@@ -215,12 +217,12 @@ def test_synthetic_records_come_in_all_formats() -> None:
 
 def book() -> ProducedRecords:
     """Three good records and a bad one on two partitions."""
-    found = ProducedRecords()
-    found.delivered(ExpectedPoint("a", 0), 0, 0)
-    found.delivered(ExpectedPoint("a", 1), 0, 1)
-    found.delivered(ExpectedPoint("b", 0), 1, 0)
-    found.delivered(ExpectedDeadLetter("empty"), 1, 1)
-    return found
+    produced = ProducedRecords()
+    produced.delivered(ExpectedPoint("a", 0), 0, 0)
+    produced.delivered(ExpectedPoint("a", 1), 0, 1)
+    produced.delivered(ExpectedPoint("b", 0), 1, 0)
+    produced.delivered(ExpectedDeadLetter("empty"), 1, 1)
+    return produced
 
 
 ALL = Counter([ExpectedPoint("a", 0), ExpectedPoint("a", 1), ExpectedPoint("b", 0)])

@@ -28,9 +28,9 @@ PARENT = (
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    found = Server("sleeper", tmp_path / "server")
-    yield found
-    found.kill()
+    sleeper = Server("sleeper", tmp_path / "server")
+    yield sleeper
+    sleeper.kill()
 
 
 def launch(server: Server, code: str = "import time; time.sleep(60)") -> None:

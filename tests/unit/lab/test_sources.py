@@ -81,9 +81,9 @@ def test_influxd_on_path_comes_first(machine: Machine) -> None:
 
 def test_an_influxd_1_on_path_is_not_used(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.program("influxd", SAYS_1)
-    kept = machine.cached("2.7.12")
+    cached = machine.cached("2.7.12")
 
-    assert binary.influxd(Progress()) == kept
+    assert binary.influxd(Progress()) == cached
     assert "is InfluxDB 1.6.7, not 2.x" in capsys.readouterr().err
 
 
@@ -98,11 +98,11 @@ def test_a_docker_engine_that_answers_gives_its_program(machine: Machine) -> Non
     source = machine.write(machine.cache.parent / "source", SAYS_2)
     machine.program("docker", f'echo "$@" >> {machine.argv}\n[ "$1" = version ] && echo 28 || cat {source}')
 
-    found = binary.influxd(QUIET)
+    program = binary.influxd(QUIET)
 
-    assert found == machine.cache / "influxd-2.7.12" / "influxd"
+    assert program == machine.cache / "influxd-2.7.12" / "influxd"
     assert "--network none" in machine.argv.read_text()
-    assert os.access(found, os.X_OK)
+    assert os.access(program, os.X_OK)
 
 
 def test_a_docker_without_an_engine_leads_to_the_build(machine: Machine) -> None:
@@ -129,14 +129,14 @@ def test_the_build_names_its_version_and_gets_a_wrapper_for_rustc(machine: Machi
 
 def test_two_that_want_it_at_once_build_once(machine: Machine) -> None:
     machine.toolchains()
-    found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(binary.influxd(QUIET))) for _ in range(2)]
+    programs: list[Path] = []
+    threads = [threading.Thread(target=lambda: programs.append(binary.influxd(QUIET))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
 
-    assert len(set(found)) == 1
+    assert len(set(programs)) == 1
     assert machine.argv.read_text().count("/cmd/influxd") == 1
 
 
@@ -257,10 +257,10 @@ def test_rows_of_the_v1_endpoint_carry_their_tags() -> None:
         "values": [[1, 2.5], [2, None]],
     }
 
-    found = list(_rows({"results": [{"series": [series]}]}, "SELECT"))
+    rows = list(_rows({"results": [{"series": [series]}]}, "SELECT"))
 
     fixed = {"_series": "labs", "deviceId": "a"}
-    assert found == [
+    assert rows == [
         *(fixed | {"time": 1, "memory": 2.5}, fixed | {"time": 2, "memory": None}),
     ]
 

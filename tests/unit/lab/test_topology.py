@@ -35,9 +35,9 @@ def test_the_cluster_has_the_labs_ids_and_ports() -> None:
 def test_port_zero_means_free_ports_all_of_them_different() -> None:
     plan = LabPlan.make(LabOptions.free_ports(Topology.CLUSTER))
 
-    found = [*(node.port for node in plan.nodes), plan.influxdb_port]
-    assert len(set(found)) == 7
-    assert all(ports.is_free("localhost", port) for port in found)
+    chosen = [*(node.port for node in plan.nodes), plan.influxdb_port]
+    assert len(set(chosen)) == 7
+    assert all(ports.is_free("localhost", port) for port in chosen)
 
 
 @pytest.mark.parametrize("topology", list(Topology))
@@ -92,32 +92,32 @@ def test_asking_for_the_same_lab_again_is_fine(topology: Topology, tmp_path: Pat
 def test_a_cluster_keeps_three_copies_and_wants_two_in_sync(tmp_path: Path) -> None:
     plan = LabPlan.make(LabOptions(Topology.CLUSTER))
 
-    found = properties(plan.nodes[4], plan.nodes, plan.host, tmp_path)
+    values = properties(plan.nodes[4], plan.nodes, plan.host, tmp_path)
 
-    assert found["default.replication.factor"] == "3"
-    assert found["offsets.topic.replication.factor"] == "3"
-    assert found["min.insync.replicas"] == "2"
-    assert found["listeners"] == found["advertised.listeners"] == "PLAINTEXT://localhost:9091"
-    assert found["controller.quorum.voters"] == ("0@localhost:19090,1@localhost:19091,2@localhost:19092")
+    assert values["default.replication.factor"] == "3"
+    assert values["offsets.topic.replication.factor"] == "3"
+    assert values["min.insync.replicas"] == "2"
+    assert values["listeners"] == values["advertised.listeners"] == "PLAINTEXT://localhost:9091"
+    assert values["controller.quorum.voters"] == ("0@localhost:19090,1@localhost:19091,2@localhost:19092")
 
 
 def test_a_controller_listens_for_controllers_alone(tmp_path: Path) -> None:
     plan = LabPlan.make(LabOptions(Topology.CLUSTER))
 
-    found = properties(plan.nodes[1], plan.nodes, plan.host, tmp_path)
+    values = properties(plan.nodes[1], plan.nodes, plan.host, tmp_path)
 
-    assert found["listeners"] == "CONTROLLER://localhost:19091"
-    assert found["process.roles"] == "controller"
-    assert "advertised.listeners" not in found
+    assert values["listeners"] == "CONTROLLER://localhost:19091"
+    assert values["process.roles"] == "controller"
+    assert "advertised.listeners" not in values
 
 
 def test_a_single_node_needs_no_copies(tmp_path: Path) -> None:
     plan = LabPlan.make(LabOptions())
 
-    found = properties(plan.nodes[0], plan.nodes, plan.host, tmp_path)
+    values = properties(plan.nodes[0], plan.nodes, plan.host, tmp_path)
 
-    assert found["process.roles"] == "broker,controller"
-    assert found["offsets.topic.replication.factor"] == found["min.insync.replicas"] == "1"
+    assert values["process.roles"] == "broker,controller"
+    assert values["offsets.topic.replication.factor"] == values["min.insync.replicas"] == "1"
 
 
 def test_free_ports_are_below_those_of_outgoing_connections(
