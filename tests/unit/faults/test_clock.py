@@ -19,6 +19,9 @@ from tests.support.processes import environment
 
 HOUR = 3600
 
+#: Seconds after which a wait of half a second has felt that the clock was moved, however busy the machine is.
+FELT_S = 3.0
+
 #: Tells both clocks at each line it is given; a second thread looks at them all the time.
 TELL = """
 import sys, threading, time
@@ -143,15 +146,15 @@ def test_a_wait_of_kafkas_client_is_as_long_as_with_a_moved_machine(child: Child
     for seconds in (HOUR, -HOUR):
         moved.skew(seconds)
         child.begin(0.3)
-        assert float(child.hear()) == pytest.approx(0.3, abs=0.25)
+        assert 0.25 < float(child.hear()) < FELT_S
     child.begin(0.5)
     time.sleep(0.2)
     moved.skew(HOUR)
-    assert float(child.hear()) < 0.9
+    assert float(child.hear()) < FELT_S
     child.begin(0.5)
     time.sleep(0.2)
-    moved.skew(HOUR - 2)
-    assert float(child.hear()) > 2
+    moved.skew(HOUR - 5)
+    assert float(child.hear()) > FELT_S
 
 
 @pytest.mark.parametrize("child", [MEMBER], indirect=True)
@@ -162,10 +165,10 @@ def test_a_worker_is_not_held_by_a_clock_that_is_put_back(child: Child) -> None:
     child.begin(0.5)
     time.sleep(0.2)
     moved.skew(-HOUR)
-    assert float(child.hear()) < 0.9
+    assert float(child.hear()) < FELT_S
     time.sleep(0.2)
     moved.skew(-2 * HOUR)
-    assert float(child.hear()) < 0.9
+    assert float(child.hear()) < FELT_S
 
 
 @pytest.mark.parametrize("child", [TELL], indirect=True)
