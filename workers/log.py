@@ -22,7 +22,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "." for char in cut)
 
 
-class Repeats:
+class ThrottledLogger:
     """Logs the same problem once in `REPEAT_S`, with the number of lines left out in between.
 
     So an outage of hours or a flood of bad records costs a line in half a minute, and the disk does not
@@ -65,7 +65,7 @@ class Repeats:
         self._log(logging.ERROR, key, message, args)
 
 
-class RepeatFilter(logging.Filter):
+class ThrottleFilter(logging.Filter):
     """Passes each kind of a library's log line once in `REPEAT_S`.
 
     librdkafka logs every failed connection, several a second while a broker is down. A line begins with its
@@ -97,4 +97,4 @@ def configure(level: str) -> None:
         level: Name of the lowest level that is logged.
     """
     logging.basicConfig(level=level, format=FORMAT)
-    logging.getLogger("tower.kafka").addFilter(RepeatFilter())
+    logging.getLogger("tower.kafka").addFilter(ThrottleFilter())

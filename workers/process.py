@@ -106,7 +106,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
             writer,
             wait,
             reread_credentials,
-            log.Repeats(logging.getLogger("tower.loop")),
+            log.ThrottledLogger(logging.getLogger("tower.loop")),
             report=report,
         ),
         dead_letters=lambda wait: DeadLetters(settings, wait, time.monotonic),

@@ -10,7 +10,7 @@ from tests.support.fakes import FakeClock, FakeSink, partition
 from workers.drain import Drain
 from workers.influxdb.delivery import Delivery
 from workers.kafka.consumer import Revoked
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 from workers.loop import Loop
 from workers.parts import Parts
 from workers.records.converter import Converter
@@ -138,7 +138,7 @@ class Worker:
                 self.sink,
                 wait,
                 lambda: False,
-                Repeats(logging.getLogger("tower.loop")),
+                ThrottledLogger(logging.getLogger("tower.loop")),
                 report=report,
             ),
             dead_letters=lambda _: cast("Any", self.dead_letters),

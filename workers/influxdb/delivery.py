@@ -9,7 +9,7 @@ from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import rejected_lines
 from workers.influxdb.writer import ADVICE
-from workers.log import Repeats, printable
+from workers.log import ThrottledLogger, printable
 from workers.retry import Backoff
 from workers.types import DeadLetter, MessageOrOrigin, Reason, origin_of, partition_of
 
@@ -59,7 +59,7 @@ class Delivery:
         sink: Where the lines go.
         wait: Waits between two tries.
         reread: Reads the credentials again after InfluxDB rejected them. Returns whether they have changed.
-        repeats: Where rejections and outages are logged.
+        throttled_log: Where rejections and outages are logged.
         report: Called after each write that was answered 204.
 
     Attributes:
@@ -75,7 +75,7 @@ class Delivery:
         sink: Sink,
         wait: Wait,
         reread: Callable[[], bool],
-        repeats: Repeats,
+        throttled_log: ThrottledLogger,
         *,
         report: Callable[[], None] = lambda: None,
     ) -> None:
@@ -84,7 +84,7 @@ class Delivery:
         self._sink = sink
         self._wait = wait
         self._reread = reread
-        self._repeats = repeats
+        self._throttled_log = throttled_log
         self._report = report
         self._backoff = Backoff(settings.retry_max_s)
         #: Rejected records of the batch in hand, and InfluxDB's reason for the first of them.
@@ -109,7 +109,7 @@ class Delivery:
             self._write(batch, timeout_s)
         finally:
             if self._rejected:
-                self._repeats.warning(
+                self._throttled_log.warning(
                     "rejected",
                     "InfluxDB rejected %d records of this batch (%s): they become dead letters. "
                     "`tower dlq list --reason refused` shows them",
@@ -166,7 +166,7 @@ class Delivery:
         text = _describe(error)
         if isinstance(error, Misconfigured):
             probe_s = self._settings.probe_s
-            self._repeats.error(
+            self._throttled_log.error(
                 f"misconfigured {error.status}",
                 "%s. The batch is kept and written again every %g s. %s",
                 text,
@@ -178,7 +178,7 @@ class Delivery:
         pause_s = self._backoff.next()
         if error.retry_after is not None:
             pause_s = max(pause_s, min(error.retry_after, self._settings.retry_after_max_s))
-        self._repeats.warning(
+        self._throttled_log.warning(
             f"unavailable {error.status}",
             "%s. The batch is kept and written again until it is stored. If this repeats, check that "
             "InfluxDB runs and that TOWER_INFLUXDB_URL is right",
@@ -190,7 +190,7 @@ class Delivery:
         """Return the halves of a piece that was too large. A single line that is too large is rejected."""
         text = _describe(error)
         if len(piece) > 1:
-            self._repeats.warning(
+            self._throttled_log.warning(
                 f"too large {error.status}", "%s. The batch is split and sent in smaller requests", text
             )
             self._max_lines = max(1, len(piece) // 2)
@@ -204,7 +204,7 @@ class Delivery:
             self._dead_letter(piece.origins[0], reason, reason, batch)
             return []
         # A time-out with one line: it is not too large, so the server is slow or gone.
-        self._repeats.warning(
+        self._throttled_log.warning(
             "time-out of one line",
             "%s. The batch is kept and written again until it is stored. If this repeats, check that "
             "InfluxDB runs and is not overloaded",

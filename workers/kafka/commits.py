@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 from workers.types import Partition
 
 
@@ -24,7 +24,7 @@ class Commits:
     def __init__(self) -> None:
         self.acknowledged: dict[Partition, int] = {}
         self.failures = 0
-        self._repeats = Repeats(logging.getLogger("tower.consumer"))
+        self._throttled_log = ThrottledLogger(logging.getLogger("tower.consumer"))
 
     def send(
         self,
@@ -68,7 +68,7 @@ class Commits:
                 self.acknowledged[Partition(answer.topic, answer.partition)] = answer.offset
             elif failure.code() != KafkaError._NO_OFFSET:  # noqa: SLF001
                 self.failures += 1
-                self._repeats.warning(
+                self._throttled_log.warning(
                     "commit",
                     "Kafka: commit failed (%s). It is repeated; until then a restart reads these records "
                     "again and overwrites their points",

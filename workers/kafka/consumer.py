@@ -14,7 +14,7 @@ from workers.kafka.membership import ConsumerCallbacks, Membership
 from workers.kafka.prefetch import Prefetch
 from workers.kafka.topic_id import TopicId
 from workers.kafka.topic_recreation import RECREATED, TopicRecreation
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 from workers.types import Message, Partition, partition_of
 
 #: Called before partitions are given up. The second argument is True if they are lost already, so that
@@ -56,7 +56,7 @@ class GroupConsumer:
         self._room = settings.identity_partitions
         self._prefetch = Prefetch(settings.batch_bytes)
         self._log = logging.getLogger("tower.consumer")
-        self._repeats = Repeats(self._log)
+        self._throttled_log = ThrottledLogger(self._log)
         self._paused = self._rebalanced = False
         self._position: dict[Partition, int] = {}
         self._topic_recreation = TopicRecreation(topic_id or TopicId(settings).ask)
@@ -64,7 +64,7 @@ class GroupConsumer:
         callbacks = ConsumerCallbacks(
             self._on_assign, self._on_gone, self._commits.on_answer, self._topic_recreation.change
         )
-        self._membership = Membership(settings, callbacks, self._repeats)
+        self._membership = Membership(settings, callbacks, self._throttled_log)
         self._consumer = self._membership.join()
 
     @property
@@ -187,7 +187,7 @@ class GroupConsumer:
         self.owned |= assigned
         # In this order: if the topic is created again in between, the offset's id is found to differ.
         refreshed = self._topic_recreation.refresh()
-        starts = offsets.committed(self._consumer, partitions, self._repeats)
+        starts = offsets.committed(self._consumer, partitions, self._throttled_log)
         self._topic_recreation.add(starts, refreshed)
         # auto.offset.reset is "error", so that an offset that no longer exists is never mistaken for a
         # missing one. A group without an offset starts at the beginning because of these lines.

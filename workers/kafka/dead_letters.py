@@ -17,7 +17,7 @@ from workers.kafka.properties import (
     producer_properties,
     settings_error,
 )
-from workers.log import Repeats, printable
+from workers.log import ThrottledLogger, printable
 from workers.retry import Backoff
 from workers.types import DeadLetter
 
@@ -50,7 +50,7 @@ class DeadLetters:
         self._settings = settings
         self._wait = wait
         self._clock = clock
-        self._repeats = Repeats(logging.getLogger("tower.deadletters"))
+        self._throttled_log = ThrottledLogger(logging.getLogger("tower.deadletters"))
         # Created at the first dead letter: most workers never need its memory and threads.
         self._producer: Producer | None = None
         self._credentials = Credentials(settings)
@@ -87,7 +87,7 @@ class DeadLetters:
                 cause = failures[0][1]
                 why = f"dead letters cannot be written to {topic}: {cause}"
                 largest = max(len(dead_letter.origin.value or b"") for dead_letter in unconfirmed)
-                self._repeats.error(
+                self._throttled_log.error(
                     cause,
                     "%s. This worker waits and retries; none of its partitions advances. Check that the "
                     "topic exists, that this user may write to it, that its replicas are in sync, and that "
@@ -148,7 +148,7 @@ class DeadLetters:
                 self._producer.purge(in_flight=False)
             self._wait(0, why)
             if self._clock() - started > SLOW_S:
-                self._repeats.warning(
+                self._throttled_log.warning(
                     "slow",
                     "%s. This worker waits; none of its partitions advances. Check that the topic's "
                     "brokers are up",
@@ -174,7 +174,7 @@ class DeadLetters:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
-        self._repeats.warning(
+        self._throttled_log.warning(
             f"kafka {error.code()}",
             "Kafka, for dead letters: %s. %s",
             error.str(),

@@ -20,7 +20,7 @@ from workers.kafka.properties import (
     settings_error,
 )
 from workers.kafka.topic_id import DEBUG, ClientLog
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 from workers.retry import Backoff
 
 #: Longest pause in seconds before a failed client is replaced.
@@ -58,21 +58,23 @@ class Membership:
     Args:
         settings: Topic and Kafka properties.
         callbacks: Functions for partitions, commits and the topic id.
-        repeats: Where temporary errors are logged.
+        throttled_log: Where temporary errors are logged.
 
     Attributes:
         incremental: True if partitions are assigned and revoked one by one.
         renewals: Clients that were replaced, because they failed for good or their credentials changed.
     """
 
-    def __init__(self, settings: Settings, callbacks: ConsumerCallbacks, repeats: Repeats) -> None:
+    def __init__(
+        self, settings: Settings, callbacks: ConsumerCallbacks, throttled_log: ThrottledLogger
+    ) -> None:
         self._settings = settings
         self.incremental = is_incremental(consumer_properties(settings))
         self.renewals = 0
         self._failure = ""
         self._credentials = Credentials(settings)
         self._callbacks = callbacks
-        self._repeats = repeats
+        self._throttled_log = throttled_log
         self._parent = os.getppid()
         self._backoff = Backoff(RENEW_S)
         self._log = logging.getLogger("tower.consumer")
@@ -158,7 +160,9 @@ class Membership:
             successor = self._join(self.renewals + 1)
         except SettingsError as error:
             # A file may be half written. The settings were valid at start, so the worker goes on.
-            self._repeats.error("renew", "Kafka: cannot create a new client, retrying. Check %s", error)
+            self._throttled_log.error(
+                "renew", "Kafka: cannot create a new client, retrying. Check %s", error
+            )
             return client
         if self._failure == NEW_CREDENTIALS:
             self._log.warning("%s: reconnecting with the new ones", NEW_CREDENTIALS)
@@ -182,7 +186,7 @@ class Membership:
             return
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
-        self._repeats.warning(
+        self._throttled_log.warning(
             f"kafka {error.code()}",
             "Kafka: %s. %s",
             error.str(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 from workers.types import Partition
 
 #: Time-out in seconds of one request to the group coordinator, and of one seek.
@@ -27,13 +27,15 @@ def from_kafka(partitions: Iterable[TopicPartition]) -> set[Partition]:
     return {Partition(partition.topic, partition.partition) for partition in partitions}
 
 
-def committed(client: Any, partitions: list[TopicPartition], repeats: Repeats) -> list[TopicPartition]:
+def committed(
+    client: Any, partitions: list[TopicPartition], throttled_log: ThrottledLogger
+) -> list[TopicPartition]:
     """Return the group's committed offsets; an offset is negative if the group has none.
 
     Args:
         client: The consumer.
         partitions: The partitions to ask for.
-        repeats: Where failed requests are logged.
+        throttled_log: Where failed requests are logged.
 
     Raises:
         KafkaException: The coordinator did not answer within `COORDINATOR_S`.
@@ -49,7 +51,7 @@ def committed(client: Any, partitions: list[TopicPartition], repeats: Repeats) -
         except KafkaException as error:
             if time.monotonic() > deadline:
                 raise
-            repeats.warning(
+            throttled_log.warning(
                 "committed offsets",
                 "Kafka did not return the group's committed offsets (%s): retrying for up to %d s. If this "
                 "repeats, check that all brokers are up",

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException, TopicCollection, admin
 
 from workers.config.settings import Settings
 from workers.kafka.properties import client_properties
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 
 #: Time-out in seconds of one `ask`, all tries together. It is far below max.poll.interval.ms.
 ASK_S = 5.0
@@ -51,7 +51,7 @@ class TopicId:
         self._client: Any = None
         self._warned = False
         self._log = logging.getLogger("tower.consumer")
-        self._repeats = Repeats(self._log)
+        self._throttled_log = ThrottledLogger(self._log)
 
     def ask(self) -> str | None:
         """Return the current id; empty if brokers give none, None if they do not answer within `ASK_S`."""
@@ -62,7 +62,7 @@ class TopicId:
             except (KafkaException, TimeoutError) as error:
                 self._drop_client()
                 why = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
-                self._repeats.warning(
+                self._throttled_log.warning(
                     "topic id",
                     "Kafka: topic id unavailable (%s), retrying. If this repeats, check that topic %s "
                     "exists and this user may describe it",

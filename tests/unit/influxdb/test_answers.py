@@ -20,7 +20,7 @@ from workers.batch import Batch
 from workers.errors import Unavailable
 from workers.influxdb.delivery import Delivery, Sink
 from workers.influxdb.writer import GZIP, Writer
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 
 BATCHES, LINES = 10, 10
 TIMEOUT_S = 30.0
@@ -64,7 +64,7 @@ def batch_of(number: int) -> Batch:
 def deliver(influxdb: Server, sink: Sink) -> tuple[set[bytes], set[int]]:
     """The lines that were delivered, and the offsets that became dead letters."""
     delivery = Delivery(
-        fakes.settings(), sink, FakeWait(), lambda: False, Repeats(logging.getLogger("tower.loop"))
+        fakes.settings(), sink, FakeWait(), lambda: False, ThrottledLogger(logging.getLogger("tower.loop"))
     )
     delivered: set[bytes] = set()
     dead: set[int] = set()

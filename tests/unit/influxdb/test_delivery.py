@@ -13,7 +13,7 @@ from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from workers.batch import Batch
 from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable
 from workers.influxdb.delivery import Delivery
-from workers.log import REPEAT_S, Repeats
+from workers.log import REPEAT_S, ThrottledLogger
 from workers.types import Reason
 
 TIMEOUT_S = 30.0
@@ -42,10 +42,10 @@ class Bench:
         self.sink = sink
         self.wait = FakeWait()
         self.clock = FakeClock()
-        repeats = Repeats(logging.getLogger("tower.loop"), self.clock)
+        throttled_log = ThrottledLogger(logging.getLogger("tower.loop"), self.clock)
         self.reports = 0
         config = fakes.settings(**options)
-        self.delivery = Delivery(config, sink, self.wait, reread, repeats, report=self._count)
+        self.delivery = Delivery(config, sink, self.wait, reread, throttled_log, report=self._count)
 
     def _count(self) -> None:
         self.reports += 1

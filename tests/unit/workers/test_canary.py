@@ -15,7 +15,7 @@ from workers.batch import Batch
 from workers.influxdb.delivery import Delivery
 from workers.influxdb.writer import Writer
 from workers.kafka.dead_letters import headers
-from workers.log import Repeats
+from workers.log import ThrottledLogger
 
 TOKEN, PASSWORD, KEY = "CANARY-token-9f3b", "CANARY-password-51c7", "CANARY-key-0d2e"
 
@@ -121,8 +121,8 @@ def test_a_rejected_token_is_not_logged_with_influxdbs_answer(caplog: pytest.Log
         influxdb.answer(told(401, "unauthorized access"), told(503, "busy"))
         settings = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
         client = Writer(settings)
-        repeats = Repeats(logging.getLogger("tower.loop"))
-        Delivery(settings, client, wait, lambda: False, repeats).deliver(batch, timeout_s=5)
+        throttled_log = ThrottledLogger(logging.getLogger("tower.loop"))
+        Delivery(settings, client, wait, lambda: False, throttled_log).deliver(batch, timeout_s=5)
         client.close()
 
     assert "unauthorized access" in caplog.text
@@ -139,8 +139,8 @@ def test_an_answer_that_repeats_the_token_shows_it_in_no_log_and_no_dead_letter(
         influxdb.answer(told(status, f"unable to parse 'labs a=1 1': Authorization: Token {TOKEN}"))
         settings = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
         client = Writer(settings)
-        repeats = Repeats(logging.getLogger("tower.loop"))
-        Delivery(settings, client, wait, lambda: False, repeats).deliver(batch, timeout_s=5)
+        throttled_log = ThrottledLogger(logging.getLogger("tower.loop"))
+        Delivery(settings, client, wait, lambda: False, throttled_log).deliver(batch, timeout_s=5)
         client.close()
     shown = caplog.text + str(wait.asked) + "".join(str(headers(letter)) for letter in batch.dead_letters)
 

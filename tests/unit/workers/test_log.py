@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import FakeClock
-from workers.log import FOREIGN_CHARACTERS, REPEAT_S, RepeatFilter, Repeats, printable
+from workers.log import FOREIGN_CHARACTERS, REPEAT_S, ThrottledLogger, ThrottleFilter, printable
 
 
 @given(st.text())
@@ -30,35 +30,37 @@ class TestRepeats:
         return FakeClock()
 
     @pytest.fixture
-    def repeats(self, clock: FakeClock) -> Repeats:
-        return Repeats(logging.getLogger("tower.test"), clock)
+    def throttled_log(self, clock: FakeClock) -> ThrottledLogger:
+        return ThrottledLogger(logging.getLogger("tower.test"), clock)
 
-    def test_the_first_is_logged_at_once(self, repeats: Repeats, caplog: pytest.LogCaptureFixture) -> None:
-        repeats.warning("kind", "trouble %s of %d", "a", 1)
+    def test_the_first_is_logged_at_once(
+        self, throttled_log: ThrottledLogger, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        throttled_log.warning("kind", "trouble %s of %d", "a", 1)
 
         assert caplog.messages == ["trouble a of 1"]
 
     def test_the_next_is_logged_after_the_interval_with_the_number_in_between(
-        self, repeats: Repeats, clock: FakeClock, caplog: pytest.LogCaptureFixture
+        self, throttled_log: ThrottledLogger, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         for second in range(int(REPEAT_S) + 1):
             clock.now = 1_000 + second
-            repeats.error("kind", "trouble %d", second)
+            throttled_log.error("kind", "trouble %d", second)
 
         assert caplog.messages == ["trouble 0", "trouble 30 (and 29 times in between)"]
 
     def test_another_kind_is_logged_at_once(
-        self, repeats: Repeats, caplog: pytest.LogCaptureFixture
+        self, throttled_log: ThrottledLogger, caplog: pytest.LogCaptureFixture
     ) -> None:
-        repeats.error("one", "first")
-        repeats.warning("other", "second")
+        throttled_log.error("one", "first")
+        throttled_log.warning("other", "second")
 
         assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
     def test_a_text_with_percent_signs_is_no_format(
-        self, repeats: Repeats, caplog: pytest.LogCaptureFixture
+        self, throttled_log: ThrottledLogger, caplog: pytest.LogCaptureFixture
     ) -> None:
-        repeats.warning("kind", "%s", "100 %s %d")
+        throttled_log.warning("kind", "%s", "100 %s %d")
 
         assert caplog.messages == ["100 %s %d"]
 
@@ -67,12 +69,12 @@ class TestLibrdkafkasOwnLines:
     """Each kind passes once per interval."""
 
     @staticmethod
-    def passes(watch: RepeatFilter, text: str) -> bool:
+    def passes(watch: ThrottleFilter, text: str) -> bool:
         return watch.filter(logging.LogRecord("tower.kafka", logging.ERROR, "", 0, text, (), None))
 
     def test_a_kind_passes_once(self) -> None:
         clock = FakeClock()
-        watch = RepeatFilter(clock)
+        watch = ThrottleFilter(clock)
 
         passed = [self.passes(watch, f"FAIL [tower#consumer-1]: broker {number}") for number in range(5)]
         other = self.passes(watch, "REQTMOUT [tower#consumer-1]: slow")
