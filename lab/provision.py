@@ -15,7 +15,7 @@ from lab.errors import LabError
 from lab.influxdb.server import InfluxdbServer
 from lab.system.files import read_secret, write_secret
 from workers.commands.clients.influxdb_api import InfluxdbApi
-from workers.commands.console import Wait
+from workers.commands.console import ProgressWait
 from workers.commands.provision import kafka, readiness
 from workers.commands.provision.influxdb import InfluxdbProvisioner
 from workers.config.settings import Settings, load
@@ -72,7 +72,7 @@ def provision_topics(bootstrap_servers: str, copies: int) -> None:
         credentials=False,
     )
     with _lab_errors():
-        kafka_admin = readiness.connect(settings, copies, Wait("the lab's brokers", BROKERS_S))
+        kafka_admin = readiness.connect(settings, copies, ProgressWait("the lab's brokers", BROKERS_S))
         list(kafka.provision_topics(kafka_admin, settings, PARTITIONS, copies))
 
 

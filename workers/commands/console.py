@@ -19,7 +19,7 @@ LISTED = 12
 NAME_CHARACTERS = 40
 
 
-class Wait:
+class ProgressWait:
     """A bounded wait that prints a line on standard error every `PROGRESS_S` seconds.
 
     Args:
@@ -62,7 +62,7 @@ def show_wait(what: str, longest_s: float) -> Iterator[None]:
         longest_s: Seconds after which the block gives up by itself.
     """
     finished = threading.Event()
-    wait = Wait(what, longest_s)
+    wait = ProgressWait(what, longest_s)
 
     def print_lines() -> None:
         while not finished.wait(PROGRESS_S):

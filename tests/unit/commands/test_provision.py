@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from workers.commands.console import Wait
+from workers.commands.console import ProgressWait
 from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.commands.main import tower
 from workers.commands.provision import readiness
@@ -38,14 +38,14 @@ class Server:
 def test_provisioning_waits_until_a_server_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "RETRY_S", 0.01)
 
-    assert readiness.retried(Server(failures=3).answer, Wait("Kafka", 60)) == "ready"
+    assert readiness.retried(Server(failures=3).answer, ProgressWait("Kafka", 60)) == "ready"
 
 
 def test_without_a_wait_there_is_one_attempt() -> None:
     server = Server(failures=3)
 
     with pytest.raises(CommandError, match="no broker"):
-        readiness.retried(server.answer, Wait("Kafka", 0))
+        readiness.retried(server.answer, ProgressWait("Kafka", 0))
     assert server.failures == 2
 
 

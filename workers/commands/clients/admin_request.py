@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from workers.commands.console import Wait, show_wait
+from workers.commands.console import ProgressWait, show_wait
 from workers.errors import CommandError
 
 #: Seconds that one request may take.
@@ -46,7 +46,7 @@ def ask_coordinator(ask: Callable[[], Any], doing: str) -> Any:
     Raises:
         CommandError: Kafka rejects it, or the coordinator is not ready within COORDINATOR_S.
     """
-    wait = Wait("the group's coordinator", COORDINATOR_S)
+    wait = ProgressWait("the group's coordinator", COORDINATOR_S)
     while True:
         answer = finish(ask(), doing, () if wait.is_over else NOT_READY)
         if not isinstance(answer, int):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from workers.commands.console import Wait
+from workers.commands.console import ProgressWait
 from workers.commands.dlq.dead_letter import StoredDeadLetter
 from workers.config.settings import Settings
 from workers.kafka.properties import producer_properties, settings_error
@@ -85,7 +85,7 @@ class ReplayProducer:
                 self._produce(letter, self._report(letter, outcomes))
             except (BufferError, KafkaException) as error:
                 self._report(letter, outcomes)(error.args[0] if error.args else error, None)
-        wait = Wait("Kafka to confirm the records", REPORTS_S)
+        wait = ProgressWait("Kafka to confirm the records", REPORTS_S)
         while len(outcomes) < len(letters) and not wait.is_over:
             self._producer.poll(0.2)
             wait.tick()

@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import TopicPartition
 
 from workers.commands.clients.topic_reader import TopicReader
-from workers.commands.console import Wait, table
+from workers.commands.console import ProgressWait, table
 from workers.commands.dlq import dead_letter
 from workers.commands.dlq.dead_letter import RecordId, StoredDeadLetter
 from workers.commands.dlq.producer import Outcome, ReplayProducer
@@ -66,7 +66,7 @@ class Replay:
         self._producer = None if dry_run else ReplayProducer(settings)
         self._seen: set[RecordId] = set()
         self._passed: set[int] = set()
-        self._wait = Wait("the dead letters to be sent", LONGEST_S)
+        self._wait = ProgressWait("the dead letters to be sent", LONGEST_S)
 
     def run(self, number: int, start: int, end: int, progress: ReplayProgress) -> None:
         """Send the dead letters of one partition that are not yet replayed; stops at the first failure.

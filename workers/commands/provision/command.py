@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from workers.commands.clients.influxdb_api import InfluxdbApi
-from workers.commands.console import Wait
+from workers.commands.console import ProgressWait
 from workers.commands.provision.action import Action, ActionResult
 from workers.commands.provision.influxdb import InfluxdbProvisioner
 from workers.commands.provision.kafka import provision_topics
@@ -111,14 +111,14 @@ def provision(*, admin_token_file: Path | None, as_json: bool, **options: Any) -
 
 
 def _actions(settings: Settings, admin_token: str, options: Options) -> Iterator[Action]:
-    kafka_admin = connect(settings, options.replication, Wait("Kafka", options.wait))
+    kafka_admin = connect(settings, options.replication, ProgressWait("Kafka", options.wait))
     yield from provision_topics(kafka_admin, settings, options.partitions, options.replication)
     if not admin_token:
         reason = "no admin token: name its file with --admin-token-file, or set INFLUXDB_ADMIN_TOKEN"
         yield Action("InfluxDB", ActionResult.SKIPPED, reason)
         return
     provisioner = InfluxdbProvisioner(InfluxdbApi(settings.influxdb_url), settings, admin_token)
-    retried(provisioner.require_setup, Wait("InfluxDB", options.wait))
+    retried(provisioner.require_setup, ProgressWait("InfluxDB", options.wait))
     yield from provisioner.run(
         options.worker_token_file,
         options.v1_password_file,

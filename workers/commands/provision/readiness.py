@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.console import Wait
+from workers.commands.console import ProgressWait
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
@@ -14,7 +14,7 @@ RETRY_S = 1.0
 Result = TypeVar("Result")
 
 
-def retried(attempt: Callable[[], Result], wait: Wait) -> Result:
+def retried(attempt: Callable[[], Result], wait: ProgressWait) -> Result:
     """Call `attempt` until it succeeds; its result.
 
     Args:
@@ -33,7 +33,7 @@ def retried(attempt: Callable[[], Result], wait: Wait) -> Result:
             wait.pause(RETRY_S, f": {error.problem}")
 
 
-def connect(settings: Settings, replication: int | None, wait: Wait) -> KafkaAdmin:
+def connect(settings: Settings, replication: int | None, wait: ProgressWait) -> KafkaAdmin:
     """Connect to Kafka once a broker answers and there are enough brokers for all copies.
 
     Args:

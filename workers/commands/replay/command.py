@@ -10,7 +10,7 @@ import click
 
 from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.worker_states import running_workers
-from workers.commands.console import Wait
+from workers.commands.console import ProgressWait
 from workers.commands.replay.offset_reset import OffsetReset, describe, offset_resets
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
@@ -101,7 +101,7 @@ def wait_until_empty(kafka_admin: KafkaAdmin, settings: Settings) -> None:
     """
     running = running_workers(settings.run_dir, time.time())
     session_s = _session_s(settings)
-    wait = Wait("members of the group to leave", session_s + GRACE_S)
+    wait = ProgressWait("members of the group to leave", session_s + GRACE_S)
     while True:
         group = kafka_admin.group(settings.group)
         if not group.members:
