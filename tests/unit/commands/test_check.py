@@ -12,7 +12,7 @@ from workers.commands.check import command, dashboard_points, pool, topics
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.result import CheckResult, Level, as_object, fail, ok, summary, warn
 from workers.commands.clients import influxdb_api
-from workers.commands.clients.influxdb_api import Answer, result_rows
+from workers.commands.clients.influxdb_api import ApiResponse, result_rows
 from workers.commands.clients.kafka_admin import PartitionReplicas
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
@@ -84,7 +84,7 @@ def test_workers_and_identity_are_held_against_the_partitions(
     ],
 )
 def test_each_answer_to_a_write_of_nothing_says_what_to_do(status: int, level: Level, word: str) -> None:
-    answer = Answer(status, {}, {"message": "said\x1b[31m so\nand so"})
+    answer = ApiResponse(status, {}, {"message": "said\x1b[31m so\nand so"})
 
     result = check_influxdb.interpret_write(answer, "the token", "bucket Labs", v1=False)
 
@@ -94,7 +94,7 @@ def test_each_answer_to_a_write_of_nothing_says_what_to_do(status: int, level: L
 
 
 def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
-    result = check_influxdb.interpret_write(Answer(401, {}, ""), "user tower", "Labs/autogen", v1=True)
+    result = check_influxdb.interpret_write(ApiResponse(401, {}, ""), "user tower", "Labs/autogen", v1=True)
 
     assert "TOWER_INFLUXDB_USER" in result.next
 
@@ -102,10 +102,10 @@ def test_a_v1_user_that_is_unknown_is_told_its_own_options() -> None:
 def test_rows_of_an_answer_are_dicts() -> None:
     one = {"name": "labs", "columns": ["fieldKey", "fieldType"], "values": [["a", "float"]]}
 
-    assert result_rows(Answer(200, {}, {"results": [{"series": [one]}]})) == [
+    assert result_rows(ApiResponse(200, {}, {"results": [{"series": [one]}]})) == [
         {"fieldKey": "a", "fieldType": "float"}
     ]
-    assert result_rows(Answer(200, {}, "no JSON")) == []
+    assert result_rows(ApiResponse(200, {}, "no JSON")) == []
 
 
 @pytest.mark.parametrize(
@@ -143,19 +143,19 @@ def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(Answer(503, {}, {"error": "busy"}), id="refused"),
-        pytest.param(Answer(200, {}, '{"results": [cut'), id="cut"),
+        pytest.param(ApiResponse(503, {}, {"error": "busy"}), id="refused"),
+        pytest.param(ApiResponse(200, {}, '{"results": [cut'), id="cut"),
     ],
 )
-def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: Answer) -> None:
+def test_an_answer_that_says_nothing_is_no_empty_bucket(answer: ApiResponse) -> None:
     with pytest.raises(CommandError, match=str(answer.status)):
         dashboard_points.query_rows(lambda _: answer, "SELECT 1")
 
 
 def test_the_error_of_any_statement_is_the_answers() -> None:
     class Scripted(influxdb_api.InfluxdbApi):
-        def ask(self, *_: object, **__: object) -> Answer:
-            return Answer(200, {}, {"results": [{"series": []}, {"error": "timeout"}]})
+        def ask(self, *_: object, **__: object) -> ApiResponse:
+            return ApiResponse(200, {}, {"results": [{"series": []}, {"error": "timeout"}]})
 
     answer = Scripted("http://localhost").influxql("Labs", "autogen", "SELECT 1; SELECT 2", "")
 

@@ -7,7 +7,7 @@ from workers.commands.check.converted_record import Record
 from workers.commands.check.newest_records import Sample, of_newest
 from workers.commands.check.records import BLIND_S
 from workers.commands.check.result import CheckResult, ok, warn
-from workers.commands.clients.influxdb_api import Answer, quoted, result_rows
+from workers.commands.clients.influxdb_api import ApiResponse, quoted, result_rows
 from workers.commands.console import age, listed, name_shown
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -30,7 +30,7 @@ ADVICE = "name the fields that your dashboard asks for in TOWER_NUMBER_FIELDS"
 SHORTEST_S = 3_600
 
 #: Sends an InfluxQL query as the dashboard does.
-Query = Callable[[str], Answer]
+Query = Callable[[str], ApiResponse]
 
 
 def points(query: Query, settings: Settings, sample: Sample | None, now: float) -> Iterator[CheckResult]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 from workers.commands.check.result import PROVISION, CheckResult, fail, ok, warn
-from workers.commands.clients.influxdb_api import Answer, InfluxdbApi, basic, token
+from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, token
 from workers.commands.console import age
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -75,7 +75,7 @@ def write(influxdb: InfluxdbApi, settings: Settings) -> CheckResult:
     return interpret_write(answer, who, where, v1=settings.influxdb_api == "v1")
 
 
-def interpret_write(answer: Answer, who: str, where: str, *, v1: bool) -> CheckResult:
+def interpret_write(answer: ApiResponse, who: str, where: str, *, v1: bool) -> CheckResult:
     """Interpret the answer to a write of zero lines."""
     if answer.status == 204:
         return ok("write", f"{who} may write to {where}")

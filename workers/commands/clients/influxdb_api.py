@@ -22,7 +22,7 @@ ANSWER_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """One answer: HTTP status, headers by lower-case name, and its JSON (or text) content."""
 
     status: int
@@ -59,7 +59,7 @@ class InfluxdbApi:
         query: dict[str, str] | None = None,
         authorization: str = "",
         body: Any = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Send one request.
 
         Args:
@@ -83,7 +83,7 @@ class InfluxdbApi:
                 response = connection.getresponse()
                 raw = response.read(ANSWER_BYTES)
             answer_headers = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, answer_headers, _content(raw))
+            return ApiResponse(response.status, answer_headers, _content(raw))
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", "") or error.reason or str(error)
             raise CommandError(
@@ -108,7 +108,7 @@ class InfluxdbApi:
             return http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_S)
         return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_S, context=self._tls)
 
-    def may_write(self, org: str, bucket: str, authorization: str) -> Answer:
+    def may_write(self, org: str, bucket: str, authorization: str) -> ApiResponse:
         """Write zero lines to a bucket: 204 if the token may write to it. No point is created.
 
         InfluxDB checks token, organisation, bucket and permission before it parses the lines.
@@ -116,12 +116,12 @@ class InfluxdbApi:
         query = {"org": org, "bucket": bucket, "precision": "ns"}
         return self.ask("POST", "/api/v2/write", query, authorization)
 
-    def may_write_v1(self, database: str, policy: str, authorization: str) -> Answer:
+    def may_write_v1(self, database: str, policy: str, authorization: str) -> ApiResponse:
         """Do the same through the v1 endpoint: 404 if there is no mapping."""
         query = {"db": database, "rp": policy, "precision": "ns"}
         return self.ask("POST", "/write", query, authorization)
 
-    def influxql(self, database: str, policy: str, statement: str, authorization: str) -> Answer:
+    def influxql(self, database: str, policy: str, statement: str, authorization: str) -> ApiResponse:
         """Query as the dashboard does. An error that comes with status 200 is turned into a 404."""
         query = {"db": database, "rp": policy, "q": statement, "epoch": "ns"}
         answer = self.ask("GET", "/query", query, authorization)
@@ -129,11 +129,11 @@ class InfluxdbApi:
         if answer.status == 200 and isinstance(content, dict):
             errors = [result["error"] for result in content.get("results") or [] if "error" in result]
             if errors:
-                return Answer(404, answer.headers, {"message": errors[0]})
+                return ApiResponse(404, answer.headers, {"message": errors[0]})
         return answer
 
 
-def result_rows(answer: Answer) -> list[dict[str, Any]]:
+def result_rows(answer: ApiResponse) -> list[dict[str, Any]]:
     """Read the rows of an InfluxQL answer, each a dict by column."""
     rows = []
     for result in answer.content.get("results", []) if isinstance(answer.content, dict) else []:

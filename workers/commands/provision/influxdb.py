@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from workers.commands.clients.influxdb_api import Answer, InfluxdbApi, basic, token
+from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, token
 from workers.commands.provision.action import Action, ActionResult
 from workers.commands.provision.secret_file import read_secret, secret_draft
 from workers.config.settings import Settings
@@ -193,7 +193,7 @@ class InfluxdbProvisioner:
         text = "its password is set" if result is ActionResult.CHANGED else "its password is right"
         return Action(what, result, text)
 
-    def _try_v1(self, user: str, password: str) -> Answer:
+    def _try_v1(self, user: str, password: str) -> ApiResponse:
         settings = self._settings
         return self._influxdb.may_write_v1(
             settings.influxdb_database, settings.influxdb_retention_policy, basic(user, password)
@@ -240,7 +240,7 @@ class InfluxdbProvisioner:
         query: dict[str, str] | None = None,
         body: Any = None,
         also: tuple[int, ...] = (),
-    ) -> Answer:
+    ) -> ApiResponse:
         answer = self._influxdb.ask(method, path, query, self._authorization, body)
         if answer.status in also:
             return answer
