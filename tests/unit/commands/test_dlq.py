@@ -185,7 +185,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
 def letter(offset: int, **more: Any) -> StoredDeadLetter:
     attributes: dict[str, Any] = {
         "number": 0, "offset": offset, "kept_ms": 1, "reason": "json", "error": "", "topic": "resource",
-        "partition": 0, "origin": offset, "index": 0, "timestamp_ms": 1, "value": b"{",
+        "partition": 0, "record_offset": offset, "index": 0, "timestamp_ms": 1, "value": b"{",
     }  # fmt: skip
     return StoredDeadLetter(**(attributes | more))
 
@@ -220,9 +220,9 @@ def test_by_reason_and_then_all_sends_each_once(sent: Sent) -> None:
 
 def test_a_record_that_was_kept_twice_is_sent_once(sent: Sent) -> None:
     """A worker killed between keeping a letter and its commit keeps it again, even runs later."""
-    topic = Topic([letter(0, origin=7), letter(1, origin=7), letter(2, origin=8)])
+    topic = Topic([letter(0, record_offset=7), letter(1, record_offset=7), letter(2, record_offset=8)])
     replayed = run(topic)
-    topic.held.append(letter(3, origin=7))
+    topic.held.append(letter(3, record_offset=7))
     run(topic)
 
     assert sent.letters == [0, 2]
@@ -230,7 +230,7 @@ def test_a_record_that_was_kept_twice_is_sent_once(sent: Sent) -> None:
 
 
 def test_two_records_at_one_place_are_two_where_the_topic_was_deleted_and_created_again(sent: Sent) -> None:
-    run(Topic([letter(0, origin=7, timestamp_ms=1), letter(1, origin=7, timestamp_ms=2)]))
+    run(Topic([letter(0, record_offset=7, timestamp_ms=1), letter(1, record_offset=7, timestamp_ms=2)]))
 
     assert sent.letters == [0, 1]
 

@@ -32,7 +32,7 @@ class StoredDeadLetter:
         error: Details of the reason.
         topic: Topic of the record.
         partition: Partition of the record.
-        origin: Offset of the record.
+        record_offset: Offset of the record.
         index: Place of the record in its message, from 0.
         timestamp_ms: Kafka's timestamp of the record's message, None if it had none.
         value: The record's own bytes.
@@ -45,7 +45,7 @@ class StoredDeadLetter:
     error: str
     topic: str
     partition: int
-    origin: int
+    record_offset: int
     index: int
     timestamp_ms: int | None
     value: bytes | None
@@ -54,13 +54,13 @@ class StoredDeadLetter:
     def place(self) -> str:
         """Where the record came from, for people: `resource[0]@17`."""
         element = f" element {self.index}" if self.index else ""
-        return f"{self.topic}[{self.partition}]@{self.origin}{element}"
+        return f"{self.topic}[{self.partition}]@{self.record_offset}{element}"
 
     @property
     def record_id(self) -> RecordId:
         """Equal for two dead letters of the same record: a worker that is killed may store it twice."""
         content = zlib.crc32(self.value or b"")
-        return self.topic, self.partition, self.origin, self.index, self.timestamp_ms, content
+        return self.topic, self.partition, self.record_offset, self.index, self.timestamp_ms, content
 
 
 def from_message(message: Any) -> StoredDeadLetter | None:
@@ -77,7 +77,7 @@ def from_message(message: Any) -> StoredDeadLetter | None:
             error=printable(headers.get("tower.error", "")),
             topic=printable(headers["tower.topic"]),
             partition=_whole(headers["tower.partition"]),
-            origin=_whole(headers["tower.offset"]),
+            record_offset=_whole(headers["tower.offset"]),
             index=_whole(headers.get("tower.index", "0")),
             timestamp_ms=_whole(stamp) if stamp else None,
             value=message.value(),
