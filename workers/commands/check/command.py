@@ -72,10 +72,10 @@ def check(*, as_json: bool, supervisor_conf: Path, watch: float, look_token_file
     """
     settings = load(os.environ)
     _refuse_unknown_properties(settings)
-    read_token = _read_token(settings, look_token_file, os.environ.get("INFLUXDB_ADMIN_TOKEN"))
+    authorization = _authorization(settings, look_token_file, os.environ.get("INFLUXDB_ADMIN_TOKEN"))
     workers = _workers(os.environ.get("TOWER_WORKERS"))
     results = []
-    for result in run_checks(settings, workers, supervisor_conf, read_token, watch):
+    for result in run_checks(settings, workers, supervisor_conf, authorization, watch):
         results.append(result)
         if not as_json:
             click.echo(str(result))
@@ -88,7 +88,7 @@ def check(*, as_json: bool, supervisor_conf: Path, watch: float, look_token_file
 
 
 def run_checks(
-    settings: Settings, workers: int, supervisor_conf: Path, read_token: str, watch_s: float
+    settings: Settings, workers: int, supervisor_conf: Path, authorization: str, watch_s: float
 ) -> Iterator[CheckResult]:
     """Run all checks. If one fails, only the checks that depend on it are skipped.
 
@@ -96,7 +96,7 @@ def run_checks(
         settings: The workers' settings.
         workers: TOWER_WORKERS.
         supervisor_conf: supervisord's configuration of the pool.
-        read_token: Authorization header of a token that may read, or of the workers' token.
+        authorization: Authorization header of a token that may read, or of the workers' token.
         watch_s: Seconds to wait for a new record.
     """
     yield pool.settings_valid(settings)
@@ -104,7 +104,7 @@ def run_checks(
     yield pool.drain(settings, supervisor_conf)
     yield pool.polling(settings)
     newest = yield from _guarded("kafka", _kafka(settings, workers, watch_s))
-    yield from _guarded("influxdb", _influxdb(settings, read_token, newest))
+    yield from _guarded("influxdb", _influxdb(settings, authorization, newest))
 
 
 def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[CheckResult, None, Sample | None]:
@@ -133,7 +133,7 @@ def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[CheckR
 
 
 def _influxdb(
-    settings: Settings, read_token: str, newest: Sample | None
+    settings: Settings, authorization: str, newest: Sample | None
 ) -> Generator[CheckResult, None, None]:
     """Check InfluxDB, and the dashboard's access to it."""
     influxdb = InfluxdbApi(settings.influxdb_url)
@@ -143,14 +143,14 @@ def _influxdb(
         return
     may_write = check_influxdb.write(influxdb, settings)
     yield may_write
-    access, query = dashboard.access(influxdb, settings, read_token)
+    access, query = dashboard.access(influxdb, settings, authorization)
     kept_s = None
     if settings.influxdb_api == "v2" and may_write.level is Level.OK:
-        mapping = dashboard.mapping(influxdb, settings, read_token)
+        mapping = dashboard.mapping(influxdb, settings, authorization)
         # If the dashboard's query works, it does not matter that the mapping cannot be read.
         if mapping.level is not Level.WARN or (access is None and query is None):
             yield mapping
-        kept_s = dashboard.bucket_kept_s(influxdb, settings, read_token)
+        kept_s = dashboard.bucket_kept_s(influxdb, settings, authorization)
     if access is not None:
         yield access
     now = time.time()
@@ -195,7 +195,7 @@ def _refuse_unknown_properties(settings: Settings) -> None:
         raise settings_error(error) from None
 
 
-def _read_token(settings: Settings, file: Path | None, admin: str | None) -> str:
+def _authorization(settings: Settings, file: Path | None, admin: str | None) -> str:
     """Return the authorization header of the token with the most read permissions."""
     if file is not None:
         try:

@@ -9,17 +9,17 @@ from workers.commands.clients.influxdb_api import InfluxdbApi, basic, quoted
 from workers.config.settings import Settings
 
 
-def mapping(influxdb: InfluxdbApi, settings: Settings, read_token: str) -> CheckResult:
+def mapping(influxdb: InfluxdbApi, settings: Settings, authorization: str) -> CheckResult:
     """Check the DBRP mapping that the dashboard's query needs.
 
     Args:
         influxdb: The server.
         settings: Names of bucket, database and retention policy.
-        read_token: Authorization header of a token that may read it, or of the workers' token.
+        authorization: Authorization header of a token that may read it, or of the workers' token.
     """
     check, database, policy = "dbrp mapping", settings.influxdb_database, settings.influxdb_retention_policy
     query = {"org": settings.influxdb_org, "db": database, "rp": policy}
-    answer = influxdb.ask("GET", "/api/v2/dbrps", query, read_token)
+    answer = influxdb.ask("GET", "/api/v2/dbrps", query, authorization)
     unreadable = warn(
         check,
         f"{database}/{policy} cannot be checked with this token, which may only write",
@@ -29,7 +29,7 @@ def mapping(influxdb: InfluxdbApi, settings: Settings, read_token: str) -> Check
     if answer.status != 200 or not isinstance(answer.content, dict):
         return unreadable
     mappings = answer.content.get("content") or []
-    bucket = _bucket(influxdb, settings, read_token)
+    bucket = _bucket(influxdb, settings, authorization)
     if not mappings:
         if bucket is None:
             return unreadable
@@ -45,24 +45,24 @@ def mapping(influxdb: InfluxdbApi, settings: Settings, read_token: str) -> Check
     return ok(check, f"{database}/{policy} leads to bucket {settings.influxdb_bucket}")
 
 
-def bucket_kept_s(influxdb: InfluxdbApi, settings: Settings, read_token: str) -> int | None:
+def bucket_kept_s(influxdb: InfluxdbApi, settings: Settings, authorization: str) -> int | None:
     """Return the seconds for which the bucket keeps points, 0 for ever; None if that cannot be read."""
-    bucket = _bucket(influxdb, settings, read_token)
+    bucket = _bucket(influxdb, settings, authorization)
     if bucket is None:
         return None
     rules = bucket.get("retentionRules") or [{}]
     return int(rules[0].get("everySeconds", 0))
 
 
-def _bucket(influxdb: InfluxdbApi, settings: Settings, read_token: str) -> dict[str, Any] | None:
+def _bucket(influxdb: InfluxdbApi, settings: Settings, authorization: str) -> dict[str, Any] | None:
     query = {"org": settings.influxdb_org, "name": settings.influxdb_bucket}
-    answer = influxdb.ask("GET", "/api/v2/buckets", query, read_token)
+    answer = influxdb.ask("GET", "/api/v2/buckets", query, authorization)
     buckets = answer.content.get("buckets") if isinstance(answer.content, dict) else None
     return dict(buckets[0]) if buckets else None
 
 
 def access(
-    influxdb: InfluxdbApi, settings: Settings, read_token: str
+    influxdb: InfluxdbApi, settings: Settings, authorization: str
 ) -> tuple[CheckResult | None, Query | None]:
     """Test the dashboard's query; returns the result, and a function that queries the same way if it works.
 
@@ -70,7 +70,7 @@ def access(
     """
     user, password = settings.influxdb_user, settings.influxdb_password.reveal()
     database, policy = settings.influxdb_database, settings.influxdb_retention_policy
-    header = basic(user, password) if user and password else read_token
+    header = basic(user, password) if user and password else authorization
     query = partial(influxdb.influxql, database, policy, authorization=header)
     # InfluxDB answers SHOW MEASUREMENTS even if there is no such database.
     answer = query(f"SHOW FIELD KEYS FROM {quoted(settings.measurement)} LIMIT 1")
