@@ -19,7 +19,8 @@ from tests.support.processes import environment
 
 HOUR = 3600
 
-#: Seconds after which a wait of half a second has felt that the clock was moved, however busy the machine is.
+#: Seconds after which a wait of half a second has felt that the clock was moved. Far above what a busy
+#: machine adds.
 FELT_S = 3.0
 
 #: Tells both clocks at each line it is given; a second thread looks at them all the time.
