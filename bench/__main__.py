@@ -16,11 +16,15 @@ from lab.errors import LabError
 from lab.markdown import put
 from lab.system.progress import Progress
 
-#: How many records a measurement takes unless it is told.
+#: Records of a measurement, by default.
 RECORDS = 1_000_000
 records = click.option("--records", type=click.IntRange(1_000), default=RECORDS, show_default=True)
 workers = click.option(
-    "--workers", type=click.IntRange(1, 200), default=3, show_default=True, help="And partitions."
+    "--workers",
+    type=click.IntRange(1, 200),
+    default=3,
+    show_default=True,
+    help="Number of workers and of partitions.",
 )
 rate = click.option(
     "--rate", type=click.FloatRange(1), default=1_000, show_default=True, help="Records a second."
@@ -29,21 +33,22 @@ rate = click.option(
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """How fast Tower is, at what cost, and what limits it. All figures of a run are taken in that run.
+    """Measure how fast Tower is, what it costs, and what limits it.
 
-    Exit codes: 0 done; 1 it could not be done, the message says why; 2 wrong options; 4 records were
-    lost or duplicated.
+    Exit codes: 0 done; 1 failed, the message says why; 2 wrong options; 4 records were lost or duplicated.
     """
 
 
 @main.command()
 @click.option("--bootstrap-servers", required=True, help="The brokers.")
-@click.option("--topic", required=True, help="An existing topic.")
+@click.option("--topic", required=True, help="Topic to fill; it must exist.")
 @click.option("--records", type=click.IntRange(1), default=100_000, show_default=True)
 @click.option(
-    "--rate", type=click.FloatRange(0), default=0.0, help="Records a second; 0: as fast as it goes."
+    "--rate", type=click.FloatRange(0), default=0.0, help="Records a second; 0: as fast as possible."
 )
-@click.option("--keys", is_flag=True, help="Keyed by device, instead of partitions in turn.")
+@click.option(
+    "--keys", is_flag=True, help="Send the device as message key, instead of using the partitions in turn."
+)
 @shaped
 def produce(
     bootstrap_servers: str, topic: str, records: int, rate: float, keys: bool, **shape: Any
@@ -54,7 +59,7 @@ def produce(
 
     partitions = TopicAdmin(bootstrap_servers, 1).partitions(topic)
     if not partitions:
-        raise LabError(f"there is no topic {topic} at {bootstrap_servers}; make it first")
+        raise LabError(f"there is no topic {topic} at {bootstrap_servers}; create it first")
     record_shape = shape_of(records, **shape)
     if rate:
         record_shape = replace(record_shape, clock=Clock(time.time() * 1000, 1000 / rate))
@@ -76,7 +81,7 @@ def produce(
 @shaped
 @output
 def throughput(records: int, workers: int, out: Output, **shape: Any) -> None:
-    """Drain a prefilled topic with the pool, and look for every record in InfluxDB."""
+    """Measure the pool on a topic that is filled beforehand; look for every record in InfluxDB."""
     from bench.measure import throughput  # noqa: PLC0415
 
     with out.rig() as rig:
@@ -88,7 +93,7 @@ def throughput(records: int, workers: int, out: Output, **shape: Any) -> None:
 @shaped
 @output
 def ceiling(records: int, out: Output, **shape: Any) -> None:
-    """What influxd alone takes: ready-made gzip bodies over 2 and 3 connections."""
+    """Measure influxd alone: gzip bodies made beforehand, over 2 and 3 connections."""
     from bench.measure import ceiling  # noqa: PLC0415
 
     with out.rig() as rig:
@@ -102,7 +107,7 @@ def ceiling(records: int, out: Output, **shape: Any) -> None:
 @workers
 @output
 def latency(rate: float, seconds: float, workers: int, out: Output) -> None:
-    """From produced to queryable in InfluxDB at a fixed rate: percentiles and a histogram."""
+    """Measure the time from produced to queryable in InfluxDB at a fixed rate."""
     from bench.measure import latency  # noqa: PLC0415
 
     with out.rig() as rig:
@@ -119,13 +124,15 @@ def latency(rate: float, seconds: float, workers: int, out: Output) -> None:
     show_default=True,
     help="Milliseconds added to a round trip to InfluxDB.",
 )
-@click.option("--hosts/--no-hosts", default=True, help="Also two hosts: network namespaces, as root.")
+@click.option(
+    "--hosts/--no-hosts", default=True, help="Also measure two hosts (network namespaces; needs root)."
+)
 @shaped
 @output
 def scale(
     records: int, counts: list[int], delays: list[int], hosts: bool, out: Output, **shape: Any
 ) -> None:
-    """What a record costs with more workers, on two hosts, and with InfluxDB further away."""
+    """Measure the CPU a record costs with more workers, on two hosts, and with a slower network."""
     from bench.measure import scale  # noqa: PLC0415
 
     with out.rig() as rig:
@@ -137,7 +144,9 @@ def scale(
 
 @main.command()
 @rate
-@click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="Of the outage.")
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=30, show_default=True, help="Length of the outage."
+)
 @click.option(
     "--how", type=click.Choice([kind.value for kind in OutageKind]), default="freeze", show_default=True
 )
@@ -145,7 +154,7 @@ def scale(
 @shaped
 @output
 def outage(rate: float, seconds: float, how: str, workers: int, out: Output, **shape: Any) -> None:
-    """Lag, memory and catch-up over an outage of InfluxDB."""
+    """Measure lag, memory and catch-up when InfluxDB is away."""
     from bench.measure import outage  # noqa: PLC0415
 
     record_shape = shape_of(int(rate * (seconds + outage.BEFORE_S)), **shape)
@@ -160,7 +169,7 @@ def outage(rate: float, seconds: float, how: str, workers: int, out: Output, **s
 @shaped
 @output
 def profile(records: int, out: Output, **shape: Any) -> None:
-    """Where a record's microseconds go in a running worker, hop by hop."""
+    """Measure how a worker's time splits over consume, convert, write and commit."""
     from bench.measure import profile  # noqa: PLC0415
 
     with out.rig() as rig:
@@ -182,12 +191,12 @@ def profile(records: int, out: Output, **shape: Any) -> None:
     type=click.Choice(list(PEERS)),
     multiple=True,
     default=list(PEERS),
-    help="Only these, beside Tower; may be given several times.",
+    help="Compare with this peer only; may be repeated.",
 )
 @shaped
 @output
 def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **shape: Any) -> None:
-    """Tower, Telegraf, tutorial code and kafka-influxdb on the same records.
+    """Measure Tower, Telegraf, tutorial code and kafka-influxdb on the same records.
 
     With --unit s the peers lose records: they store one point per series and time.
     """
@@ -199,10 +208,12 @@ def compare(records: int, cap: float, peers: tuple[str, ...], out: Output, **sha
 
 
 @main.command(name="all")
-@click.option("--short/--full", default=True, help="Under 15 minutes, or all of it in about an hour.")
+@click.option(
+    "--short/--full", default=True, help="Under 15 minutes, or about an hour with more records and cases."
+)
 @output
 def all_(short: bool, out: Output) -> None:
-    """Everything, into one report that is rewritten after each measurement."""
+    """Run every measurement, and rewrite one report after each of them."""
     from bench.measure import suite  # noqa: PLC0415
 
     result_set = suite.ResultSet(out.json_file, out.html_file)
@@ -215,7 +226,7 @@ def all_(short: bool, out: Output) -> None:
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
 def report(results: Path, page: Path) -> None:
-    """Make the page PAGE from the file RESULTS that `all` has written."""
+    """Write the HTML report PAGE from RESULTS, a JSON file of `all`."""
     from bench.report import page as report  # noqa: PLC0415
 
     content = json.loads(results.read_text())
@@ -224,9 +235,9 @@ def report(results: Path, page: Path) -> None:
 
 @main.command()
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--write", is_flag=True, help="Into docs/benchmarks.md.")
+@click.option("--write", is_flag=True, help="Write them into docs/benchmarks.md.")
 def tables(results: Path, write: bool) -> None:
-    """The figures in the file RESULTS that `all` has written, as Markdown."""
+    """Print the figures of RESULTS, a JSON file of `all`, as Markdown."""
     from bench.report import tables  # noqa: PLC0415
 
     all_results = json.loads(results.read_text())["results"]

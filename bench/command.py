@@ -24,9 +24,9 @@ from lab.errors import LabError
 from lab.senders.formats import Format
 from lab.system.progress import Progress
 
-#: A figure could not be taken; the message says why.
+#: A measurement failed; the message says why.
 RET_FAILED = 1
-#: It was taken, and records were lost or duplicated.
+#: The measurement ended, and records were lost or duplicated.
 RET_WRONG = 4
 
 
@@ -47,7 +47,7 @@ class Group(click.Group):
 
 
 def _interrupted(number: int, _: FrameType | None) -> None:
-    # Leaves by the same way as failures do, which stops what was started.
+    # Exits as after a failure, so that what was started is stopped.
     sys.exit(128 + number)
 
 
@@ -57,7 +57,7 @@ class Numbers(click.ParamType[list[int]]):
     name = "n,n,…"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        """Read them."""
+        """Parse the numbers."""
         if isinstance(value, list):
             return value
         try:
@@ -86,11 +86,11 @@ class Output:
     data: Path | None
 
     def rig(self) -> Rig:
-        """What the measurement stands on."""
+        """Return the lab and everything a measurement creates in it."""
         return Rig(Progress(), self.data)
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write and print a result; a wrong account is an exit code."""
+        """Write and print a result; exit with `RET_WRONG` if records were lost or duplicated."""
         if self.json_file is not None:
             self.json_file.parent.mkdir(parents=True, exist_ok=True)
             self.json_file.write_text(json.dumps(result, indent=1) + "\n")
@@ -98,12 +98,12 @@ class Output:
             page.write(self.html_file, [result])
         show(result)
         if result.get("lost") or result.get("duplicated") or result.get("unknown"):
-            click.echo("bench: the account does not hold: see lost, duplicated and unknown", err=True)
+            click.echo("bench: records were lost or duplicated: see lost, duplicated and unknown", err=True)
             sys.exit(RET_WRONG)
 
 
 def close(result_set: ResultSet) -> None:
-    """Print what all measurements say of the goals; a wrong account, or a failure, is an exit code."""
+    """Print the figures beside their goals; exit with a code if one is missing or records were lost."""
     table = Table("figure", "value", "goal", "measured on")
     for figure in figures(result_set.results):
         colour = "green" if figure.reached else "yellow"
@@ -114,7 +114,7 @@ def close(result_set: ResultSet) -> None:
     if result_set.html_file is not None:
         click.echo(f"report: {result_set.html_file}")
     if result_set.wrong:
-        click.echo("bench: the account does not hold: see lost, duplicated and unknown", err=True)
+        click.echo("bench: records were lost or duplicated: see lost, duplicated and unknown", err=True)
         sys.exit(RET_WRONG)
     if result_set.failures:
         sys.exit(RET_FAILED)
@@ -132,14 +132,19 @@ def show(result: dict[str, Any]) -> None:
 def output(command: Any) -> Any:
     """Give a command the options of an `Output`, which it gets as `out`."""
 
-    @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result here.")
     @click.option(
-        "--html", "html_file", type=click.Path(path_type=Path), help="Write a report with plots here."
+        "--json", "json_file", type=click.Path(path_type=Path), help="Write the result to this file."
+    )
+    @click.option(
+        "--html",
+        "html_file",
+        type=click.Path(path_type=Path),
+        help="Write a report with plots to this file.",
     )
     @click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of a lab to use, which stays up. Without it one is started and removed.",
+        help="Folder of a lab to use; it stays up.  [default: a temporary lab]",
     )
     @wraps(command)
     def with_output(json_file: Path | None, html_file: Path | None, data: Path | None, **rest: Any) -> Any:
@@ -155,18 +160,25 @@ shaped = options(
         type=click.Choice([form.value for form in Format]),
         default="json",
         show_default=True,
-        help="How records are written.",
+        help="Format of the records.",
     ),
     click.option(
-        "--devices", type=click.IntRange(1, 50_000), default=1, show_default=True, help="Senders."
+        "--devices",
+        type=click.IntRange(1, 50_000),
+        default=1,
+        show_default=True,
+        help="Number of devices that send.",
     ),
     click.option(
-        "--size", type=click.IntRange(0, 60_000), default=0, help="Fill records up to so many bytes."
+        "--size", type=click.IntRange(0, 60_000), default=0, help="Pad records to this many bytes."
     ),
     click.option(
-        "--bad", type=click.FloatRange(0, 1), default=0.0, help="Share that cannot become points."
+        "--bad",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        help="Share of records that cannot become points, from 0 to 1.",
     ),
-    click.option("--seed", type=int, default=1, show_default=True, help="Other seeds, other values."),
+    click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random values."),
     click.option(
         "--unit",
         type=click.Choice([unit.value for unit in Unit]),

@@ -48,7 +48,7 @@ class Group(click.Group):
 
 
 def _interrupted(number: int, _: FrameType | None) -> None:
-    # Leaves by the same way as failures do, which stops what was started.
+    # Exits as after a failure, so that what was started is stopped.
     sys.exit(128 + number)
 
 
@@ -59,7 +59,7 @@ def data_option(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(file_okay=False, path_type=Path),
         default=Path(".lab"),
         show_default=True,
-        help="Folder of everything the lab keeps.",
+        help="Folder for the lab's data.",
     )(command)
 
 
@@ -67,14 +67,14 @@ def data_option(command: Callable[..., None]) -> Callable[..., None]:
 def main() -> None:
     """Real Kafka 4.2 and real InfluxDB 2.x on this machine, without Docker.
 
-    Exit codes: 0 done; 1 it could not be done, the message says why; 2 wrong options;
-    3 something does not serve (status).
+    Exit codes: 0 done; 1 failed, the message says why; 2 wrong options;
+    3 a server does not answer (status).
     """
 
 
 @main.command()
 def prepare() -> None:
-    """Fetch or build, once, what the lab needs; `up` and the tests then start at once."""
+    """Fetch or build what the lab needs, once: later starts do not wait for it."""
     progress = Progress()
     click.echo(f"Java and Kafka: {runtime.java(progress).executable}")
     click.echo(f"InfluxDB: {binary.influxd(progress)}")
@@ -86,16 +86,24 @@ def prepare() -> None:
     "--topology",
     type=click.Choice([topology.value for topology in Topology]),
     help="single: one combined node. cluster: controllers 0 to 2 and brokers 3 to 5, "
-    "replication 3.  [default: as it was, else single]",
+    "replication 3.  [default: as in the data folder, else single]",
 )
-@click.option("--host", help="Listen on and be reached by this name.  [default: localhost]")
-@click.option("--kafka-port", type=int, help=f"First broker; 0: free ports.  [{KAFKA_PORT}]")
-@click.option("--controller-port", type=int, help=f"First controller; 0: free ports.  [{CONTROLLER_PORT}]")
-@click.option("--influxdb-port", type=int, help=f"InfluxDB; 0: a free one.  [{INFLUXDB_PORT}]")
+@click.option("--host", help="Name that the servers listen on and advertise.  [default: localhost]")
+@click.option(
+    "--kafka-port", type=int, help=f"Port of the first broker; 0: free ports.  [default: {KAFKA_PORT}]"
+)
+@click.option(
+    "--controller-port",
+    type=int,
+    help=f"Port of the first controller; 0: free ports.  [default: {CONTROLLER_PORT}]",
+)
+@click.option(
+    "--influxdb-port", type=int, help=f"Port of InfluxDB; 0: a free port.  [default: {INFLUXDB_PORT}]"
+)
 def up(data: Path, topology: str | None, **wanted: Any) -> None:
-    """Start what does not run yet, and wait until all of it serves.
+    """Start the servers that do not run yet, and wait until all of them answer.
 
-    Ports are remembered in the data folder, so running it again is harmless.
+    The data folder keeps the ports: a second `up` uses the same ones.
     """
     lab = Lab(data, LabOptions(Topology(topology) if topology else None, **wanted)).up()
     show(read(lab))
@@ -111,9 +119,9 @@ def down(data: Path, *, purge: bool) -> None:
 
 @main.command()
 @data_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(data: Path, *, as_json: bool) -> None:
-    """Show the servers and whether they serve; exit code 3 if one does not."""
+    """Show the servers and whether they answer; exit code 3 if one does not."""
     lab_status = read(Lab(data))
     if as_json:
         click.echo(json.dumps(lab_status, indent=2))
@@ -125,7 +133,7 @@ def status(data: Path, *, as_json: bool) -> None:
 
 @main.command()
 @data_option
-@click.option("--lines", default=20, show_default=True, help="Of each server.")
+@click.option("--lines", default=20, show_default=True, help="Lines of each server's log.")
 def logs(data: Path, lines: int) -> None:
     """Print the end of every server's log."""
     lab = Lab(data)
@@ -136,7 +144,7 @@ def logs(data: Path, lines: int) -> None:
 @main.command()
 @data_option
 def provision(data: Path) -> None:
-    """Make org, bucket, mapping, users, tokens and topics again where they are missing."""
+    """Create org, bucket, mapping, users, tokens and topics if they are missing."""
     Lab(data).provision()
 
 
@@ -150,7 +158,7 @@ def env(data: Path) -> None:
 
 @main.command()
 @data_option
-@click.option("--bootstrap-servers", help="Another Kafka than this lab's.")
+@click.option("--bootstrap-servers", help="Brokers to send to.  [default: this lab's]")
 @click.option("--topic", default=TOPIC, show_default=True)
 @click.option(
     "--format",
@@ -163,12 +171,14 @@ def env(data: Path) -> None:
     "--device",
     "devices",
     multiple=True,
-    help="deviceId of the records, repeatable.  [default: none, as the lab's one Pi]",
+    help="deviceId of the records; may be repeated.  [default: no deviceId, as the lab's Pi sends them]",
 )
 @click.option("--count", default=0, help="Rounds; 0: until interrupted.  [default: 0]")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between rounds.")
-@click.option("--numbered", is_flag=True, help="Give each record its running number as `seq`.")
-@click.option("--snmp", metavar="HOST[:PORT]", help="Ask a running snmpd with the Pi's own shell line.")
+@click.option("--numbered", is_flag=True, help="Number the records in a field `seq`.")
+@click.option(
+    "--snmp", metavar="HOST[:PORT]", help="Read the values from snmpd, with the Pi's own shell command."
+)
 @click.option("--interface", default=INTERFACE, show_default=True, help="Interface index (--snmp).")
 def feed(
     *,
@@ -199,24 +209,24 @@ def feed(
             stream.run(count, interval, step.note)
     finally:
         sender.poll(0.5)
-        click.echo(f"{sender.delivered_count} records taken by Kafka, {sender.failed} not")
+        click.echo(f"{sender.delivered_count} records delivered to Kafka, {sender.failed} not")
 
 
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave lab and pool running, on the lab's own ports.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".lab"))
-@click.option("--records", default=30_000, show_default=True, help="Synthetic records.")
-@click.option("--seconds", default=10, show_default=True, help="How long they are fed.")
-@click.option("--workers", default=PARTITIONS, show_default=True, help="Size of the pool.")
+@click.option("--records", default=30_000, show_default=True, help="Number of synthetic records.")
+@click.option("--seconds", default=10, show_default=True, help="Seconds over which the records are sent.")
+@click.option("--workers", default=PARTITIONS, show_default=True, help="Number of workers.")
 @click.option("--kafka-port", type=int)
 @click.option("--controller-port", type=int)
 @click.option("--influxdb-port", type=int)
 def demo(*, keep: bool, data: Path, records: int, seconds: int, workers: int, **ports: int | None) -> None:
-    """Bring lab and pool up, feed them, and count what became of every record.
+    """Start lab and pool, send records, and check what became of each of them.
 
-    Exit code 0 only if each record was found where it belongs, once; nothing is left running
-    unless --keep is given. Without --keep the ports are free ones and the data folder passes;
-    with it they are the lab's own, and --data  [default: .lab].
+    The exit code is 0 only if every record is stored once, or is a dead letter once. Without --keep the
+    demo uses free ports and a temporary folder, and stops everything at the end. With --keep it uses the
+    lab's own ports and the folder --data  [default: .lab], and everything stays up.
     """
     free = {name: port if keep or port is not None else 0 for name, port in ports.items()}
     wanted = LabOptions(None if keep else Topology.SINGLE, None, **free)

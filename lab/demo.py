@@ -147,9 +147,9 @@ class Demo:
                     sender.send(value, tag)
                 while (left := began + second + 1 - time.monotonic()) > 0:
                     sender.poll(min(left, 0.1))
-                    step.note(f"{sender.delivered_count} taken by Kafka")
+                    step.note(f"{sender.delivered_count} delivered to Kafka")
             sender.finish()
-            step.note(f"{sender.delivered_count} taken by Kafka")
+            step.note(f"{sender.delivered_count} delivered to Kafka")
         return book, single.last
 
     def _drain(self, lab: Lab, pool: LabPool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 #: More than so many points of one record are counted as this many.
-MOST = 255
+MAX_COUNTED = 255
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def count_points(
         seen = times[seq]
         if seen:
             duplicated += 1
-        if seen < MOST:
+        if seen < MAX_COUNTED:
             times[seq] = seen + 1
     wrong = {seq for seq in range(produced) if is_bad(seq)} if is_bad is not None else set()
     for seq in wrong:

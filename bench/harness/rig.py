@@ -163,12 +163,12 @@ class Rig:
         """The brokers' processes."""
         return _running([node.process() for node in self.lab.nodes])
 
-    def settle(self, quiet_s: float = 1.0, most_s: float = 20.0) -> None:
+    def settle(self, quiet_s: float = 1.0, max_s: float = 20.0) -> None:
         """Wait until influxd and Kafka have nothing left to do from before: compactions, deletions."""
         processes = self.influxd() + self.kafka()
         began = time.monotonic()
         with self.progress.step("letting servers come to rest"):
-            while time.monotonic() - began < most_s:
+            while time.monotonic() - began < max_s:
                 before = _cpu(processes)
                 time.sleep(quiet_s)
                 if _cpu(processes) - before < 0.1 * quiet_s:

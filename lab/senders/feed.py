@@ -165,7 +165,7 @@ class Feed:
             wait = began + done * interval_s - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            tell(f"{self.sender.delivered_count} records taken by Kafka" + self._trouble())
+            tell(f"{self.sender.delivered_count} records delivered to Kafka" + self._trouble())
         self.sender.finish()
 
     def _trouble(self) -> str:

@@ -295,7 +295,7 @@ def test_the_feed_sends_samples_in_each_format(lab: Lab, form: str) -> None:
     )
 
     values = consume(lab, topic)
-    assert "4 records taken by Kafka, 0 not" in printed
+    assert "4 records delivered to Kafka, 0 not" in printed
     found = [decoded(value, form) for value in values]
     assert Counter(record["deviceId"] for record in found) == {"a": 2, "b": 2}
     assert {int(record["seq"]) for record in found} == {0, 1}
