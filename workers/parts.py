@@ -7,7 +7,7 @@ from workers.drain import Drain
 from workers.influxdb.delivery import Delivery, Wait
 from workers.influxdb.writer import Writer
 from workers.kafka.consumer import GroupConsumer, Revoked
-from workers.kafka.dead_letters import DeadLetters
+from workers.kafka.dead_letters import DeadLetterProducer
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.state import State
@@ -36,5 +36,5 @@ class Parts:
     converter: Converter
     writer: Writer
     delivery: Callable[[Wait, Callable[[], None]], Delivery]
-    dead_letters: Callable[[Wait], DeadLetters]
+    dead_letters: Callable[[Wait], DeadLetterProducer]
     consumer: Callable[[Revoked], GroupConsumer]

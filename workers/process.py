@@ -84,7 +84,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     from workers.influxdb.delivery import Delivery  # noqa: PLC0415
     from workers.influxdb.writer import Writer  # noqa: PLC0415
     from workers.kafka.consumer import GroupConsumer  # noqa: PLC0415
-    from workers.kafka.dead_letters import DeadLetters  # noqa: PLC0415
+    from workers.kafka.dead_letters import DeadLetterProducer  # noqa: PLC0415
     from workers.loop import Loop  # noqa: PLC0415
     from workers.parts import Parts  # noqa: PLC0415
     from workers.records.converter import Converter  # noqa: PLC0415
@@ -109,7 +109,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
             log.ThrottledLogger(logging.getLogger("tower.loop")),
             report=report,
         ),
-        dead_letters=lambda wait: DeadLetters(settings, wait, time.monotonic),
+        dead_letters=lambda wait: DeadLetterProducer(settings, wait, time.monotonic),
         consumer=lambda revoked: GroupConsumer(settings, revoked),
     )
     return Loop(settings, parts, feed_watchdog, time.monotonic, time.sleep)

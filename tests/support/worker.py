@@ -101,7 +101,7 @@ class FakeWriter(FakeSink):
         """Nothing to close."""
 
 
-class FakeDeadLetters:
+class FakeDeadLetterProducer:
     """Stores dead letters at once."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Worker:
         self.clock = FakeClock()
         self.consumer = FakeConsumer(self.clock)
         self.sink = FakeWriter()
-        self.dead_letters = FakeDeadLetters()
+        self.dead_letters = FakeDeadLetterProducer()
         self.state = State(None, 0)
         parts = Parts(
             state=self.state,

@@ -28,7 +28,7 @@ REPORT_S = 0.05
 SLOW_S = 5.0
 
 
-class DeadLetters:
+class DeadLetterProducer:
     """Produces dead letters and waits until Kafka has confirmed them.
 
     Args:

@@ -12,7 +12,7 @@ from tests.support.brokers import Brokers
 from tests.support.fakes import FakeClock, FakeMessage, FakeWait
 from workers.errors import DrainExpired, SettingsError
 from workers.kafka import dead_letters
-from workers.kafka.dead_letters import DeadLetters, headers
+from workers.kafka.dead_letters import DeadLetterProducer, headers
 from workers.types import DeadLetter, Origin, Reason
 
 
@@ -89,13 +89,13 @@ def failed(code: int = KafkaError._MSG_TIMED_OUT, fatal: bool = False) -> KafkaE
 
 
 def test_without_a_letter_there_is_no_producer(kafka: FakeProducer) -> None:
-    DeadLetters(fakes.settings(), FakeWait()).store([])
+    DeadLetterProducer(fakes.settings(), FakeWait()).store([])
 
     assert kafka.created == 0
 
 
 def test_every_letter_is_confirmed_before_it_returns(kafka: FakeProducer) -> None:
-    store = DeadLetters(fakes.settings(), FakeWait())
+    store = DeadLetterProducer(fakes.settings(), FakeWait())
 
     store.store([letter(b"a"), letter(None), letter(b"c")])
 
@@ -109,7 +109,7 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(
 ) -> None:
     kafka.verdicts = [None, failed(), None, BufferError("full"), KafkaException(failed()), failed()]
     wait = FakeWait()
-    store = DeadLetters(fakes.settings(), wait)
+    store = DeadLetterProducer(fakes.settings(), wait)
 
     store.store([letter(b"a"), letter(b"b"), letter(b"c"), letter(b"d"), letter(b"e")])
 
@@ -123,7 +123,7 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(
 def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -> None:
     wait = FakeWait()
 
-    DeadLetters(fakes.settings(), wait).store([letter(), letter()])
+    DeadLetterProducer(fakes.settings(), wait).store([letter(), letter()])
 
     assert [seconds for seconds, _ in wait.asked] == [0, 0]
     assert kafka.created == 1
@@ -136,7 +136,7 @@ def test_the_reason_is_shown_during_the_next_try(
     kafka.verdicts = [failed(), large, large]
     wait = FakeWait()
 
-    DeadLetters(fakes.settings(), wait).store([letter(b"x" * 70)])
+    DeadLetterProducer(fakes.settings(), wait).store([letter(b"x" * 70)])
 
     first, *later = [why for _, why in wait.asked]
     assert first == "dead letters are not confirmed yet by resource.dlq"
@@ -153,7 +153,7 @@ def test_a_warning_is_logged_before_kafkas_client_gives_up(caplog: pytest.LogCap
     def pass_by() -> None:
         clock.now += dead_letters.SLOW_S + 1
 
-    DeadLetters(fakes.settings(), FakeWait(then=pass_by), clock).store([letter()])
+    DeadLetterProducer(fakes.settings(), FakeWait(then=pass_by), clock).store([letter()])
 
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "not confirmed yet by resource.dlq" in caplog.text
@@ -162,7 +162,7 @@ def test_a_warning_is_logged_before_kafkas_client_gives_up(caplog: pytest.LogCap
 def test_a_record_of_any_size_is_handed_to_the_topic_which_decides(cluster: Brokers) -> None:
     cluster.make_topic("large.dlq")
     named = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap, "TOWER_DEAD_LETTER_TOPIC": "large.dlq"}
-    store = DeadLetters(fakes.settings(named), FakeWait())
+    store = DeadLetterProducer(fakes.settings(named), FakeWait())
 
     store.store([letter(bytes(48_000_000))])
 
@@ -175,7 +175,7 @@ def test_a_drain_that_expires_ends_it_unconfirmed(kafka: FakeProducer) -> None:
     def expire() -> None:
         raise DrainExpired("over")
 
-    store = DeadLetters(fakes.settings(), FakeWait(then=expire))
+    store = DeadLetterProducer(fakes.settings(), FakeWait(then=expire))
 
     with pytest.raises(DrainExpired):
         store.store([letter()])
@@ -190,7 +190,7 @@ def test_a_producer_with_a_fatal_error_is_replaced(
 ) -> None:
     kafka.verdicts = [verdict]
 
-    DeadLetters(fakes.settings(), FakeWait()).store([letter()])
+    DeadLetterProducer(fakes.settings(), FakeWait()).store([letter()])
 
     assert kafka.created == 2
 
@@ -201,7 +201,7 @@ def test_dead_letters_that_wait_with_an_old_password_are_sent_with_the_new_one(
     file = tmp_path / "password"
     file.write_text("old")
     kafka.password = "new"
-    store = DeadLetters(
+    store = DeadLetterProducer(
         fakes.settings({"TOWER_KAFKA_SASL_PASSWORD_FILE": str(file)}), lambda *_: rotate(file, "new")
     )
 
@@ -215,7 +215,7 @@ def rotate(file: Path, password: str) -> None:
 
 
 def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
-    store = DeadLetters(fakes.settings(), FakeWait())
+    store = DeadLetterProducer(fakes.settings(), FakeWait())
 
     store.store([letter()])
     store.store([letter()])
@@ -224,7 +224,7 @@ def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
 
 
 def test_a_property_the_producer_rejects_is_a_wrong_setting() -> None:
-    store = DeadLetters(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
+    store = DeadLetterProducer(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
 
     with pytest.raises(SettingsError) as caught:
         store.store([letter()])
@@ -264,7 +264,7 @@ def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> Non
     letters = [letter(b"\xff\0 poison", 5), letter(None, 6), letter(b"", 7), letter(b"x" * 1_000_000, 8)]
     settings = fakes.settings({"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap})
 
-    DeadLetters(settings, FakeWait()).store(letters)
+    DeadLetterProducer(settings, FakeWait()).store(letters)
 
     values = {
         dict(message.headers())["tower.offset"]: message.value()
