@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers.drain import Drain
-from workers.influxdb.delivery import Delivery, Wait
+from workers.influxdb.delivery import Delivery, WaitFunction
 from workers.influxdb.writer import Writer
 from workers.kafka.consumer import GroupConsumer, Revoked
 from workers.kafka.dead_letters import DeadLetterProducer
@@ -35,6 +35,6 @@ class Parts:
     encoder: Encoder
     converter: Converter
     writer: Writer
-    delivery: Callable[[Wait, Callable[[], None]], Delivery]
-    dead_letters: Callable[[Wait], DeadLetterProducer]
+    delivery: Callable[[WaitFunction, Callable[[], None]], Delivery]
+    dead_letters: Callable[[WaitFunction], DeadLetterProducer]
     consumer: Callable[[Revoked], GroupConsumer]

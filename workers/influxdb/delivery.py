@@ -22,7 +22,7 @@ class Sink(Protocol):
 
 
 #: Waits a number of seconds for a reason, and keeps the group membership meanwhile. Raises `DrainExpired`.
-Wait = Callable[[float, str], None]
+WaitFunction = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Delivery:
         self,
         settings: Settings,
         sink: Sink,
-        wait: Wait,
+        wait: WaitFunction,
         reread: Callable[[], bool],
         throttled_log: ThrottledLogger,
         *,
@@ -137,10 +137,10 @@ class Delivery:
                 self._pause(error)
             except TooLarge as error:
                 self.retries += 1
-                pieces += self._smaller(piece, error, batch)
+                pieces += self._split_too_large(piece, error, batch)
             except Rejected as error:
                 self.rejections += 1
-                pieces += self._isolate(piece, error, batch)
+                pieces += self._remove_rejected(piece, error, batch)
                 # A batch full of bad lines needs thousands of requests, so the group is polled and the time
                 # to finish is checked in between.
                 self._wait(0, f"InfluxDB: {error.status}: searching for the rejected lines")
@@ -186,7 +186,7 @@ class Delivery:
         )
         self._wait(pause_s, text)
 
-    def _smaller(self, piece: Piece, error: TooLarge, batch: Batch) -> list[Piece]:
+    def _split_too_large(self, piece: Piece, error: TooLarge, batch: Batch) -> list[Piece]:
         """Return the halves of a piece that was too large. A single line that is too large is rejected."""
         text = _describe(error)
         if len(piece) > 1:
@@ -213,7 +213,7 @@ class Delivery:
         self._wait(self._backoff.next(), text)
         return [piece]
 
-    def _isolate(self, piece: Piece, error: Rejected, batch: Batch) -> list[Piece]:
+    def _remove_rejected(self, piece: Piece, error: Rejected, batch: Batch) -> list[Piece]:
         """Return the pieces still to send, without the lines that are known to be rejected."""
         if len(piece) == 1:
             detail = f"{error.status}: {error.message}"
