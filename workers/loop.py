@@ -17,7 +17,7 @@ from workers.types import Partition
 #: pausing for a shorter failure costs more than it saves.
 PAUSE_AFTER_S = 1.0
 
-#: Longest time in seconds that one `consume` or `wait` blocks. A signal is noticed within this time.
+#: Longest time in seconds that one `consume` or `poll_paused` blocks. A signal is noticed within this time.
 SLICE_S = 0.25
 
 #: Seconds after which a failed commit is repeated.
@@ -183,7 +183,7 @@ class Loop:
                 self._state.enter(
                     WorkerState.STOPPING if self._drain.stopping else WorkerState.WAITING, why
                 )
-                self._consumer.wait(slice_s)
+                self._consumer.poll_paused(slice_s)
             else:
                 self._sleep(slice_s)
             self._report()

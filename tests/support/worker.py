@@ -28,7 +28,7 @@ class FakeConsumer:
     Attributes:
         steps: What each `consume` does; when they are used up, the worker is asked to stop.
         asked: All calls but `consume`, in order.
-        at_wait: What happens during each `wait`.
+        at_poll_paused: What happens during each `poll_paused`.
         gathered: The argument `gather` of each `consume`.
         stop: Asks the worker to stop.
         revoked: What the loop wants to be called before partitions go.
@@ -41,7 +41,7 @@ class FakeConsumer:
         self.rebalances = self.renewals = self.commit_failures = 0
         self.steps: list[Step] = []
         self.asked: list[tuple[str, object]] = []
-        self.at_wait: list[Callable[[], None]] = []
+        self.at_poll_paused: list[Callable[[], None]] = []
         self.gathered: list[bool] = []
         self.stop: Callable[[], None] = lambda: None
         self.revoked: Revoked = lambda _, __: None
@@ -62,11 +62,11 @@ class FakeConsumer:
         self.revoked(gone, lost)
         self.owned -= gone
 
-    def wait(self, timeout_s: float) -> None:
+    def poll_paused(self, timeout_s: float) -> None:
         self._clock.now += timeout_s
-        self.asked.append(("wait", timeout_s))
-        if self.at_wait:
-            self.at_wait.pop(0)()
+        self.asked.append(("poll_paused", timeout_s))
+        if self.at_poll_paused:
+            self.at_poll_paused.pop(0)()
 
     def resume(self) -> None:
         self.asked.append(("resume", None))

@@ -25,7 +25,7 @@ Revoked = Callable[[set[Partition], bool], None]
 class GroupConsumer:
     """Consumes the topic as one member of the group, and commits offsets on request.
 
-    Partitions are assigned and revoked inside `consume` and `wait` only.
+    Partitions are assigned and revoked inside `consume` and `poll_paused` only.
 
     Args:
         settings: Topic and Kafka properties.
@@ -122,7 +122,7 @@ class GroupConsumer:
             self._consumer, enough, most, timeout_s, over=lambda: self._membership.failure
         )
 
-    def wait(self, timeout_s: float) -> None:
+    def poll_paused(self, timeout_s: float) -> None:
         """Keep the membership without consuming. Partitions stay paused until `resume`.
 
         Args:
@@ -143,7 +143,7 @@ class GroupConsumer:
                 self._seek(partition_of(message), message.offset())
 
     def resume(self) -> None:
-        """End the pause that `wait` began."""
+        """End the pause that `poll_paused` began."""
         if self._paused:
             self._paused = False
             self._consumer.resume(offsets.to_kafka(self.owned - self.stopped.keys()))
@@ -153,7 +153,7 @@ class GroupConsumer:
 
         Args:
             next_offsets: For each partition the offset after its last record that is safe.
-            blocking: Wait for the answer; otherwise it arrives in a later `consume` or `wait`.
+            blocking: Wait for the answer; otherwise it arrives in a later `consume` or `poll_paused`.
         """
         # Not for a stopped partition: if the topic was created again, the new topic would get the old one's
         # offset, and the next owner would skip the records before it.

@@ -70,7 +70,7 @@ class Member:
 
     def owns(self, count: int) -> bool:
         """True once it owns so many partitions; waits a moment for them, paused."""
-        self.consumer.wait(0.05)
+        self.consumer.poll_paused(0.05)
         return len(self.consumer.owned) == count
 
 
@@ -173,7 +173,7 @@ def test_a_pause_holds_everything_back_and_loses_nothing(
     member = join("pause")
     messages = member.read(30, most=10)
     for _ in range(5):
-        member.consumer.wait(0.05)
+        member.consumer.poll_paused(0.05)
     while_paused = member.consumer.consume(100, 0.2)
     positions = {key.number: member.consumer.position(key) for key in member.consumer.owned}
     member.consumer.resume()
@@ -187,10 +187,10 @@ def test_a_pause_holds_everything_back_and_loses_nothing(
 def test_a_pause_outlives_a_rebalance(cluster: Brokers, join: Callable[..., Member]) -> None:
     fill(cluster, "paused")
     member = join("paused")
-    member.consumer.wait(0.0)
+    member.consumer.poll_paused(0.0)
     until(lambda: member.owns(PARTITIONS))
     for _ in range(6):
-        member.consumer.wait(0.05)
+        member.consumer.poll_paused(0.05)
 
     assert member.consumer.consume(100, 0.2) == []
     member.consumer.resume()
@@ -239,7 +239,7 @@ def test_an_offset_that_no_longer_exists_stops_its_partition_with_an_error_and_n
     (record,) = [log_record for log_record in caplog.records if log_record.levelname == "ERROR"]
     assert "replay" in record.getMessage()
 
-    member.consumer.wait(0.0)
+    member.consumer.poll_paused(0.0)
     member.consumer.resume()
     fill(cluster, "gone")
     assert 2 not in numbered(member.read(150))

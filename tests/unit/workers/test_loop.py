@@ -221,14 +221,14 @@ class TestRebalance:
         assert "is not finished in 10 s" in caplog.text
         assert slow.consumer.commits == [{1: 2}]
         assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
-        assert ("wait", 0.25) not in slow.consumer.asked
+        assert ("poll_paused", 0.25) not in slow.consumer.asked
 
     def test_a_partition_revoked_during_an_outage_is_dropped_and_the_others_continue(
         self, slow: Worker
     ) -> None:
         failing = [Unavailable(503, "busy")] * 40
         slow.sink.judge = lambda _: failing.pop() if failing else None
-        slow.consumer.at_wait = [lambda: slow.consumer.give_up({0})]
+        slow.consumer.at_poll_paused = [lambda: slow.consumer.give_up({0})]
 
         def due() -> list[Message]:
             slow.clock.now += 60
@@ -251,10 +251,10 @@ class TestOutage:
         states: set[WorkerState] = set()
         failing = [Unavailable(503, "busy", 2.0)] * 5
         worker.sink.judge = lambda _: failing.pop() if failing else None
-        worker.consumer.at_wait = [lambda: states.add(worker.state.current)] * 10
+        worker.consumer.at_poll_paused = [lambda: states.add(worker.state.current)] * 10
         worker.run(step(messages(0, 1)))
 
-        waits = [what for name, what in worker.consumer.asked if name == "wait"]
+        waits = [what for name, what in worker.consumer.asked if name == "poll_paused"]
         assert sum(float(str(seconds)) for seconds in waits) > 7
         assert states == {WorkerState.WAITING}
         assert ("resume", None) in worker.consumer.asked
@@ -266,7 +266,7 @@ class TestOutage:
 
         worker.run(step(messages(0, 1)))
 
-        assert [name for name, _ in worker.consumer.asked if name == "wait"] == []
+        assert [name for name, _ in worker.consumer.asked if name == "poll_paused"] == []
 
 
 class TestIdle:
