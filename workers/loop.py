@@ -62,7 +62,7 @@ class Loop:
         self._writer = parts.writer
         self._delivery = parts.delivery(self.wait, self._report)
         self._dead_letters = parts.dead_letters(self.wait)
-        self._consumer = parts.consumer(self._revoked)
+        self._consumer = parts.consumer(self._flush_revoked)
 
     def run(self) -> None:
         """Move records until `stop` is called, then finish the batch in hand within TOWER_DRAIN_S."""
@@ -199,7 +199,7 @@ class Loop:
                 self._state.enter(WorkerState.RUNNING)
             self._consumer.resume()
 
-    def _revoked(self, partitions: set[Partition], lost: bool) -> None:
+    def _flush_revoked(self, partitions: set[Partition], lost: bool) -> None:
         """Finish the batch in hand before partitions go, within TOWER_DRAIN_S. If that fails, drop them.
 
         Lost partitions belong to another worker already, so nothing may be committed for them.

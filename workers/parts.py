@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from workers.drain import Drain
 from workers.influxdb.delivery import Delivery, WaitFunction
 from workers.influxdb.writer import Writer
-from workers.kafka.consumer import GroupConsumer, Revoked
+from workers.kafka.consumer import GroupConsumer, RevokeCallback
 from workers.kafka.dead_letters import DeadLetterProducer
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
@@ -37,4 +37,4 @@ class Parts:
     writer: Writer
     delivery: Callable[[WaitFunction, Callable[[], None]], Delivery]
     dead_letters: Callable[[WaitFunction], DeadLetterProducer]
-    consumer: Callable[[Revoked], GroupConsumer]
+    consumer: Callable[[RevokeCallback], GroupConsumer]

@@ -110,7 +110,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
             report=report,
         ),
         dead_letters=lambda wait: DeadLetterProducer(settings, wait, time.monotonic),
-        consumer=lambda revoked: GroupConsumer(settings, revoked),
+        consumer=lambda on_revoke: GroupConsumer(settings, on_revoke),
     )
     return Loop(settings, parts, feed_watchdog, time.monotonic, time.sleep)
 

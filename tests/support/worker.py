@@ -9,7 +9,7 @@ from tests.support import fakes
 from tests.support.fakes import FakeClock, FakeSink, partition
 from workers.drain import Drain
 from workers.influxdb.delivery import Delivery
-from workers.kafka.consumer import Revoked
+from workers.kafka.consumer import RevokeCallback
 from workers.log import ThrottledLogger
 from workers.loop import Loop
 from workers.parts import Parts
@@ -31,7 +31,7 @@ class FakeConsumer:
         at_poll_paused: What happens during each `poll_paused`.
         gathered: The argument `gather` of each `consume`.
         stop: Asks the worker to stop.
-        revoked: What the loop wants to be called before partitions go.
+        on_revoke: What the loop wants to be called before partitions go.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -44,7 +44,7 @@ class FakeConsumer:
         self.at_poll_paused: list[Callable[[], None]] = []
         self.gathered: list[bool] = []
         self.stop: Callable[[], None] = lambda: None
-        self.revoked: Revoked = lambda _, __: None
+        self.on_revoke: RevokeCallback = lambda _, __: None
         self._clock = clock
 
     def consume(self, most: int, timeout_s: float, *, gather: bool) -> list[Message]:
@@ -58,9 +58,9 @@ class FakeConsumer:
 
     def give_up(self, numbers: set[int], lost: bool = False) -> None:
         """A rebalance takes partitions away."""
-        gone = {partition(number) for number in numbers}
-        self.revoked(gone, lost)
-        self.owned -= gone
+        revoked = {partition(number) for number in numbers}
+        self.on_revoke(revoked, lost)
+        self.owned -= revoked
 
     def poll_paused(self, timeout_s: float) -> None:
         self._clock.now += timeout_s
@@ -147,8 +147,8 @@ class Worker:
         self.loop = Loop(settings, parts, lambda: None, self.clock, self.pass_time)
         self.consumer.stop = lambda: self.loop.stop(signal.SIGTERM, None)
 
-    def _join(self, revoked: Revoked) -> Any:
-        self.consumer.revoked = revoked
+    def _join(self, on_revoke: RevokeCallback) -> Any:
+        self.consumer.on_revoke = on_revoke
         return self.consumer
 
     def pass_time(self, seconds: float) -> None:

@@ -19,7 +19,7 @@ from workers.types import Message, Partition, partition_of
 
 #: Called before partitions are given up. The second argument is True if they are lost already, so that
 #: nothing may be committed for them.
-Revoked = Callable[[set[Partition], bool], None]
+RevokeCallback = Callable[[set[Partition], bool], None]
 
 
 class GroupConsumer:
@@ -29,7 +29,7 @@ class GroupConsumer:
 
     Args:
         settings: Topic and Kafka properties.
-        revoked: Called before partitions are given up.
+        on_revoke: Called before partitions are given up.
         topic_id: Returns the id of the current topic, None if Kafka does not answer. Asks Kafka unless a
             test replaces it.
 
@@ -45,13 +45,13 @@ class GroupConsumer:
     def __init__(
         self,
         settings: Settings,
-        revoked: Revoked,
+        on_revoke: RevokeCallback,
         topic_id: Callable[[], str | None] | None = None,
     ) -> None:
         self.owned: set[Partition] = set()
         self.stopped: dict[Partition, str] = {}
         self.rebalances = 0
-        self._revoked = revoked
+        self._revoke_callback = on_revoke
         self._topic = settings.topic
         self._room = settings.identity_partitions
         self._prefetch = Prefetch(settings.batch_bytes)
@@ -62,7 +62,7 @@ class GroupConsumer:
         self._topic_recreation = TopicRecreation(topic_id or TopicId(settings).ask)
         self._commits = Commits()
         callbacks = ConsumerCallbacks(
-            self._on_assign, self._on_gone, self._commits.on_answer, self._topic_recreation.change
+            self._on_assign, self._on_revoke, self._commits.on_answer, self._topic_recreation.change
         )
         self._membership = Membership(settings, callbacks, self._throttled_log)
         self._consumer = self._membership.join()
@@ -207,26 +207,26 @@ class GroupConsumer:
     def _renew(self) -> None:
         """Continue with a new client. The old client's partitions are lost."""
         if self.owned:
-            self._on_gone(offsets.to_kafka(self.owned), lost=True)
+            self._on_revoke(offsets.to_kafka(self.owned), lost=True)
         self._consumer = self._membership.renew(self._consumer)
 
-    def _on_gone(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
-        gone = offsets.from_kafka(partitions) & self.owned
+    def _on_revoke(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
+        revoked = offsets.from_kafka(partitions) & self.owned
         self._rebalanced = True
         if lost:
             self._log.warning(
                 "Partitions lost: %s. Their unwritten records are dropped, and the next owner reads them "
                 "again",
-                _names(gone),
+                _names(revoked),
             )
         else:
-            self._log.info("Partitions revoked: %s", _names(gone))
-        self._revoked(gone, lost)
-        self.owned -= gone
+            self._log.info("Partitions revoked: %s", _names(revoked))
+        self._revoke_callback(revoked, lost)
+        self.owned -= revoked
         for by_partition in (self._position, self.committed, self.stopped):
-            for partition in gone:
+            for partition in revoked:
                 by_partition.pop(partition, None)
-        self._topic_recreation.remove(gone)
+        self._topic_recreation.remove(revoked)
 
     def _without_events(self, messages: list[Any]) -> list[Message]:
         """Handle the events among the messages and return the others."""

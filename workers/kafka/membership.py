@@ -45,7 +45,7 @@ class ConsumerCallbacks(NamedTuple):
     #: Partitions were assigned.
     assigned: Callable[[list[TopicPartition]], None]
     #: Partitions are given up; the second argument is True if they are lost already.
-    gone: Callable[[Iterable[TopicPartition], bool], None]
+    revoked: Callable[[Iterable[TopicPartition], bool], None]
     #: The answer to a commit, as `Commits.on_answer` takes it.
     committed: Callable[[KafkaError | None, Iterable[TopicPartition]], None]
     #: The topic was created again and has this id now.
@@ -123,9 +123,9 @@ class Membership:
             [self._settings.topic],
             on_assign=lambda _, assigned: self._on_assign(assigned) if number == self.renewals else None,
             on_revoke=lambda _, revoked: (
-                callbacks.gone(revoked, False) if number == self.renewals else None
+                callbacks.revoked(revoked, False) if number == self.renewals else None
             ),
-            on_lost=lambda _, lost: callbacks.gone(lost, True) if number == self.renewals else None,
+            on_lost=lambda _, lost: callbacks.revoked(lost, True) if number == self.renewals else None,
         )
         self._credentials = credentials
         return consumer

@@ -43,7 +43,7 @@ class Member:
     def __init__(
         self, cluster: Brokers, topic: str, environ: Mapping[str, str] | None = None, /, **options: object
     ) -> None:
-        self.gone: list[tuple[set[Partition], bool]] = []
+        self.revoked: list[tuple[set[Partition], bool]] = []
         self.topic_id: str | None = "first"
         named = {
             "TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap,
@@ -53,7 +53,7 @@ class Member:
         }
         self.consumer = GroupConsumer(
             fakes.settings(named | dict(environ or {}), **options),
-            lambda partitions, lost: self.gone.append((partitions, lost)),
+            lambda partitions, lost: self.revoked.append((partitions, lost)),
             lambda: self.topic_id,
         )
 
@@ -162,7 +162,7 @@ def test_a_new_group_starts_at_the_beginning_and_an_old_one_at_its_commits(
     assert owned == {Partition("begin", number) for number in range(PARTITIONS)}
     assert committed == {Partition("begin", number): 40 for number in range(3)}
     assert lags == {0: 10, 1: 10, 2: 10, 3: None}
-    assert first.gone == [(owned, False)]
+    assert first.revoked == [(owned, False)]
     assert rest == {number: list(range(40, 50)) for number in range(3)} | {3: list(range(50))}
 
 
@@ -218,7 +218,7 @@ def test_a_rebalance_reports_what_goes_and_neither_loses_nor_reorders_records(
     until(lambda: shared() and len(messages[1]) + len(messages[2]) >= 2 * RECORDS)
 
     assert not first.consumer.owned & second.consumer.owned
-    assert first.gone == [(second.consumer.owned, False)]
+    assert first.revoked == [(second.consumer.owned, False)]
     assert first.consumer.committed.keys() == first.consumer.owned
     both = numbered(messages[1] + messages[2])
     assert both == {number: list(range(100)) for number in range(PARTITIONS)}
