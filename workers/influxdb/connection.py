@@ -40,20 +40,20 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """The answer to one request.
 
     Attributes:
         status: HTTP status, 200 to 999.
         body: The part of its body that arrived and is within the limit.
         retry_after: Its Retry-After header.
-        early: True if it began before the whole request was sent, so that it cannot judge the body.
+        before_body_sent: True if it began before the whole request was sent. It cannot judge the body then.
     """
 
     status: int
     body: bytes
     retry_after: str | None
-    early: bool
+    before_body_sent: bool
 
 
 class Connection:
@@ -79,7 +79,7 @@ class Connection:
 
     def post(
         self, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, timeout_s: float
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send a request and return its answer. A reused connection that turns out closed is replaced once.
 
         Args:
@@ -110,7 +110,7 @@ class Connection:
             raise NoAnswer(_summary(error)) from None
         return self._run(_Exchange(connected, request, body), connected, deadline)
 
-    def _run(self, exchange: "_Exchange", used: Transport, deadline: float) -> Answer:
+    def _run(self, exchange: "_Exchange", used: Transport, deadline: float) -> HttpResponse:
         try:
             return exchange.run(deadline)
         except (OSError, h11.RemoteProtocolError) as error:
@@ -159,7 +159,7 @@ class _Exchange:
         self._whole = self._cut = False
         self._surplus = b""
 
-    def run(self, deadline: float) -> Answer:
+    def run(self, deadline: float) -> HttpResponse:
         """Send the request and read its final answer until it is complete or breaks off.
 
         Raises:
@@ -237,7 +237,7 @@ class _Exchange:
         # Nothing more is sent: the server has answered without the rest.
         self._stopped = True
 
-    def _judge(self) -> Answer:
+    def _judge(self) -> HttpResponse:
         """Return the answer if it certainly belongs to this request, and set `clean`."""
         response = self._response
         if response is None:
@@ -249,7 +249,7 @@ class _Exchange:
         self.clean = self._http.states == done and not _contradicts(status, headers)
         retry_after = headers.get(b"retry-after")
         text = None if retry_after is None else retry_after.decode("latin-1")
-        return Answer(status, bytes(self._body), text, early=bool(self._unsent))
+        return HttpResponse(status, bytes(self._body), text, before_body_sent=bool(self._unsent))
 
 
 def _contradicts(status: int, headers: dict[bytes, bytes]) -> bool:

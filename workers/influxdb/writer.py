@@ -12,7 +12,7 @@ from isal import isal_zlib
 from workers.config.secret import masked
 from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable
-from workers.influxdb.connection import Answer, Connection, NoAnswer
+from workers.influxdb.connection import Connection, HttpResponse, NoAnswer
 from workers.influxdb.transport import DeadlineExceeded
 from workers.retry import parse_retry_after
 
@@ -116,15 +116,15 @@ class Writer:
         except NoAnswer as error:
             raise Unavailable(0, self._masked(str(error))) from None
         self.sent_bytes += len(body)
-        if answer.status == 204 and not answer.early:
+        if answer.status == 204 and not answer.before_body_sent:
             return
         self._raise_for(answer, self._masked(_text(answer.body)))
 
     @staticmethod
-    def _raise_for(answer: Answer, text: str) -> NoReturn:
+    def _raise_for(answer: HttpResponse, text: str) -> NoReturn:
         """Raise the error that belongs to an answer (see the table in docs/delivery.md)."""
         status, retry_after = answer.status, parse_retry_after(answer.retry_after)
-        if answer.early and status not in EARLY:
+        if answer.before_body_sent and status not in EARLY:
             raise Unavailable(status, f"answered before the lines were sent: {text}", retry_after)
         if status == 400 and text.startswith(BODY_DAMAGED):
             # The body was damaged on the network. No line may become a dead letter because of that.
