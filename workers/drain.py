@@ -73,11 +73,11 @@ class Drain:
         """True if the next commit is the last one: during a stop or a revocation."""
         return self.stopping or self.revoking
 
-    def remaining(self, most: float) -> float:
-        """Return the seconds until a revocation's deadline, at most `most`."""
+    def remaining(self, max_s: float) -> float:
+        """Return the seconds until a revocation's deadline, at most `max_s`."""
         if self._deadline is None:
-            return most
-        return max(0.0, min(most, self._deadline - self._clock()))
+            return max_s
+        return max(0.0, min(max_s, self._deadline - self._clock()))
 
     def check(self, why: str) -> None:
         """Raise `DrainExpired` if the time to finish is over.

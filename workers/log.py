@@ -10,7 +10,7 @@ from collections.abc import Callable
 #: Seconds between two log lines about the same problem.
 REPEAT_S = 30.0
 
-#: Most characters of a text from outside that are logged.
+#: Maximum characters of a text from outside that are logged.
 FOREIGN_CHARACTERS = 300
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"

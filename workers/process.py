@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from workers.loop import Loop
     from workers.state import State
 
-#: Least seconds from one start of a worker to its next. supervisord restarts a crashed worker at once, so a
-#: crash at start would otherwise repeat without a pause. The pause is at the start, not at the crash: a
+#: Minimum seconds from one start of a worker to its next. supervisord restarts a crashed worker at once, so
+#: a crash at start would otherwise repeat without a pause. The pause is at the start, not at the crash: a
 #: library that runs out of memory ends the process before any code of ours can wait.
 BETWEEN_STARTS_S = 1.0
 

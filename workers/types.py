@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 #: Kafka's own value for a message without a timestamp (`TIMESTAMP_NOT_AVAILABLE` has type 0).
 NO_TIMESTAMP = 0
 
-#: Most records of one message. workers/records/point_time.py has room for no larger index.
+#: Maximum records of one message. workers/records/point_time.py has room for no larger index.
 MAX_RECORDS = 1024
 
 #: Most fields of one record that TOWER_MAX_FIELDS may allow. No decoder goes on past it.

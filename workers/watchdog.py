@@ -10,7 +10,7 @@ from typing import TextIO
 #: and does not exit the process.
 ROUND_S = 120.0
 
-#: Least seconds between two restarts of the timer: each starts a new thread.
+#: Minimum seconds between two restarts of the timer: each starts a new thread.
 FEED_S = 5.0
 
 
@@ -24,13 +24,13 @@ class Watchdog:
     The timer runs outside Python, so it also ends a call that holds the interpreter's lock. Exit code: 1.
 
     Args:
-        most_s: Seconds without `feed` after which the process exits.
+        max_s: Seconds without `feed` after which the process exits.
         file: Where the stacks are written; needs a file descriptor.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, most_s: float, file: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most_s = most_s
+    def __init__(self, max_s: float, file: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_s = max_s
         self._file = file
         self._clock = clock
         self._fed = float("-inf")
@@ -40,4 +40,4 @@ class Watchdog:
         now = self._clock()
         if now - self._fed >= FEED_S:
             self._fed = now
-            faulthandler.dump_traceback_later(self._most_s, exit=True, file=self._file)
+            faulthandler.dump_traceback_later(self._max_s, exit=True, file=self._file)

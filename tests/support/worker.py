@@ -47,8 +47,8 @@ class FakeConsumer:
         self.on_revoke: RevokeCallback = lambda _, __: None
         self._clock = clock
 
-    def consume(self, most: int, timeout_s: float, *, gather: bool) -> list[Message]:
-        assert most >= 1
+    def consume(self, max_messages: int, timeout_s: float, *, gather: bool) -> list[Message]:
+        assert max_messages >= 1
         self.gathered.append(gather)
         if self.steps:
             return self.steps.pop(0)()

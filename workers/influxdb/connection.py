@@ -19,13 +19,13 @@ from workers.influxdb.transport import DeadlineExceeded, Transport
 #: http-idle-timeout), and a request on a closing connection would fail and need a retry.
 IDLE_S = 60.0
 
-#: Most bytes of an answer's body. The rest is not read.
+#: Maximum bytes of an answer's body. The rest is not read.
 ANSWER_BYTES = 1024 * 1024
 
 #: The same for a 400, which lists every bad line: enough for a full batch of long lines.
 LIST_BYTES = 16 * 1024 * 1024
 
-#: Most bytes and headers of an answer's head, and most informational answers (1xx) before the final one.
+#: Maximum bytes and headers of an answer's head, and informational answers (1xx) before the final one.
 HEAD_BYTES = 8 * 1024
 HEADERS = 100
 INFORMATIONAL = 32
@@ -86,13 +86,13 @@ class Connection:
             target: Path and query.
             headers: All headers except Host and Content-Length.
             body: The request's body.
-            timeout_s: Seconds from the connection to the answer's last byte, at least `LEAST_S`.
+            timeout_s: Seconds from the connection to the answer's last byte, at least `MIN_TIMEOUT_S`.
 
         Raises:
             DeadlineExceeded: The time is over and no final answer has begun.
             NoAnswer: No or a broken connection, no HTTP, or an answer that may belong to another request.
         """
-        deadline = time.monotonic() + max(timeout_s, transport.LEAST_S)
+        deadline = time.monotonic() + max(timeout_s, transport.MIN_TIMEOUT_S)
         length = b"%d" % len(body)
         framed = [(b"Host", self._authority), *headers, (b"Content-Length", length)]
         request = h11.Request(method=b"POST", target=target, headers=framed)

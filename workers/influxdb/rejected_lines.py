@@ -11,7 +11,7 @@ from collections.abc import Sequence
 _MARK = "unable to parse '"
 _END = "': "
 
-#: Most characters of InfluxDB's reason in the dead letter.
+#: Maximum characters of InfluxDB's reason in the dead letter.
 REASON_CHARACTERS = 300
 
 

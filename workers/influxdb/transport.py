@@ -5,14 +5,14 @@ import socket
 import ssl
 import time
 
-#: Most bytes of one `receive`.
+#: Maximum bytes of one `receive`.
 RECEIVE_BYTES = 65_536
 
 #: Seconds to connect, including the TLS handshake. A healthy server accepts at once.
 CONNECT_S = 5.0
 
 #: Shortest time-out in seconds: with 0, even an immediate answer would be too late.
-LEAST_S = 0.05
+MIN_TIMEOUT_S = 0.05
 
 
 class DeadlineExceeded(Exception):
@@ -134,4 +134,4 @@ def _connected(host: str, port: int, until: float) -> socket.socket:
 
 
 def _remaining(until: float) -> float:
-    return max(LEAST_S, until - time.monotonic())
+    return max(MIN_TIMEOUT_S, until - time.monotonic())

@@ -82,16 +82,16 @@ class GroupConsumer:
         """Clients that were replaced, because they failed for good or their credentials changed."""
         return self._membership.renewals
 
-    def consume(self, most: int, timeout_s: float, *, gather: bool = True) -> list[Message]:
-        """Return up to `most` messages of owned partitions, in order within each partition.
+    def consume(self, max_messages: int, timeout_s: float, *, gather: bool = True) -> list[Message]:
+        """Return up to `max_messages` messages of owned partitions, in order within each partition.
 
         Args:
-            most: Number of messages at which it returns at once.
+            max_messages: Number of messages at which it returns at once.
             timeout_s: Seconds after which it returns what it has.
             gather: False returns as soon as there is any message.
         """
         self._rebalanced = False
-        messages = self._take(most if gather else 1, most, timeout_s)
+        messages = self._take(max_messages if gather else 1, max_messages, timeout_s)
         if self._membership.failure:
             self._renew()
             return []
@@ -117,9 +117,9 @@ class GroupConsumer:
                 self._position[Partition(self._topic, number)] = offset + 1
         return messages
 
-    def _take(self, enough: int, most: int, timeout_s: float) -> list[Any]:
+    def _take(self, enough: int, max_messages: int, timeout_s: float) -> list[Any]:
         return self._prefetch.take(
-            self._consumer, enough, most, timeout_s, over=lambda: self._membership.failure
+            self._consumer, enough, max_messages, timeout_s, over=lambda: self._membership.failure
         )
 
     def poll_paused(self, timeout_s: float) -> None:

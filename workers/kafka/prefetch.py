@@ -23,39 +23,39 @@ class Prefetch:
     hour meanwhile, the wait lasts an hour longer.
 
     Args:
-        most_bytes: Bytes of messages that are enough, whatever their number.
+        max_bytes: Bytes of messages that are enough, whatever their number.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._poll_s = POLL_S
 
     def take(
-        self, client: Any, enough: int, most: int, timeout_s: float, over: Callable[[], object]
+        self, client: Any, enough: int, max_messages: int, timeout_s: float, over: Callable[[], object]
     ) -> list[Any]:
         """Return messages and events as soon as there are enough, or when the time is over.
 
         Args:
             client: The consumer.
             enough: Number of messages that ends the wait.
-            most: Largest number of messages to return.
+            max_messages: Largest number of messages to return.
             timeout_s: Seconds after which it returns what it has.
             over: Called before each wait; a true result ends the wait.
         """
         deadline = time.monotonic() + timeout_s
-        messages: list[Any] = client.consume(most, 0)
+        messages: list[Any] = client.consume(max_messages, 0)
         if messages:
             self._poll_s = POLL_S
         if len(messages) >= enough:
             return messages
         polled, size = len(messages), sum(map(len, messages))
-        while len(messages) < enough and size < self._most_bytes and not over():
+        while len(messages) < enough and size < self._max_bytes and not over():
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
             gathering = enough > 1 and polled < MANY
             time.sleep(min(GATHER_POLL_S if gathering else self._poll_s, left_s))
-            more = client.consume(most - len(messages), 0)
+            more = client.consume(max_messages - len(messages), 0)
             polled = len(more)
             self._poll_s = POLL_S if polled else min(2 * self._poll_s, IDLE_POLL_S)
             size += sum(map(len, more))

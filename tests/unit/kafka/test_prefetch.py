@@ -26,9 +26,9 @@ class Client:
 
 
 def take(
-    client: Client, enough: int, most: int, timeout_s: float = NEVER_S, most_bytes: int = 1_000
+    client: Client, enough: int, max_messages: int, timeout_s: float = NEVER_S, max_bytes: int = 1_000
 ) -> list[bytes]:
-    return Prefetch(most_bytes).take(client, enough, most, timeout_s, lambda: False)
+    return Prefetch(max_bytes).take(client, enough, max_messages, timeout_s, lambda: False)
 
 
 def test_one_poll_is_enough_if_it_finds_enough() -> None:
