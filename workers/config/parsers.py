@@ -1,6 +1,6 @@
 """Parsers of the settings' values: each returns the value of a text.
 
-All raise `ValueError` for an invalid text. The error says what is valid, and follows the option's name.
+All raise `ValueError` for an invalid text. The error says what is valid, and follows the setting's name.
 """
 
 import re
@@ -87,7 +87,7 @@ def tag_names(raw: str) -> tuple[str, ...]:
     tags_ = names(raw)
     for name in tags_:
         if name in RESERVED:
-            raise ValueError(f"must not have {name}: InfluxDB reserves that name")
+            raise ValueError(f"must not contain {name}, which is a reserved name in InfluxDB")
     return tags_
 
 
@@ -97,7 +97,7 @@ def tags(raw: str) -> tuple[tuple[str, str], ...]:
     for pair in names(raw):
         name, equals, value = pair.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"must read name=value,name=value, not {raw!r}")
+            raise ValueError(f"must have the form name=value,name=value, not {raw!r}")
         pairs.append((name, value))
     tag_names(",".join(name for name, _ in pairs))
     return tuple(pairs)
@@ -109,7 +109,7 @@ def renames(raw: str) -> tuple[tuple[str, str], ...]:
     for pair in names(raw):
         name, _, new = (part.strip() for part in pair.rpartition(":"))
         if not (name and new):
-            raise ValueError(f"must read name:new_name,name:new_name, not {pair!r}")
+            raise ValueError(f"must have the form name:new_name,name:new_name, not {pair!r}")
         if name == new:
             raise ValueError(f"must not rename {name} to itself")
         if name in pairs:
@@ -131,13 +131,13 @@ def url(raw: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise wrong
     if parts.username or parts.password:
-        raise ValueError("must not have a user or password; use TOWER_INFLUXDB_USER and _PASSWORD")
+        raise ValueError("must not contain a user or password; use TOWER_INFLUXDB_USER and _PASSWORD")
     if parts.query or parts.fragment:
-        raise ValueError("must end with the path; organisation, bucket and token are options of their own")
+        raise ValueError("must end with the path; organisation, bucket and token have their own settings")
     if " " in raw or not parts.path.isascii():
         raise ValueError("must have no space, and only ASCII in its path")
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError("must have a port from 0 to 65535") from None
+        raise ValueError("has an invalid port: it must be a number from 0 to 65535") from None
     return raw.rstrip("/")

@@ -42,7 +42,7 @@ class Secret:
 
     def _checked(self, text: str) -> str:
         if not (self._lines or text.isprintable()):
-            raise ValueError("has a line break or control character in it")
+            raise ValueError("contains a line break or control character")
         return text
 
     def reveal(self) -> str:

@@ -48,9 +48,7 @@ class Settings:
     """The settings of one worker, built by `load`."""
 
     topic: str = _option("resource", parsers.topic, "topic to read records from")
-    dead_letter_topic: str = _option(
-        "resource.dlq", parsers.topic, "topic for records that cannot be stored"
-    )
+    dead_letter_topic: str = _option("resource.dlq", parsers.topic, "topic for dead letters")
     worker: int | None = _option(
         None,
         parsers.whole(0, 9999),
@@ -75,16 +73,14 @@ class Settings:
     influxdb_timeout_s: float = _option(
         "30", parsers.seconds(0.1, 120), "seconds to wait for the answer to one write"
     )
-    batch_lines: int = _option(
-        "5000", parsers.whole(1, 100_000), "lines at which a batch is full and is written"
-    )
+    batch_lines: int = _option("5000", parsers.whole(1, 100_000), "maximum lines in a batch")
     batch_bytes: int = _option(
-        "4000000", parsers.whole(1_000, 100_000_000), "bytes at which a batch is full, before compression"
+        "4000000", parsers.whole(1_000, 100_000_000), "maximum bytes in a batch, before compression"
     )
     batch_age_ms: int = _option(
         "100",
         parsers.whole(1, 60_000),
-        "age in milliseconds at which a batch is written even if it is not full",
+        "maximum age of a batch in milliseconds",
     )
     format: str = _option(
         "auto",
@@ -108,22 +104,24 @@ class Settings:
     number_fields: tuple[str, ...] = _option(
         "memory,tx,rx,CPU_Usage,tx_dropped,rx_dropped,rxError,txError,disk",
         parsers.names,
-        "fields that hold numbers, even if sent as text; other values of these fields are left out",
+        "fields that hold numbers, even if sent as text; a value that is not a number is omitted",
     )
     time_fields: tuple[str, ...] = _option(
         "timestamp,time",
         parsers.names,
-        "fields that may hold the record's time; the first with a valid time is used",
+        "fields that may hold the record's time; the first one with a readable time is used",
     )
     time_window_s: int = _option(
         "86400",
         parsers.whole(1, 10**9),
-        "seconds; if a record's time differs more than this from Kafka's, Kafka's is used",
+        "largest difference in seconds between the record's and Kafka's time; beyond it, Kafka's time "
+        "is used",
     )
     identity_partitions: int = _option(
         "16",
         parsers.whole(1, 4096),
-        "number of partitions that a point's time has room for in its last digits; never change it later",
+        "must be above the highest partition's number; after a change, records that are read again "
+        "become new points",
     )
     max_record_bytes: int = _option("1000000", parsers.whole(100, 10**8), "largest record, in bytes")
     max_depth: int = _option("8", parsers.whole(1, 100), "deepest nesting of a record")
@@ -137,7 +135,7 @@ class Settings:
         "1.5", parsers.seconds(0.1, 600), "longest pause between two attempts, in seconds"
     )
     retry_after_max_s: float = _option(
-        "60", parsers.seconds(0, 3600), "longest Retry-After of the server to obey, in seconds"
+        "60", parsers.seconds(0, 3600), "maximum Retry-After that is obeyed, in seconds"
     )
     probe_s: float = _option(
         "5", parsers.seconds(0.1, 3600), "pause between attempts after 401, 403 and 404, in seconds"
@@ -145,16 +143,16 @@ class Settings:
     drain_s: float = _option(
         "10",
         parsers.seconds(0.1, 600),
-        "seconds to finish the batch on SIGTERM or when a partition is revoked",
+        "time in seconds to finish the batch on SIGTERM, or before a partition is revoked",
     )
     commit_idle_s: float = _option(
         "30",
         parsers.seconds(1, 3600),
-        "seconds without records after which to commit again, for lag monitors",
+        "seconds without records after which offsets are committed again, for lag monitors",
     )
     run_dir: Path = _option("var", Path, "folder of the workers' state files")
     log_level: str = _option(
-        "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "lowest level to log"
+        "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "lowest level that is logged"
     )
     kafka: Mapping[str, str | Secret] = field(metadata={})
 
@@ -179,21 +177,23 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
 
     Args:
         environ: The environment, names to values.
-        credentials: False lets InfluxDB's token and password be absent or unreadable: commands that ask
+        credentials: False lets InfluxDB's token and password be absent or unreadable, because
             commands that only use Kafka must work for users who may not read them.
 
     Returns:
         The settings, all valid.
 
     Raises:
-        SettingsError: An option is unknown, malformed or missing; its text names the option.
+        SettingsError: A setting is unknown, malformed or missing; its text names the setting.
     """
     given = {**_from_file(environ.get("TOWER_CONFIG")), **environ}
     _reject_unknown(given)
     chosen = {each.name: _value(each, given, credentials) for each in options()}
     settings = Settings(kafka=_kafka(given), **chosen)
     if settings.topic == settings.dead_letter_topic:
-        raise SettingsError("TOWER_DEAD_LETTER_TOPIC", "must not be TOWER_TOPIC: it would be read back")
+        raise SettingsError(
+            "TOWER_DEAD_LETTER_TOPIC", "must differ from TOWER_TOPIC: Tower would read its own dead letters"
+        )
     _reject_old_names(settings)
     if not credentials:
         return settings
@@ -219,7 +219,7 @@ def _value(option: dataclasses.Field[Any], given: Mapping[str, str], credentials
         return None
     if not raw.isprintable():
         # A control character would break the request in a header or address, and every line in a tag.
-        raise SettingsError(name, "has a control character in it, or bytes that are not UTF-8")
+        raise SettingsError(name, "contains a control character or is not UTF-8")
     try:
         return parse(raw)
     except ValueError as error:
@@ -234,15 +234,15 @@ def _reject_old_names(settings: Settings) -> None:
             if name in new_names and name not in new_names.values():
                 raise SettingsError(
                     PREFIX + option.upper(),
-                    f"has {name}, which TOWER_RENAME turns into {new_names[name]}: write {new_names[name]} "
-                    f"here, or take {name} out of TOWER_RENAME",
+                    f"contains {name}, but TOWER_RENAME renames it to {new_names[name]}: use "
+                    f"{new_names[name]} here, or remove {name} from TOWER_RENAME",
                 )
 
 
 def _secret(name: str, lab: str, given: Mapping[str, str], lines: bool = False) -> Secret:
     file = given.get(f"{name}_FILE")
     if file and given.get(name):
-        raise SettingsError(name, f"is set twice; keep either it or {name}_FILE")
+        raise SettingsError(name, f"is set, and so is {name}_FILE: remove one of them")
     if not file:
         source = name if given.get(name) or not given.get(lab) else lab
         try:
@@ -265,10 +265,10 @@ def _kafka(given: Mapping[str, str]) -> dict[str, str | Secret]:
         secret = any(word in stem for word in SECRET_WORDS)
         key = (stem if secret else name).removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
         if key in FIXED_KAFKA and given[name].lower() != FIXED_KAFKA[key]:
-            raise SettingsError(
-                name,
-                f"must stay {FIXED_KAFKA[key]}: Tower commits only what InfluxDB has acknowledged",
+            what = (
+                "skip records whose offset is gone" if "reset" in key else "commit unacknowledged records"
             )
+            raise SettingsError(name, f"must be {FIXED_KAFKA[key]}: Tower must not {what}")
         properties[key] = _secret(stem, "", given, lines=True) if secret else given[name]
     for key in KAFKA_DEFAULTS:
         if not properties[key]:
@@ -285,7 +285,7 @@ def _from_file(path: str | None) -> dict[str, str]:
     for name in sorted(OTHER_VARIABLES & variables.keys()):
         # supervisord does not read the file, so the size of the pool would not change.
         raise SettingsError(
-            name, "is read from the environment only; take it out of the file TOWER_CONFIG names"
+            name, "is read from the environment only; remove it from the file that TOWER_CONFIG names"
         )
     return variables
 
@@ -297,4 +297,4 @@ def _reject_unknown(given: Mapping[str, str]) -> None:
         if name.startswith(PREFIX) and name not in known and not name.startswith(KAFKA_PREFIX):
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all of them"
-            raise SettingsError(name, f"is no option of Tower{hint}")
+            raise SettingsError(name, f"is not a setting of Tower{hint}")

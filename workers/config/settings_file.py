@@ -10,7 +10,7 @@ from workers.errors import SettingsError
 #: Prefix of every variable Tower reads.
 PREFIX = "TOWER_"
 
-#: The only option that may be a table; its keys are names of fields.
+#: The only setting that may be a table; its keys are names of fields.
 RENAME = f"{PREFIX}RENAME"
 
 

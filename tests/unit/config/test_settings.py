@@ -159,8 +159,8 @@ def test_a_number_by_a_name_that_is_renamed_is_refused_with_the_name_to_write() 
     error = refused({"TOWER_RENAME": "load:CPU_Usage", "TOWER_NUMBER_FIELDS": "load"})
 
     assert str(error) == (
-        "TOWER_NUMBER_FIELDS: has load, which TOWER_RENAME turns into CPU_Usage: write CPU_Usage here, or "
-        "take load out of TOWER_RENAME"
+        "TOWER_NUMBER_FIELDS: contains load, but TOWER_RENAME renames it to CPU_Usage: use CPU_Usage "
+        "here, or remove load from TOWER_RENAME"
     )
 
 
