@@ -18,7 +18,7 @@ OPERATOR = {
 @click.version_option(__version__, prog_name="tower", message="%(prog)s %(version)s")
 @click.group(cls=LazyGroup, lazy=OPERATOR, context_settings={"help_option_names": ["-h", "--help"]})
 def tower() -> None:
-    """Tower moves every record of a Kafka topic into InfluxDB.
+    """Tower writes the records of a Kafka topic to InfluxDB.
 
     Settings come from the environment and from the file that TOWER_CONFIG names; docs/settings.md lists
     them.
@@ -27,7 +27,7 @@ def tower() -> None:
 
 @tower.command()
 def run() -> None:
-    """Run one worker until SIGTERM. supervisord runs one for each partition.
+    """Run one worker until SIGTERM. supervisord runs TOWER_WORKERS of them.
 
     Exit codes: 0 stopped by a signal, 1 crashed, 78 a setting has to be changed.
     """

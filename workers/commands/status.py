@@ -73,11 +73,16 @@ def status(max_lag: int | None, as_json: bool) -> None:
     The workers count consumed = written + dead-lettered + uncommitted since they started. The columns
     committed, end and lag come from Kafka.
 
-    All is well if each of the TOWER_WORKERS workers runs and has a recent heartbeat, if each partition has
-    an owner, is read and its counters add up, and if Kafka answers.
+    It is a problem if:
 
-    Exit codes: 0 all is well, 1 there is a problem, 78 a setting has to be changed.
-    """
+    \b
+    - one of the TOWER_WORKERS workers does not run, waits, or has no recent heartbeat
+    - a partition has no owner or is not read, or its counters do not add up
+    - a partition's lag is above --max-lag
+    - Kafka does not answer
+
+    Exit codes: 0 no problem found, 1 there is a problem, 78 a setting has to be changed.
+    """  # noqa: D301 - click needs the control character
     settings = load(os.environ, credentials=False)
     expected = _expected(os.environ.get("TOWER_WORKERS"))
     workers = read_states(settings.run_dir, time.time())
@@ -127,7 +132,7 @@ def _row(number: int, workers: list[WorkerReport], offsets: GroupOffsets) -> Par
     if owner is not None:
         state = owner.stopped.get(number, owner.state)
     else:
-        state = "not here" if member else "no owner"
+        state = "on another machine" if member else "no owner"
     return PartitionRow(
         partition=number,
         owner=f"worker {owner.number}" if owner else member,
@@ -147,7 +152,7 @@ def find_problems(
     expected: int,
     max_lag: int | None = None,
 ) -> list[str]:
-    """Find everything that is wrong, one sentence each; empty if all is well.
+    """Find everything that is wrong, one sentence each; empty if nothing is.
 
     Args:
         workers: The workers' state files.
@@ -161,11 +166,11 @@ def find_problems(
     absent = [number for number in range(expected) if number not in numbers]
     if len(absent) == expected:
         problems.append(
-            "no worker has ever run here; start the pool with `supervisord -c supervisor.conf`, or set "
-            "TOWER_RUN_DIR to the pool's folder"
+            "there is no state file in TOWER_RUN_DIR: start the pool with "
+            "`supervisord -c supervisor.conf`, or set TOWER_RUN_DIR to the pool's folder"
         )
     else:
-        problems += [f"worker {number} has never run here" for number in absent]
+        problems += [f"worker {number} has no state file in TOWER_RUN_DIR: start it" for number in absent]
     for worker in workers:
         # When a pool becomes smaller, the state files of the other workers stay.
         if worker.problem and (worker.number < expected or worker.is_running):
@@ -180,8 +185,8 @@ def find_problems(
         accounted = row.written + row.dead_lettered + row.uncommitted
         if row.consumed != accounted:
             problems.append(
-                f"partition {row.partition}: {row.consumed} consumed, {accounted} accounted for; please "
-                "report this"
+                f"partition {row.partition}: the counters do not add up: {row.consumed} consumed, but "
+                f"{accounted} written, dead-lettered or uncommitted. Please report this"
             )
         if max_lag is not None and (row.lag or 0) > max_lag:
             problems.append(f"partition {row.partition} lags {row.lag} records, more than {max_lag}")
@@ -210,7 +215,9 @@ def describe(
         lines.append(f"C kernel: {by_kernel} of {records} records ({by_kernel / records:.1%})")
     reasons = {worker.why_not_native for worker in workers if worker.is_running and worker.why_not_native}
     lines += [f"C kernel not used: {reason}" for reason in sorted(reasons)]
-    lines += [f"problem: {problem}" for problem in problems] or ["all is well"]
+    lags = [row.lag for row in rows if row.lag is not None]
+    found_none = "no problem found" + (f"; lag {sum(lags)} records" if lags else "")
+    lines += [f"problem: {problem}" for problem in problems] or [found_none]
     return "\n".join(lines)
 
 

@@ -97,7 +97,7 @@ def test_a_time_that_is_not_believed_is_no_own_time() -> None:
     assert "1 of the newest 2 records" in result.text
     assert "1970-01-01T01:23:20Z" in result.text
     assert "2023-11-14T22:13:17Z" in result.text
-    assert "TOWER_TIME_WINDOW_S=86400" in result.text
+    assert "TOWER_TIME_WINDOW_S (86400 s)" in result.text
     assert "clock of the sender" in result.next
 
 

@@ -39,10 +39,10 @@ def mapping(influxdb: InfluxdbApi, settings: Settings, authorization: str) -> Ch
     if bucket is not None and mappings[0].get("bucketID") != bucket["id"]:
         return fail(
             check,
-            f"{database}/{policy} leads to another bucket than {settings.influxdb_bucket}",
-            f"map it to {settings.influxdb_bucket}, or set TOWER_INFLUXDB_BUCKET to the one it leads to",
+            f"{database}/{policy} is mapped to another bucket than {settings.influxdb_bucket}",
+            f"map it to {settings.influxdb_bucket}, or set TOWER_INFLUXDB_BUCKET to the mapped one",
         )
-    return ok(check, f"{database}/{policy} leads to bucket {settings.influxdb_bucket}")
+    return ok(check, f"{database}/{policy} is mapped to bucket {settings.influxdb_bucket}")
 
 
 def bucket_kept_s(influxdb: InfluxdbApi, settings: Settings, authorization: str) -> int | None:

@@ -26,6 +26,9 @@ MEASUREMENTS = 6
 
 ADVICE = "name the fields that your dashboard asks for in TOWER_NUMBER_FIELDS"
 
+#: Where the reason may be found.
+SEE_RECORDS = "see the lines `records`, `record fields` and `record times`"
+
 #: Shortest retention of a bucket in InfluxDB 2, in seconds.
 SHORTEST_S = 3_600
 
@@ -117,8 +120,8 @@ def dashboard_fields(
         return warn(
             check,
             f"{text}, although the newest records fill {listed(lost)}",
-            "see the records above, `python -m workers status` for lag, and `python -m workers dlq list "
-            "--reason refused`",
+            f"{SEE_RECORDS}, `python -m workers status` for the lag, "
+            "and `python -m workers dlq list --reason refused` for what InfluxDB rejected",
         )
     why = "the newest records do not fill them" if recent else "no records came"
     return ok(check, f"{text}, and {why}")
@@ -134,7 +137,7 @@ def explain_no_points(
         yield warn(
             check,
             f"{age(now - newest_s)} old{although}: a dashboard of the last hour shows nothing",
-            "see the records above, and `python -m workers status`",
+            f"{SEE_RECORDS}, and `python -m workers status`",
         )
         return
     others = [str(row.get("name")) for row in query_rows(query, f"SHOW MEASUREMENTS LIMIT {MEASUREMENTS}")]
@@ -142,17 +145,17 @@ def explain_no_points(
         yield warn(
             check,
             f"measurement {name} has none of the fields that the dashboard asks for",
-            "see the fields of the records above",
+            "see the line `record fields`",
         )
     elif others:
         yield warn(
             check,
             f"there is no measurement {name}; there are {listed(map(name_shown, others))}",
-            "set TOWER_MEASUREMENT to the one that the dashboard asks for; if it is, see the records above "
-            "and `python -m workers status`",
+            f"set TOWER_MEASUREMENT to the one that the dashboard asks for; if it is, {SEE_RECORDS}, and "
+            "`python -m workers status`",
         )
     else:
-        yield warn(check, "there are no points", "see the records above, and `python -m workers status`")
+        yield warn(check, "there are no points", f"{SEE_RECORDS}, and `python -m workers status`")
 
 
 def recent_records(sample: Sample | None, now: float) -> list[Record]:

@@ -61,7 +61,7 @@ def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sa
         texts = listed(f"{name_shown(name)} is {_words(stored.get(name, written[name]))}" for name in mixed)
         return warn(
             check,
-            f"{texts}: a field has one type at a time, and InfluxDB rejects records of another (422)",
+            f"{texts}: a field has one type at a time, and InfluxDB rejects records of another type (422)",
             "let the sender use one type; replay records of other times into another bucket",
         )
     same = [name for name in numbers if name in stored]

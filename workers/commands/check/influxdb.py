@@ -34,7 +34,7 @@ def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[CheckResult]:
         yield fail(
             "influxdb",
             f"version {version} at {influxdb.url} has no 2.x API",
-            "set TOWER_INFLUXDB_API=v1, with TOWER_INFLUXDB_USER and _PASSWORD",
+            "set TOWER_INFLUXDB_API=v1, with TOWER_INFLUXDB_USER and TOWER_INFLUXDB_PASSWORD",
         )
     else:
         yield ok("influxdb", f"version {version} at {influxdb.url}")
@@ -81,11 +81,11 @@ def interpret_write(answer: ApiResponse, who: str, where: str, *, v1: bool) -> C
         return ok("write", f"{who} may write to {where}")
     reply = f"{answer.status}: {answer.message}"
     if answer.status == 401:
-        options = "TOWER_INFLUXDB_USER and _PASSWORD" if v1 else "TOWER_INFLUXDB_TOKEN"
+        names = "TOWER_INFLUXDB_USER and TOWER_INFLUXDB_PASSWORD" if v1 else "TOWER_INFLUXDB_TOKEN"
         return fail(
             "write",
             f"{who} is unknown to InfluxDB ({reply})",
-            f"correct {options}; a v1 user is not a 2.x token. `python -m workers provision` "
+            f"correct {names}; a v1 user is not a 2.x token. `python -m workers provision` "
             "with an admin token creates either",
         )
     if answer.status == 403:

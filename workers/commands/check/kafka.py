@@ -107,6 +107,6 @@ def connect(settings: Settings) -> KafkaAdmin | CheckResult:
             "kafka brokers",
             error.problem,
             "a server that accepts connections but does not answer may need TLS or SASL: see the "
-            "TOWER_KAFKA_SECURITY_PROTOCOL and TOWER_KAFKA_SASL_ options",
+            "settings TOWER_KAFKA_SECURITY_PROTOCOL and TOWER_KAFKA_SASL_…",
         )
     return kafka_admin

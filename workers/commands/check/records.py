@@ -121,9 +121,9 @@ def wrong_time(group: list[Record], points: list[Record], now: float) -> CheckRe
     off = ahead(last, now)
     is_newest, is_blind = last is points[0], abs(off) > BLIND_S
     right = "this machine's clock" if off > 0 or last.fresh else "Kafka's timestamp"
-    whose = "the own time" if last.is_by_own_time else "Kafka's timestamp"
+    whose = "the records' own time is" if last.is_by_own_time else "Kafka's timestamps are"
     text = (
-        f"{whose} of {of_newest(group, points)} is wrong: in {last.place} it is {age(abs(off))} "
+        f"{whose} wrong: {of_newest(group, points)}; in {last.place} it is {age(abs(off))} "
         f"{'ahead of' if off > 0 else 'behind'} {right}. InfluxDB gets the points, and a dashboard of the "
         f"last hour {'does not show them' if is_blind else 'shows them at the wrong place'}"
     )
@@ -162,9 +162,9 @@ def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[
         sender_is_right = abs(own_s - now) < abs(kafka_s - now)
         yield warn(
             "record times",
-            f"the own time of {of_newest(apart, points)} is implausible, so Kafka's is used: "
-            f"{last.place} says {utc_time(own_s)}, Kafka says {utc_time(kafka_s)}, and they are more than "
-            f"TOWER_TIME_WINDOW_S={window_s} apart",
+            f"the time in {of_newest(apart, points)} is more than TOWER_TIME_WINDOW_S ({window_s} s) from "
+            f"Kafka's, so Kafka's is used: {last.place} has {utc_time(own_s)}, Kafka has "
+            f"{utc_time(kafka_s)}",
             (
                 "correct the producer's timestamps (milliseconds since 1970), or raise TOWER_TIME_WINDOW_S"
                 if sender_is_right

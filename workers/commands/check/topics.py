@@ -92,7 +92,7 @@ def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[Chec
             "identity",
             f"TOWER_IDENTITY_PARTITIONS is {limit} and there is a partition {highest}: points of two "
             "partitions could overwrite each other, so the worker that owns it stops",
-            f"set it to {highest + 1} or more before the first record of that partition is stored",
+            f"set it to {highest + 1} or more; records that are read again then become new points",
         )
 
 

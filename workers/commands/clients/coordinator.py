@@ -42,6 +42,6 @@ def find_coordinator(settings: Settings, group: str) -> None:
             ) from None
         # Any other error comes from the coordinator, so it exists.
         if code not in NOT_READY:
-            raise failure(f"looking for the coordinator of group {group}", error) from None
+            raise failure(f"cannot find the coordinator of group {group}", error) from None
     finally:
         consumer.close()

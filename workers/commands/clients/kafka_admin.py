@@ -119,7 +119,7 @@ class KafkaAdmin:
         (future,) = self._admin.describe_topics(
             TopicCollection([topic]), include_authorized_operations=True, request_timeout=REQUEST_S
         ).values()
-        operations = finish(future, f"reading the rights on {topic}").authorized_operations
+        operations = finish(future, f"cannot read the permissions on {topic}").authorized_operations
         return {operation.name for operation in operations or []}
 
     def config(self, topic: str) -> dict[str, str]:
@@ -147,7 +147,7 @@ class KafkaAdmin:
         self._find_coordinator(group)
         description = ask_coordinator(
             lambda: self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group],
-            f"looking at group {group}",
+            f"cannot describe group {group}",
         )
         members = tuple(
             Member(
@@ -171,7 +171,7 @@ class KafkaAdmin:
         self._find_coordinator(group)
         answer = ask_coordinator(
             lambda: self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group],
-            f"reading the committed offsets of group {group}",
+            f"cannot read the committed offsets of group {group}",
         )
         return {part.partition: part.offset for part in answer.topic_partitions if part.offset >= 0}
 
@@ -185,11 +185,11 @@ class KafkaAdmin:
         request = ConsumerGroupTopicPartitions(group, wanted)
         self._find_coordinator(group)
         future = self._admin.alter_consumer_group_offsets([request], request_timeout=REQUEST_S)[group]
-        answer = finish(future, f"resetting the offsets of group {group}")
+        answer = finish(future, f"cannot reset the offsets of group {group}")
         for partition in answer.topic_partitions:
             if partition.error is not None:
                 raise CommandError(
-                    f"resetting the offset of group {group} on {topic}[{partition.partition}]: "
+                    f"cannot reset the offset of group {group} on {topic}[{partition.partition}]: "
                     f"{partition.error.str()}",
                     "stop the pool (`supervisorctl -c supervisor.conf shutdown`) and try again",
                 )
@@ -199,7 +199,7 @@ class KafkaAdmin:
         new = kafka.NewTopic(topic, partitions, replication, config=dict(config))
         (future,) = self._admin.create_topics([new], request_timeout=REQUEST_S).values()
         exists = KafkaError.TOPIC_ALREADY_EXISTS
-        return bool(finish(future, f"creating the topic {topic}", {exists}) != exists)
+        return bool(finish(future, f"cannot create the topic {topic}", {exists}) != exists)
 
     def configure(self, topic: str, config: Mapping[str, str]) -> None:
         """Change some of a topic's settings; the others stay as they are."""
@@ -209,12 +209,12 @@ class KafkaAdmin:
         ]
         resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, topic, incremental_configs=entries)
         (future,) = self._admin.incremental_alter_configs([resource], request_timeout=REQUEST_S).values()
-        finish(future, f"changing the settings of {topic}")
+        finish(future, f"cannot change the settings of {topic}")
 
     def _config(self, kind: Any, name: str) -> dict[str, str]:
         resource = kafka.ConfigResource(kind, name)
         (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_S).values()
-        entries = finish(future, f"reading the settings of {name}")
+        entries = finish(future, f"cannot read the settings of {name}")
         return {key: entry.value for key, entry in entries.items() if entry.value is not None}
 
     def _find_coordinator(self, group: str) -> None:
@@ -231,7 +231,7 @@ class KafkaAdmin:
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._admin.poll(0)
-            raise failure("asking Kafka for its topics", error, self._why) from None
+            raise failure("cannot read the list of topics", error, self._why) from None
 
     def _on_error(self, error: KafkaError) -> None:
         # "All brokers are down" follows each reason and names none.
@@ -242,7 +242,7 @@ class KafkaAdmin:
         wanted = {TopicPartition(topic, number): spec for number in self.partition_numbers(topic)}
         futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_S)
         return {
-            part.partition: int(finish(future, f"reading the offsets of {topic}").offset)
+            part.partition: int(finish(future, f"cannot read the offsets of {topic}").offset)
             for part, future in futures.items()
         }
 

@@ -57,7 +57,7 @@ def dlq() -> None:
 def list_(limit: int, reason: str | None, payload: bool, as_json: bool) -> None:
     """Show the newest dead letters. Their payloads are shown only with --payload.
 
-    Exit codes: 0 shown, 1 Kafka does not answer or there is no such topic, 78 a setting has to be changed.
+    Exit codes: 0 done, 1 Kafka does not answer or there is no such topic, 78 a setting has to be changed.
     """
     settings = load(os.environ, credentials=False)
     topic = settings.dead_letter_topic
@@ -97,9 +97,10 @@ def _as_object(letter: StoredDeadLetter, progress: ReplayProgress, payload: bool
 
 
 def _describe(rows: list[dict[str, Any]], payload: bool) -> str:
-    head = ("letter", "kept", "reason", "from", "bytes", "replayed", "error")
-    cells = [["yes" if row[name] is True else row[name] or None for name in head] for row in rows]
-    lines = table(head, cells).splitlines()
+    names = ("letter", "kept", "reason", "from", "bytes", "replayed", "error")
+    cells = [["yes" if row[name] is True else row[name] or None for name in names] for row in rows]
+    titles = ("dead letter", "stored at", "reason", "record", "bytes", "replayed", "error")
+    lines = table(titles, cells).splitlines()
     if not payload:
         return "\n".join(lines)
     text = [lines[0]]
@@ -114,7 +115,7 @@ def _describe(rows: list[dict[str, Any]], payload: bool) -> str:
 @click.option(
     "--from-beginning",
     is_flag=True,
-    help="Replay although Kafka no longer knows what was replayed before.",
+    help="Replay even if the progress of earlier replays has expired.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 def replay(reason: str | None, dry_run: bool, from_beginning: bool, as_json: bool) -> None:
@@ -172,9 +173,9 @@ def _refuse_forgotten(kafka_admin: KafkaAdmin, oldest: StoredDeadLetter | None) 
     days = (datetime.now(UTC).timestamp() - oldest.kept_ms / 1000) / 86_400
     if days * 1440 > minutes:
         raise CommandError(
-            f"the oldest dead letter is {days:.0f} days old, and Kafka forgets what was replayed after "
+            f"the oldest dead letter is {days:.0f} days old, and Kafka deletes the replay progress after "
             f"{minutes / 1440:.0f} days",
-            "if none was sent back before, use --from-beginning",
+            "use --from-beginning if none was replayed before",
         )
 
 

@@ -131,9 +131,11 @@ def describe(resets: list[OffsetReset]) -> str:
         )
         for reset in resets
     ]
+    again = sum(reset.again for reset in resets)
     lines = [
         table(("partition", "first", "end", "committed", "new offset", "read again", "skipped"), rows),
-        f"{sum(reset.again for reset in resets)} offsets are read again and overwrite their own points",
+        f"{again} offsets are read again",
+        "They overwrite their own points if the settings that build a point are unchanged",
     ]
     expired = ", ".join(f"{reset.expired} of partition {reset.number}" for reset in resets if reset.expired)
     if expired:
