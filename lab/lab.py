@@ -81,7 +81,7 @@ class Lab:
         """
         with locked(self.data / "lock", LOCK_S, self._progress):
             fresh = not (self.data / "lab.json").exists()
-            begun: list[Server] = []
+            started: list[Server] = []
             try:
                 self._java()
                 self._influxd()
@@ -89,11 +89,11 @@ class Lab:
                     LabPlan.make(self._wanted).save(self.data)
                 self._open()
                 startup.format_nodes(self._nodes, self._progress)
-                startup.start([self.influxdb, *self._nodes], self.plan.host, begun, self._progress)
+                startup.start([self.influxdb, *self._nodes], self.plan.host, started, self._progress)
                 self.provision()
             except BaseException:
                 with uninterrupted():
-                    for server in begun:
+                    for server in started:
                         server.kill()
                     if fresh:
                         shutil.rmtree(self.data, ignore_errors=True)

@@ -38,13 +38,13 @@ def format_nodes(nodes: Sequence[Node], progress: Progress) -> None:
                     child.wait()
 
 
-def start(servers: Sequence[Server], host: str, begun: list[Server], progress: Progress) -> None:
+def start(servers: Sequence[Server], host: str, started: list[Server], progress: Progress) -> None:
     """Start those that do not run and wait until all serve.
 
     Args:
         servers: All of the lab's.
         host: What they listen on.
-        begun: Gets those that this call starts, for whoever has to stop them again.
+        started: The servers that this call starts are added, so that the caller can stop them.
         progress: Where the wait is shown.
 
     Raises:
@@ -61,7 +61,7 @@ def start(servers: Sequence[Server], host: str, begun: list[Server], progress: P
                 )
     with progress.step("starting Kafka and InfluxDB") as step:
         for server in still:
-            begun.append(server)
+            started.append(server)
             server.start()
         _wait(servers, step)
 

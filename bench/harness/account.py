@@ -1,20 +1,20 @@
-"""What was produced against what is stored, by sequence number."""
+"""Produced records compared with stored points, by sequence number."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-#: More than so many points of one record are counted as this many.
+#: More points of one record are counted as this many.
 MAX_COUNTED = 255
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account of one bucket.
+    """Produced records and stored points of one bucket.
 
     Attributes:
         produced: Records that should be stored.
-        points: Points found.
-        stored: Different records among them.
+        points: Points in the bucket.
+        stored: Records with at least one point.
         lost: Records without a point.
         duplicated: Points beyond the first of a record.
         unknown: Points of no record that was produced.
@@ -38,13 +38,13 @@ class Account:
 def count_points(
     sequences: Iterable[int], produced: int, partitions: int, is_bad: Callable[[int], bool] | None = None
 ) -> Account:
-    """Count points by record.
+    """Count the points of each record.
 
     Args:
-        sequences: `seq` of every point that was found.
-        produced: Records were numbered from 0 up to this.
-        partitions: Record n went to partition n modulo this.
-        is_bad: Tells the records that cannot become points.
+        sequences: `seq` of every point.
+        produced: Number of records; their `seq` begins at 0.
+        partitions: Number of partitions; record n is in partition n modulo this.
+        is_bad: Whether a record cannot become a point; None: no record is bad.
     """
     times = bytearray(produced)
     points = unknown = duplicated = 0

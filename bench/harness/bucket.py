@@ -1,4 +1,4 @@
-"""One run's own bucket: what is written to it, when, and what it holds in the end."""
+"""A bucket for one run: when it is written to, how much, and its points."""
 
 import http.client
 import time
@@ -11,23 +11,23 @@ from lab.lab import Lab
 from lab.provision import ORG
 from lab.system.files import read_secret
 
-#: Seconds for an answer; a query over millions of points takes a while.
+#: Seconds for an answer; a query over millions of points is slow.
 QUERY_S = 300.0
 MEASUREMENT = "labs"
 
 
 class Bucket:
-    """A fresh bucket, mapped to a database of the same name.
+    """A new bucket, mapped to a database of the same name.
 
     Args:
-        lab: Whose InfluxDB.
-        name: Of the bucket.
+        lab: The lab with the InfluxDB.
+        name: Name of bucket and database.
 
     Attributes:
-        token: May only write to it.
-        first: Epoch seconds of the first write, None while there was none.
-        last: Epoch seconds of the last write seen.
-        written: Bytes of the write-ahead log over time: how far whatever writes has come.
+        token: Token that may only write to the bucket.
+        first: Epoch seconds of the first write, None before it.
+        last: Epoch seconds of the last write so far, None before the first.
+        written: (epoch seconds, bytes of the write-ahead log), in order of time.
     """
 
     def __init__(self, lab: Lab, name: str) -> None:
@@ -44,13 +44,13 @@ class Bucket:
         self._log = lab.influxdb.folder / "engine" / "wal" / self._id
 
     def look(self, now: float = 0.0) -> None:
-        """Note when and how much was written to it, by the files of influxd's write-ahead log.
+        """Update first and last write from the files of influxd's write-ahead log.
 
-        This costs influxd nothing and is the same for whatever writes. A shard's folder changes when the
-        first file is made in it, a file with each write.
+        This costs influxd nothing and is the same for every program that writes. A shard's folder changes
+        when its first file is created, a file with each write.
 
         Args:
-            now: Epoch seconds; where given, the bytes written so far are noted for this moment.
+            now: Epoch seconds; if not 0, the bytes so far are added to `written` with this time.
         """
         try:
             shards = [shard for policy in self._log.iterdir() for shard in policy.iterdir()]
@@ -62,16 +62,16 @@ class Bucket:
                     self.last = max(self.last or 0.0, seen.st_mtime)
                     self._sizes[str(file)] = max(self._sizes.get(str(file), 0), seen.st_size)
         except FileNotFoundError:
-            # None yet, or a file that went away while we looked: the next look will tell.
+            # No file yet, or one was removed meanwhile: the next call sees the change.
             return
         if now:
             self.written.append((now, sum(self._sizes.values())))
 
     def wait_first(self, since: float, timeout_s: float = 60.0) -> float:
-        """Wait for the first write after a moment, to 5 ms; when it was.
+        """Wait for the first write after `since`; return its epoch seconds, exact to 5 ms.
 
         Raises:
-            SlowError: There was none in time.
+            SlowError: Nothing was written in time.
         """
         while (self.last or 0.0) <= since:
             if time.time() - since > timeout_s:
@@ -81,23 +81,23 @@ class Bucket:
         return self.last or 0.0
 
     def sequences(self, columns: str = '"seq"') -> Iterator[int]:
-        """`seq` of every point."""
+        """Yield the `seq` of every point."""
         for line in self.csv(f'SELECT {columns} FROM "{MEASUREMENT}"'):  # noqa: S608 - names of our own
             value = line.rsplit(b",", 1)[1]
             if value:
                 yield int(float(value))
 
     def count(self) -> int:
-        """Number of points."""
+        """Return the number of points."""
         for line in self.csv(f'SELECT count("seq") FROM "{MEASUREMENT}"'):  # noqa: S608 - names of our own
             return int(line.rsplit(b",", 1)[1])
         return 0
 
     def csv(self, influxql: str) -> Iterator[bytes]:
-        """Lines of a query's answer as they come, without the headers.
+        """Yield the lines of a query's answer as they arrive, without the headers.
 
         Raises:
-            LabError: InfluxDB refuses the query.
+            LabError: InfluxDB rejects the query.
         """
         split = urlsplit(self._lab.influxdb.url)
         connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=QUERY_S)
@@ -116,7 +116,7 @@ class Bucket:
             connection.close()
 
     def drop(self) -> None:
-        """Remove it, so that the next run does not pay for it."""
+        """Delete the bucket, so that it does not slow the next run."""
         with self._client() as client:
             client.buckets_api().delete_bucket(self._id)
 

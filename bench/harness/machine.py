@@ -1,4 +1,4 @@
-"""Where figures were measured: the machine and the versions of everything involved."""
+"""The machine on which figures were measured, and the versions of all programs."""
 
 import os
 import platform
@@ -17,20 +17,20 @@ PACKAGES = ("tower", "confluent-kafka", "isal", "msgpack", "msgspec", "superviso
 
 
 def machine() -> dict[str, Any]:
-    """What is known of this machine, nothing that names it."""
+    """Return processor, memory and system of this machine; nothing that identifies it."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         # Without what a distribution or an owner adds to it.
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
-        # Of others: figures taken beside a load of one or more are provisional.
+        # Load of other programs: with one or more, figures are provisional.
         "load_before": round(os.getloadavg()[0], 2),
     }
 
 
 def versions(lab: Lab | None = None) -> dict[str, str]:
-    """Versions of everything that a record passes."""
+    """Return the version of each program and library on a record's path."""
     version_of = {name: metadata.version(name) for name in PACKAGES}
     version_of |= {
         "python": platform.python_version(),

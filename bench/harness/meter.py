@@ -14,21 +14,21 @@ import psutil
 
 #: Seconds between two samples.
 INTERVAL_S = 0.1
-#: A group's processes are looked up anew after so many samples: some may have been started again.
+#: Samples after which a group's processes are looked up again: a process may have been restarted.
 LOOK_UP = 10
-#: Name of the series of the whole machine, this program excepted.
+#: Name of the series of the whole machine without this program.
 MACHINE = "machine"
 
 
 @dataclass
 class Series:
-    """What was sampled of one group of processes.
+    """The samples of one group of processes.
 
     Attributes:
         times: Epoch seconds.
-        cpu: Seconds of CPU of the whole group since it was first seen.
+        cpu: Seconds of CPU of the whole group since its first sample.
         rss: Resident megabytes of the largest process, at each time.
-        peak: Most resident megabytes that any one process ever had, since its start.
+        peak: Maximum resident megabytes of any one process since its start.
     """
 
     times: list[float] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Series:
     peak: float = 0.0
 
     def cpu_at(self, moment: float) -> float:
-        """Seconds of CPU used up to a moment, interpolated."""
+        """Return the seconds of CPU used until `moment` (epoch seconds), interpolated."""
         if not self.times:
             return 0.0
         place = bisect_left(self.times, moment)
@@ -50,11 +50,11 @@ class Series:
         return self.cpu[place - 1] + share * (self.cpu[place] - self.cpu[place - 1])
 
     def cpu_between(self, begin: float, end: float) -> float:
-        """Seconds of CPU used between two moments."""
+        """Return the seconds of CPU used between two times (epoch seconds)."""
         return self.cpu_at(end) - self.cpu_at(begin)
 
     def load(self) -> list[tuple[float, float]]:
-        """Cores in use over time, one value each half second or so."""
+        """Return (epoch seconds, cores in use), about one value each half second."""
         step = max(1, round(0.5 / INTERVAL_S))
         pairs = list(zip(self.times, self.cpu, strict=True))[::step]
         return [
@@ -68,7 +68,7 @@ class Meter:
     """Samples groups of processes in a thread while the block runs.
 
     Args:
-        groups: For each name what gives its processes.
+        groups: Function that returns the processes, by group name.
         on_sample: Called with each sample's time, from the same thread.
     """
 
@@ -124,7 +124,7 @@ class Meter:
                     times = process.cpu_times()
                     largest = max(largest, process.memory_info().rss / 1e6)
             except psutil.Error:
-                # What it used stays in the sum.
+                # It ended; the CPU it used stays in the sum.
                 del self._known[name][pid]
                 continue
             used[pid] = times.user + times.system
@@ -135,7 +135,7 @@ class Meter:
 
     def _sample_machine(self) -> None:
         times, own = psutil.cpu_times(), self._self.cpu_times()
-        # The kernel counts what a virtual machine was denied in with `steal`, and a guest's time twice.
+        # `steal` counts as busy: it is CPU that others have. The kernel counts a guest's time twice.
         busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
         self.series[MACHINE].times.append(time.time())
         self.series[MACHINE].cpu.append(busy - own.user - own.system)
@@ -143,7 +143,7 @@ class Meter:
 
 
 def peak_mb(pid: int) -> float:
-    """Most resident megabytes the process has had; 0 where it is gone."""
+    """Return the maximum resident megabytes of a process; 0 if it has ended."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""A pool of workers in a folder of its own, under supervisord with the project's own supervisor.conf."""
+"""A pool of workers in its own folder, under supervisord with the project's supervisor.conf."""
 
 import contextlib
 import json
@@ -15,21 +15,20 @@ from lab.errors import LabError, SlowError
 from lab.system.server_process import Server, environment
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds for all workers to drain and leave, above the 20 s that supervisor.conf gives each.
+#: Seconds for all workers to finish and stop, more than the 20 s of supervisor.conf.
 STOP_S = 40.0
 
 
 class BenchPool(Server):
     """supervisord and its workers.
 
-    The folder stands for a checkout: supervisor.conf and .venv are links to the real ones, `var` is its
-    own.
+    The folder looks like a checkout: supervisor.conf and .venv are links to the real ones, `var` is not.
 
     Args:
-        folder: Where all of it lives. A socket's path has to fit 107 characters, so a short one.
+        folder: Folder of the pool, with a short path: a socket's path must fit 107 characters.
         settings: The workers' environment.
-        workers: How many.
-        prefix: Words before the command line: `ip netns exec …` puts the pool on another host.
+        workers: Number of workers.
+        prefix: Words before the command line; `ip netns exec …` runs the pool on another host.
     """
 
     def __init__(
@@ -56,15 +55,15 @@ class BenchPool(Server):
         self.launch([*argv, "-c", str(self.folder / "supervisor.conf")], environment(**settings))
 
     def serving(self, timeout_s: float = 1.0) -> bool:  # noqa: ARG002 - reading files takes no time
-        """Whether every worker runs and says so."""
+        """Whether the state of every worker is `running`."""
         return [state.get("state") for state in self.states()] == ["running"] * self.workers
 
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """Stop it as an operator would."""
+        """Stop supervisord and its workers with SIGTERM, as an operator does."""
         super().stop(timeout_s)
 
     def processes(self) -> list[psutil.Process]:
-        """The worker processes that run now."""
+        """Return the worker processes that run now."""
         parent = self.process()
         if parent is None:
             return []
@@ -73,7 +72,7 @@ class BenchPool(Server):
         return []
 
     def states(self) -> list[dict[str, Any]]:
-        """The state file of each worker that has one."""
+        """Return the content of each worker's state file."""
         states = []
         for number in range(self.workers):
             with contextlib.suppress(OSError, ValueError):
@@ -81,21 +80,21 @@ class BenchPool(Server):
         return states
 
     def counter(self, name: str) -> int:
-        """Sum of one counter over all workers."""
+        """Return one counter, summed over all workers."""
         return sum(int(state.get("counters", {}).get(name, 0)) for state in self.states())
 
     def owned(self) -> int:
-        """How many partitions have a worker."""
+        """Return the number of partitions that have a worker."""
         return sum(len(state.get("owned", [])) for state in self.states())
 
     def starts(self) -> int:
-        """How many times a worker was started."""
+        """Return the number of worker starts."""
         with contextlib.suppress(FileNotFoundError):
             return len(re.findall(r"spawned: ", (self.var / "supervisord.log").read_text()))
         return 0
 
     def logs(self, lines: int = 10) -> str:
-        """The end of each worker's log."""
+        """Return the last lines of each log."""
         parts = [f"supervisord:\n{self.log_tail(lines)}"]
         for log in sorted(self.var.glob("worker-*.log"))[:3]:
             text = log.read_text(errors="replace").splitlines()[-lines:]
@@ -103,11 +102,11 @@ class BenchPool(Server):
         return "\n".join(parts)
 
     def until(self, done: Callable[[], bool], timeout_s: float, what: str, every_s: float = 0.1) -> float:
-        """Wait for something; the seconds it took.
+        """Wait until `done` is true; return the seconds it took.
 
         Raises:
             LabError: The pool ended.
-            SlowError: It did not come in time; has the end of each log.
+            SlowError: `done` was not true in time; the message has the end of each log.
         """
         began = time.monotonic()
         while not done():

@@ -1,4 +1,4 @@
-"""What every measurement stands on: the lab, and topics, buckets and pools of its own."""
+"""The lab of a measurement, and the topics, buckets and pools that it creates."""
 
 import contextlib
 import itertools
@@ -26,12 +26,12 @@ JOIN_S = 90.0
 
 
 class Rig:
-    """A lab and what is made in it.
+    """A lab and what a measurement creates in it.
 
     Args:
-        progress: Where waits are shown.
-        data: Folder of a lab that is there, or is made and stays; None for one that passes.
-        host: Address that a passing lab listens on, so that other hosts can reach it.
+        progress: Shows what is waited for.
+        data: Folder of a lab that stays up, created if it is missing; None for a temporary lab.
+        host: Address that a temporary lab listens on, so that other hosts can reach it.
     """
 
     def __init__(self, progress: Progress, data: Path | None = None, host: str | None = None) -> None:
@@ -39,7 +39,7 @@ class Rig:
         self._data = data
         self._host = host
         self._stack = ExitStack()
-        # Not by the second: two benches may be started in one.
+        # A time is not unique: two benches may start in the same second.
         self._run = f"bench-{os.getpid()}"
         self._numbers = itertools.count(1)
 
@@ -60,7 +60,7 @@ class Rig:
 
     @contextmanager
     def topic(self, partitions: int) -> Iterator[Target]:
-        """A topic of its own, with one for dead letters."""
+        """Create a topic and its dead-letter topic; delete both at the end."""
         name = f"{self._run}-{next(self._numbers)}"
         self.lab.topics.create(name, partitions)
         self.lab.topics.create(f"{name}.dlq", 1)
@@ -72,7 +72,7 @@ class Rig:
 
     @contextmanager
     def bucket(self) -> Iterator[Bucket]:
-        """A bucket of its own."""
+        """Create a bucket; delete it at the end."""
         bucket = Bucket(self.lab, f"{self._run}-{next(self._numbers)}")
         try:
             yield bucket
@@ -83,13 +83,13 @@ class Rig:
     def pool(
         self, target: Target, bucket: Bucket, workers: int, settings: Mapping[str, str] | None = None
     ) -> Iterator[BenchPool]:
-        """A pool that is not started yet; it is stopped at the end.
+        """Create a pool without starting it; stop it at the end.
 
         Args:
             target: Topic to read; also the name of the group.
             bucket: Bucket to write.
-            workers: How many.
-            settings: What else the workers are told.
+            workers: Number of workers.
+            settings: Further settings of the workers.
         """
         with self.pools(target, bucket, [(workers, ())], settings) as pools:
             yield pools[0]
@@ -102,13 +102,13 @@ class Rig:
         sizes: Sequence[tuple[int, Sequence[str]]],
         settings: Mapping[str, str] | None = None,
     ) -> Iterator[list[BenchPool]]:
-        """Several pools of one group.
+        """Create several pools of one group; stop them at the end.
 
         Args:
             target: Topic to read; also the name of the group.
             bucket: Bucket to write.
-            sizes: For each pool its number of workers and the words that put it on a host.
-            settings: What else the workers are told.
+            sizes: For each pool, the number of workers and the words that run it on its host.
+            settings: Further settings of the workers.
         """
         pools = [
             BenchPool(
@@ -129,7 +129,7 @@ class Rig:
                 shutil.rmtree(pool.folder, ignore_errors=True)
 
     def settings(self, target: Target, bucket: Bucket) -> dict[str, str]:
-        """A worker's settings for one topic and one bucket."""
+        """Return a worker's settings for one topic and one bucket."""
         settings = self.lab.worker_environment()
         del settings["TOWER_INFLUXDB_TOKEN_FILE"]
         if target.partitions > 16:  # The default of the setting.
@@ -144,30 +144,35 @@ class Rig:
         }
 
     def fill(self, load: LoadProducer, shape: RecordShape, first: int, count: int) -> None:
-        """Produce as fast as it goes."""
+        """Produce records as fast as possible."""
         with self.progress.step(f"producing {count:,} {shape.form.value} records") as step:
             seconds = load.fill(first, count, step.note)
             step.note(f"{count / seconds:,.0f} a second")
 
     def lag(self, target: Target, group: str | None = None) -> int:
-        """Records of the topic that a group has not committed; the pools' own, where none is named."""
+        """Return the number of records that a group has not committed; None: the pools' group."""
         ends = self.lab.topics.log_ends(target.topic)
         done = self.lab.topics.committed(group or target.topic, target.topic)
         return sum(end - (done.get(number) or 0) for number, end in ends.items())
 
     def influxd(self) -> list[psutil.Process]:
-        """The database's process."""
+        """Return influxd's process, if it runs."""
         return _running([self.lab.influxdb.process()])
 
     def kafka(self) -> list[psutil.Process]:
-        """The brokers' processes."""
+        """Return the processes of Kafka's nodes."""
         return _running([node.process() for node in self.lab.nodes])
 
     def settle(self, quiet_s: float = 1.0, max_s: float = 20.0) -> None:
-        """Wait until influxd and Kafka have nothing left to do from before: compactions, deletions."""
+        """Wait until influxd and Kafka are idle, past compactions and deletions of earlier runs.
+
+        Args:
+            quiet_s: Seconds over which their CPU is measured.
+            max_s: Maximum seconds to wait.
+        """
         processes = self.influxd() + self.kafka()
         began = time.monotonic()
-        with self.progress.step("letting servers come to rest"):
+        with self.progress.step("waiting for the servers to be idle"):
             while time.monotonic() - began < max_s:
                 before = _cpu(processes)
                 time.sleep(quiet_s)

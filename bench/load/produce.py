@@ -92,7 +92,7 @@ class LoadProducer:
 
         Args:
             first: Number of the first.
-            count: How many.
+            count: Number of records.
             tell: Gets a few words on how far it is.
 
         Returns:
@@ -122,7 +122,7 @@ class LoadProducer:
         Args:
             first: Number of the first.
             rate: Records a second.
-            count: How many.
+            count: Number of records.
             began: `time.monotonic()` at which the first is due; now, where it is not given.
             until: Ends it earlier when it says so.
 

@@ -1,4 +1,4 @@
-"""What influxd alone can take on this machine: bodies encoded and compressed beforehand, sent at once."""
+"""The ceiling: the rate of influxd alone, with bodies that are encoded and compressed beforehand."""
 
 import http.client
 import threading
@@ -22,10 +22,10 @@ from workers.influxdb.writer import COMPRESSION, GZIP
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 
-#: Lines of a body and connections that are tried; the best pair counts.
+#: Lines of a body, and numbers of connections, that are tried; the best pair counts.
 SIZES = (5_000, 10_000, 20_000)
 CONNECTIONS = (2, 3)
-#: Records of a trial that chooses the best pair, at most.
+#: Maximum number of records of a trial.
 TRIAL = 200_000
 #: Seconds one request may take.
 REQUEST_S = 60.0
@@ -54,37 +54,37 @@ class BenchMessage:
     moment: int
 
     def topic(self) -> str:
-        """Any name: it is in no line."""
+        """Return a topic; no line contains it."""
         return "bench"
 
     def partition(self) -> int:
-        """Number of the partition."""
+        """Return the partition."""
         return self.number
 
     def offset(self) -> int:
-        """Offset in it."""
+        """Return the offset."""
         return self.place
 
     def timestamp(self) -> tuple[int, int]:
-        """Kafka's time."""
+        """Return the kind of Kafka's time and its epoch milliseconds."""
         return CREATE_TIME, self.moment
 
     def value(self) -> bytes:
-        """The record."""
+        """Return the record."""
         return self.content
 
     def error(self) -> None:
-        """It is a record."""
+        """Return no error: this message is a record."""
 
 
 def bodies(shape: RecordShape, count: int, partitions: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Gzip bodies with the same lines that workers make of the same records, and their lines' number.
+    """Yield (number of lines, gzip body) with the lines that workers write for these records.
 
     Args:
         shape: The records.
-        count: How many.
-        partitions: Over which they are spread; a body has lines of one, as a worker's has.
-        size: Lines of a body.
+        count: Number of records.
+        partitions: Number of partitions; a body has the lines of one partition, as a worker's batch has.
+        size: Maximum number of lines in a body.
     """
     settings = load({"TOWER_INFLUXDB_TOKEN": "-", "TOWER_IDENTITY_PARTITIONS": str(max(16, partitions))})
     converter = Converter(settings, Encoder(settings))
@@ -103,13 +103,13 @@ def bodies(shape: RecordShape, count: int, partitions: int, size: int) -> Iterat
 
 
 def measure(rig: Rig, shape: RecordShape, count: int, partitions: int = 3) -> tuple[Ceiling, list[Ceiling]]:
-    """The best that influxd alone does with these records.
+    """Measure the highest rate of influxd alone.
 
-    Each pair of body size and connections is tried on fewer records; the best one then takes all of them,
-    as over a longer run influxd also has to compact what it stored.
+    Each pair of body size and connections is tried with few records. The best pair then writes all of them:
+    in a longer run influxd also compacts what it stored.
 
     Returns:
-        The run of all records, and the trials before it.
+        The run with all records, and the trials before it.
     """
     trials: list[Ceiling] = []
     for size in SIZES:
@@ -152,7 +152,7 @@ def _run(rig: Rig, bodies_to_send: list[tuple[int, bytes]], size: int, connectio
         seconds = ended - began
         step.note(f"{records / seconds:,.0f} a second")
         if failed:
-            raise LabError(f"influxd did not take the bodies of the ceiling: {failed[0]}")
+            raise LabError(f"influxd did not store the bodies of the ceiling: {failed[0]}")
         stored = bucket.count()
         if stored != records:
             raise LabError(f"the ceiling's bodies held {records} records, InfluxDB stored {stored}")
@@ -161,7 +161,7 @@ def _run(rig: Rig, bodies_to_send: list[tuple[int, bytes]], size: int, connectio
 
 
 class Sender:
-    """One kept connection that writes ready-made bodies."""
+    """A connection that writes bodies and stays open."""
 
     def __init__(self, url: str, bucket: Bucket) -> None:
         split = urlsplit(url)
@@ -171,10 +171,10 @@ class Sender:
         self._headers = {"Authorization": f"Token {bucket.token}", "Content-Encoding": "gzip"}
 
     def send(self, body: bytes) -> None:
-        """Write one.
+        """Write one body.
 
         Raises:
-            LabError: The answer is not 204.
+            LabError: InfluxDB's status is not 204.
         """
         self._connection.request("POST", self._path, body, self._headers)
         answer = self._connection.getresponse()
@@ -188,5 +188,5 @@ class Sender:
 
 
 def as_json(best: Ceiling, trials: list[Ceiling]) -> dict[str, Any]:
-    """For the report."""
+    """Return best run and trials as they are written to JSON."""
     return asdict(best) | {"trials": [asdict(trial) for trial in trials]}

@@ -1,4 +1,4 @@
-"""Tower beside its peers: the same topic, the same InfluxDB, one after the other, counted alike."""
+"""Tower and its peers, one after the other, on the same topic and the same InfluxDB."""
 
 import shutil
 import time
@@ -20,13 +20,13 @@ from lab.errors import LabError
 from lab.system.progress import Step
 
 TOWER = "Tower"
-#: Seconds without a write after which nothing more is expected: longer than Telegraf's default flush.
+#: Seconds without a write that end a run: longer than Telegraf's default flush interval.
 IDLE_S = 15.0
-#: The same once the group has committed everything.
+#: The same if the group has committed everything.
 DONE_S = 3.0
 #: Seconds until the first write.
 START_S = 60.0
-#: Shares of a run between which its rate is taken, so that neither start nor last flush counts.
+#: Shares of a run between which its rate is measured, so that neither start nor last flush counts.
 FROM, TO = 0.1, 0.9
 
 
@@ -39,14 +39,14 @@ def run(
     peers: Sequence[str] = tuple(PEERS),
     workers: int = 3,
 ) -> dict[str, Any]:
-    """One comparison.
+    """Compare Tower with its peers.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         shape: The records, JSON.
-        count: How many.
-        cap_s: Seconds after which a slow peer is stopped; its rate is that of what it stored.
-        peers: Which, by their names in `PEERS`.
+        count: Number of records.
+        cap_s: Seconds after which a slow peer is stopped; its rate is that of the records it stored.
+        peers: Keys of `PEERS`.
         workers: Tower's workers, and partitions of the topic.
     """
     rows: list[dict[str, Any]] = []
@@ -83,11 +83,11 @@ class Comparison:
     """One comparison: the records that Tower and each peer move.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         target: A topic with all the records.
         shape: The records.
-        count: How many.
-        cap_s: Seconds after which a slow one is stopped.
+        count: Number of records.
+        cap_s: Seconds after which a slow program is stopped.
     """
 
     rig: Rig
@@ -97,13 +97,13 @@ class Comparison:
     cap_s: float
 
     def tower(self) -> dict[str, Any]:
-        """Tower's figures."""
+        """Measure Tower."""
         rig, target = self.rig, self.target
         with rig.bucket() as bucket, rig.pool(target, bucket, target.partitions) as pool:
             return self._measure(TOWER, pool, target.topic, bucket)
 
     def peer(self, peer: Peer) -> dict[str, Any]:
-        """A peer's figures."""
+        """Measure a peer."""
         with self.rig.bucket() as bucket:
             folder = self.rig.lab.data / bucket.name
             runner = Runner(peer, Job(self.rig, self.target, bucket, bucket.name, folder, self.shape.unit))
@@ -131,7 +131,7 @@ class Comparison:
             "name": name,
             "produced": account.produced,
             "stored": account.stored,
-            # What it was not given the time for is not lost.
+            # Records that it had no time for are not lost.
             "missing": None if why == "cap" else account.lost,
             "duplicated": account.duplicated,
             "ended": why,
@@ -142,7 +142,7 @@ class Comparison:
 def _wait(
     lag: Callable[[], int], bucket: Bucket, runner: Runner | BenchPool, cap_s: float, step: Step
 ) -> str:
-    """Wait until it has finished, one way or another; which."""
+    """Wait for the end of a run; return what ended it: exited, done, idle or cap."""
     began = time.time()
     while True:
         time.sleep(0.5)
@@ -180,14 +180,14 @@ def _row(bucket: Bucket, series: dict[str, Series], stored: int) -> dict[str, An
 
 
 def _thinned(curve: list[tuple[float, int]]) -> list[tuple[float, int]]:
-    """A curve for the eye: from the first write until nothing more comes, at most 200 points."""
+    """Thin a curve to at most about 200 points, from the first write to the last."""
     end = next((place for place, (_, records) in enumerate(curve) if records >= curve[-1][1]), 0)
     used = [point for point in curve[: end + 1] if point[0] >= 0]
     return [*used[:: max(1, len(used) // 200)], curve[end]]
 
 
 def steady(curve: Sequence[tuple[float, float]], stored: float) -> float:
-    """Records a second between a tenth and nine tenths of a run.
+    """Return the records a second between a tenth and nine tenths of a run.
 
     Args:
         curve: Seconds and records stored by then.

@@ -1,8 +1,8 @@
 """One worker in this process with a timer around each hop: `python -m bench.measure.hops`.
 
-The product knows nothing of this: its hops are wrapped from outside before it runs. At its end, by
-SIGTERM, the figures are printed as one line of JSON. They begin with the first records consumed and end
-with the last commit.
+The timers are wrapped around the worker's functions before it runs. On SIGTERM the worker stops and the
+figures are printed as one line of JSON. They begin with the first records consumed and end with the last
+commit.
 """
 
 import json
@@ -21,7 +21,7 @@ from workers.state import State
 
 
 class Timers:
-    """CPU of this thread, and time on the clock, by hop."""
+    """CPU time of this thread and wall time, by hop."""
 
     def __init__(self) -> None:
         self._cpu: dict[str, float] = defaultdict(float)
@@ -31,7 +31,7 @@ class Timers:
         self._at_commit: dict[str, Any] = {}
 
     def wrap(self, owner: Any, name: str, hop: str) -> None:
-        """Replace a method by itself with a timer around it."""
+        """Wrap a timer around a function of `owner`."""
         function = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:

@@ -1,10 +1,10 @@
-"""From produced to queryable, at a fixed rate, with every record's own intended moment as its start.
+"""Latency from produced to queryable, at a fixed rate.
 
-A producer that falls behind does not move the start of a record (no coordinated omission). The end is found
-by asking InfluxDB again and again for each partition's newest `seq`: a partition's records are written in
-order, so the newest one that is seen vouches for those before it. A record that a question did not find and
-the next one did became queryable after the first was asked and before the second was answered: these are
-its bounds, and the figure is the middle between them. Half their distance is the resolution.
+A record's latency starts when it should be produced, even if the producer is late: no coordinated omission.
+InfluxDB is queried for each partition's newest `seq` all the time. A partition's records are written in
+order: if one is queryable, those before it are too. If one query does not return a record and the next one
+does, the record became queryable after the first was sent and before the second was answered. These are its
+bounds; its latency is the middle, and half the distance is the resolution.
 """
 
 import http.client
@@ -26,18 +26,18 @@ from bench.report.percentile import histogram, summary
 from lab.errors import LabError, SlowError
 from lab.system.files import read_secret
 
-#: Seconds between two questions.
+#: Seconds between two queries.
 ASK_S = 0.010
-#: Seconds of records before the first that is measured.
+#: Seconds of load before the first record that is measured.
 WARM_S = 3.0
-#: Seconds after the last record until which it must be queryable.
-PATIENCE_S = 60.0
-#: Milliseconds that the producer waits for more records to send along: Fluentd's own wait is longer.
+#: Seconds within which the last record must be queryable.
+LAST_RECORD_S = 60.0
+#: Milliseconds that the producer waits to fill a request. Fluentd waits longer.
 LINGER_MS = 0.5
 
 
 class QuerySample(NamedTuple):
-    """One question: monotonic seconds when it was asked and answered, newest `seq` by partition."""
+    """One query: monotonic seconds when it was sent and answered, and the newest `seq` by partition."""
 
     asked: float
     answered: float
@@ -46,12 +46,12 @@ class QuerySample(NamedTuple):
 
 @dataclass
 class NewestRecordPoller:
-    """Asks for the newest records until told to stop.
+    """Queries the newest records in a thread until `stop` is called.
 
     Args:
-        url: InfluxDB.
-        token: One that may read.
-        bucket: The bucket.
+        url: InfluxDB's URL.
+        token: A token that may read the bucket.
+        bucket: The bucket's name.
         since_ms: Epoch milliseconds of the first record.
     """
 
@@ -68,18 +68,18 @@ class NewestRecordPoller:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it.
+        """Stop the thread.
 
         Raises:
-            LabError: It could not ask.
+            LabError: A query failed.
         """
         self._stop.set()
         self._thread.join()
         if self.failed:
-            raise LabError(f"asking InfluxDB for the newest record: {self.failed}")
+            raise LabError(f"querying InfluxDB for the newest record: {self.failed}")
 
     def newest(self, partition: int) -> int:
-        """The newest record seen so far, -1 where there is none."""
+        """Return the newest `seq` of a partition so far, -1 if there is none."""
         return self.samples[-1].newest.get(partition, -1) if self.samples else -1
 
     def _run(self) -> None:
@@ -123,14 +123,14 @@ def run(
     workers: int = 3,
     settings: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """One measurement.
+    """Measure latency at one rate.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         rate: Records a second, over all partitions.
-        seconds: How long records are measured, after a warm-up.
+        seconds: Seconds of records that are measured, after a warm-up.
         workers: Workers and partitions.
-        settings: What else the workers are told.
+        settings: Further settings of the workers.
     """
     count, warm = int(rate * (seconds + WARM_S)), int(rate * WARM_S)
     with (
@@ -169,22 +169,22 @@ def run(
 
 
 def intended(began: float, rate: float, first: int, end: int) -> dict[int, float]:
-    """Intended moment of each record, monotonic seconds."""
+    """Return when each record should be produced: monotonic seconds by `seq`."""
     return {seq: began + seq / rate for seq in range(first, end)}
 
 
 def latencies(
     samples: Sequence[QuerySample], moments: Mapping[int, float], partitions: int
 ) -> list[tuple[float, float]]:
-    """Bounds of each record's latency in milliseconds: (not before, not after).
+    """Return the bounds of each record's latency in milliseconds: (lower, upper).
 
     Args:
-        samples: Questions in the order they were asked.
-        moments: When each record was to be produced, by `seq`.
+        samples: Queries in the order they were sent.
+        moments: Monotonic seconds at which each record should be produced, by `seq`.
         partitions: Record n is in partition n modulo this.
 
     Raises:
-        LabError: A record was never seen.
+        LabError: A record never became queryable.
     """
     bounds = []
     places = dict.fromkeys(range(partitions), 0)
@@ -205,11 +205,13 @@ def latencies(
 
 
 def _wait(poller: NewestRecordPoller, count: int, workers: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LAST_RECORD_S
     last = {seq % workers: seq for seq in range(max(0, count - workers), count)}
     while any(poller.newest(number) < seq for number, seq in last.items()) and not poller.failed:
         if time.monotonic() > deadline:
-            raise SlowError(f"the last records were not queryable {PATIENCE_S:.0f} s after they were due")
+            raise SlowError(
+                f"the last records were not queryable {LAST_RECORD_S:.0f} s after they were due"
+            )
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""InfluxDB away for a while under load: lag, memory, membership, and how fast the backlog goes."""
+"""An outage of InfluxDB under load: lag, memory, rebalances, and how fast the backlog is written."""
 
 import threading
 import time
@@ -18,16 +18,16 @@ from bench.measure.throughput import SLOWEST, START_S, describe, look_up
 from lab.system.progress import Step
 from lab.system.server_process import wait_until
 
-#: Seconds of load before the outage, so that it meets workers at their usual work.
+#: Seconds of load before the outage: the workers are then past their start.
 BEFORE_S = 5.0
-#: Records of the drain without an outage, at most.
+#: Maximum number of records of the drain without an outage.
 DRAINED = 1_000_000
-#: Seconds between two looks at lag and states.
+#: Seconds between two samples of lag and states.
 LOOK_S = 0.5
 
 
 class OutageKind(StrEnum):
-    """What happens to influxd."""
+    """How influxd is made unavailable."""
 
     #: SIGSTOP, then SIGCONT: connections stay open and nothing answers.
     FREEZE = "freeze"
@@ -37,13 +37,14 @@ class OutageKind(StrEnum):
 
 @dataclass
 class LagRecorder:
-    """What was seen, with seconds since the outage began.
+    """Samples lag and workers' states, with seconds since the outage began.
 
     Args:
-        rig: Where.
-        pool: What is watched.
-        target: What it reads.
-        step: Where the lag is shown.
+        rig: The lab to measure in, and what is created there.
+        pool: The workers that are sampled.
+        target: The topic they read.
+        step: Shows the lag.
+        began: Epoch seconds at which the outage begins.
     """
 
     rig: Rig
@@ -55,7 +56,7 @@ class LagRecorder:
     waiting: list[tuple[float, int]] = field(default_factory=list)
 
     def look(self) -> int:
-        """Note lag and states; the lag."""
+        """Sample lag and states once; return the lag in records."""
         lag = self.rig.lag(self.target)
         at = round(time.time() - self.began, 2)
         self.lag.append((at, lag))
@@ -64,7 +65,7 @@ class LagRecorder:
         return lag
 
     def keep(self, seconds: float) -> None:
-        """Look for so long."""
+        """Sample for this many seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.look()
@@ -83,19 +84,19 @@ def run(
     best: ceiling.Ceiling | None = None,
     drained: float | None = None,
 ) -> dict[str, Any]:
-    """One measurement.
+    """Measure one outage.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         shape: The records.
         rate: Records a second, up to the end of the outage.
         seconds: Length of the outage.
-        how: Frozen or killed.
+        how: Freeze influxd or kill it.
         workers: Workers and partitions.
-        settings: What else the workers are told.
-        best: The ceiling, where this run has measured it already.
-        drained: Records a second that the same pool drains with InfluxDB there all the time, where this run
-            has measured it already: the best that catching up can be.
+        settings: Further settings of the workers.
+        best: The ceiling; None measures it here.
+        drained: Records a second of the same pool without an outage, the fastest that catching up can be;
+            None measures it here.
     """
     count = int(rate * (BEFORE_S + seconds))
     few = min(count, DRAINED)
@@ -174,7 +175,7 @@ def run(
 
 
 def _away(rig: Rig, how: OutageKind, meanwhile: Callable[[], None]) -> float:
-    """InfluxDB away while `meanwhile` runs; when it came back, which it does in any case."""
+    """Make InfluxDB unavailable while `meanwhile` runs; return the epoch seconds of its return."""
     influxdb = rig.lab.influxdb
     if how is OutageKind.FREEZE:
         influxdb.pause()

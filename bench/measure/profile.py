@@ -1,4 +1,4 @@
-"""Where a record's microseconds go: one worker, a timer around each hop."""
+"""The time of each hop of a record in one worker."""
 
 import json
 import subprocess
@@ -15,25 +15,25 @@ from bench.measure.throughput import SLOWEST, START_S, describe
 from lab.errors import LabError, SlowError
 from lab.system.server_process import environment
 
-#: Seconds for the worker to leave.
+#: Seconds for the worker to stop.
 LEAVE_S = 30.0
-#: The order in which a record meets them.
+#: Hops in the order of a record's path.
 HOPS = ("client threads", "consume", "decode and encode", "compress", "write", "commit", "rest")
 
 
 def run(
     rig: Rig, shape: RecordShape, count: int, settings: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """One measurement.
+    """Measure the hops once.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         shape: The records.
-        count: How many.
-        settings: What else the worker is told.
+        count: Number of records.
+        settings: Further settings of the worker.
 
     Raises:
-        LabError: The worker ended or did not get on.
+        LabError: The worker ended or was too slow.
     """
     with rig.topic(1) as target, rig.bucket() as bucket:
         rig.fill(LoadProducer(target, shape), shape, 0, count)
@@ -75,12 +75,12 @@ def run(
 
 
 def result(timings: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures by hop, in microseconds of CPU and of time on the clock for each record."""
+    """Return CPU and wall time of each hop, in microseconds for each record."""
     records = timings["records"]
     hops = {
         hop: {
             "cpu_us": round(timings["cpu"].get(hop, 0.0) / records * 1e6, 3),
-            # Of the client's threads and of the rest nobody looked at the clock.
+            # Wall time is not measured for the client's threads and the rest.
             "wall_us": round(timings["wall"][hop] / records * 1e6, 3) if hop in timings["wall"] else None,
             "calls": timings["calls"].get(hop),
         }

@@ -1,4 +1,4 @@
-"""What a record costs with more workers, on two hosts, and with InfluxDB further away."""
+"""The cost of a record with more workers, on two hosts, and with a longer way to InfluxDB."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from bench.measure.throughput import DrainResult
 from lab.system.network import missing, network
 from lab.system.progress import Progress
 
-#: Partitions and workers: the lab's three, and what a larger user may have.
+#: Numbers of workers, and of partitions: the lab's three, fewer, and more.
 COUNTS = (1, 3, 6, 12, 48)
-#: Records a worker moves at least where workers are added: with fewer, what a process costs once (the
-#: memory it grows into with its first batches) would be most of what a record seems to cost.
+#: Minimum number of records for each worker: with fewer, the costs of a worker's start (the memory it
+#: allocates with its first batches) would be most of a record's cost.
 SHARE = 100_000
 #: Milliseconds added to a round trip to InfluxDB.
 DELAYS = (0, 20, 100)
-#: Lines of a batch with which the longest delay is measured a second time: a way that long asks for it.
+#: Lines of a batch in a second run with the longest delay, which needs larger batches.
 FAR_LINES = 10_000
 #: Workers of the runs on one and on two hosts.
 SHARED = 6
@@ -28,7 +28,7 @@ SHARED = 6
 def over_workers(
     rig: Rig, shape: RecordShape, count: int, counts: Sequence[int] = COUNTS
 ) -> list[dict[str, Any]]:
-    """The same records, or as many as make `SHARE` a worker, with more and more partitions and workers."""
+    """Measure with more and more workers and partitions; each worker has at least `SHARE` records."""
     return [
         _drain(rig, shape, max(count, SHARE * workers), workers)
         | {"case": f"{workers} worker{'s' * (workers > 1)}"}
@@ -39,7 +39,7 @@ def over_workers(
 def over_delays(
     rig: Rig, shape: RecordShape, count: int, delays: Sequence[float] = DELAYS, workers: int = 3
 ) -> list[dict[str, Any]]:
-    """The same records with InfluxDB further and further away; furthest, with larger batches too."""
+    """Measure with longer and longer round trips; the longest one with larger batches too."""
     rows = []
     for delay, lines in [*((delay, None) for delay in delays), (max(delays), FAR_LINES)]:
         more = {"TOWER_BATCH_LINES": str(lines)} if lines else {}
@@ -51,7 +51,7 @@ def over_delays(
 
 
 def over_hosts(progress: Progress, shape: RecordShape, count: int) -> tuple[list[dict[str, Any]], str]:
-    """The same workers on one host and on two that share the group; or the reason why not."""
+    """Measure one group on one host and on two; return the rows, or the reason why there are none."""
     why = missing()
     if why:
         return [], why
@@ -73,15 +73,15 @@ def run(
     delays: Sequence[float] = DELAYS,
     two_hosts: bool = True,
 ) -> dict[str, Any]:
-    """All of it.
+    """Measure over workers, round trips and hosts.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         shape: The records.
-        count: How many in each run, more with many workers (see `over_workers`).
+        count: Number of records in each run, more with many workers (see `over_workers`).
         counts: Numbers of workers.
         delays: Milliseconds added to a round trip.
-        two_hosts: Also on two hosts.
+        two_hosts: Measure on two hosts too.
     """
     by_hosts, why = over_hosts(rig.progress, shape, count) if two_hosts else ([], "not asked for")
     by_workers = over_workers(rig, shape, count, counts)

@@ -1,4 +1,4 @@
-"""Every measurement after another, into one report that is rewritten after each."""
+"""All measurements, one after the other, in one report that is rewritten after each."""
 
 import json
 import time
@@ -18,13 +18,13 @@ from lab.errors import LabError
 from lab.senders.formats import Format
 
 Result = dict[str, Any]
-#: Records a second while latency is measured.
+#: Records a second of the latency measurement.
 LATENCY_RATE = 1_000
 
 
 @dataclass(frozen=True)
 class SuiteSize:
-    """How much is measured."""
+    """The number of records and the seconds of each measurement."""
 
     records: int
     profile_records: int
@@ -37,7 +37,7 @@ class SuiteSize:
     compare_cap_s: float
 
 
-#: Under 15 minutes on two cores: what the figures in docs/benchmarks.md are taken with.
+#: Under 15 minutes on two cores. The figures in docs/benchmarks.md are of this size.
 SHORT = SuiteSize(
     records=1_000_000,
     profile_records=500_000,
@@ -49,7 +49,7 @@ SHORT = SuiteSize(
     compare_records=1_200_000,
     compare_cap_s=60,
 )
-#: The same over more records and more cases.
+#: More records and more cases, about an hour.
 FULL = SuiteSize(
     records=2_000_000,
     profile_records=1_000_000,
@@ -65,11 +65,11 @@ FULL = SuiteSize(
 
 @dataclass
 class ResultSet:
-    """Results and failures, written to files whenever one is added.
+    """Results and failures; the files are rewritten whenever one is added.
 
     Args:
-        json_file: All of it, for programs.
-        html_file: The page.
+        json_file: Results and failures as JSON, for programs.
+        html_file: The report.
     """
 
     json_file: Path | None
@@ -78,7 +78,7 @@ class ResultSet:
     failures: dict[str, str] = field(default_factory=dict)
 
     def take(self, name: str, measure: Callable[[], Result]) -> Result | None:
-        """Measure, and go on to the next where it fails."""
+        """Run one measurement and add its result, or its failure; return the result."""
         result: Result | None = None
         try:
             result = measure()
@@ -89,7 +89,7 @@ class ResultSet:
         return result
 
     def write(self) -> None:
-        """Write what there is."""
+        """Write both files."""
         if self.json_file is not None:
             self.json_file.parent.mkdir(parents=True, exist_ok=True)
             content = {
@@ -103,13 +103,13 @@ class ResultSet:
 
     @property
     def wrong(self) -> bool:
-        """Whether Tower lost or duplicated a record anywhere."""
+        """Whether Tower lost or duplicated a record in any measurement."""
         keys = ("lost", "duplicated", "unknown")
         return any(result.get(key) for result in self.results for key in keys)
 
 
 def shape(count: int, form: Format = Format.JSON, **more: Any) -> RecordShape:
-    """Records whose times end now."""
+    """Return the shape of records whose times end now."""
     return RecordShape(Clock(int(time.time() * 1000 - count)), form, **more)
 
 

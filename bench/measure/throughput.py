@@ -1,4 +1,4 @@
-"""A prefilled topic drained by the pool, every record looked for in InfluxDB afterwards."""
+"""Throughput: the pool drains a topic that is filled beforehand, then every record is looked up."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from bench.load.produce import LoadProducer, Target
 from bench.load.record import FIELDS, RecordShape
 from bench.measure import ceiling
 
-#: Slowest drain that is waited for, records a second.
+#: Records a second below which a drain is given up.
 SLOWEST = 2_000
-#: Seconds for the workers to start, besides.
+#: Seconds for the workers to start.
 START_S = 120.0
-#: Records of each partition that go before the measurement, so that it finds everything in place.
+#: Records of each partition before the measurement: connections and shards then exist.
 WARM = 500
 #: The workers' counters that are reported.
 COUNTERS = (
@@ -31,17 +31,17 @@ COUNTERS = (
 
 @dataclass
 class DrainResult:
-    """What was seen while a pool drained a topic.
+    """What was measured while a pool drained a topic.
 
     Attributes:
-        begin: Epoch seconds at which the records could be read.
-        first: Of the first write after that.
-        last: Of the last one.
-        batch_p50: Median of lines in a write.
+        begin: Epoch seconds at which the records became readable.
+        first: Epoch seconds of the first write after that.
+        last: Epoch seconds of the last write.
+        batch_p50: Median number of lines in a write.
         series: CPU and memory, by group of processes.
         written: Bytes of influxd's write-ahead log over time.
-        counters: Sums of the workers' own.
-        starts: How many times a worker was started.
+        counters: The workers' counters, summed.
+        starts: Number of worker starts.
     """
 
     begin: float = 0.0
@@ -55,15 +55,15 @@ class DrainResult:
 
     @property
     def seconds(self) -> float:
-        """From the first write to the last."""
+        """Seconds from the first write to the last."""
         return self.last - self.first
 
     def cpu(self, group: str) -> float:
-        """Seconds of CPU of a group of processes, from when the records were there to the last write."""
+        """Return a group's seconds of CPU, from when the records became readable to the last write."""
         return self.series[group].cpu_between(self.begin, self.last)
 
     def others(self) -> float:
-        """Cores that were busy with anything else: where it is not near 0, the figures are provisional."""
+        """Return the cores that other programs used: if not near 0, the figures are provisional."""
         ours = sum(self.cpu(group) for group in self.series if group != MACHINE)
         return max(0.0, self.cpu(MACHINE) - ours) / max(0.001, self.last - self.begin)
 
@@ -71,10 +71,10 @@ class DrainResult:
 def drain(
     rig: Rig, pools: Sequence[BenchPool], target: Target, bucket: Bucket, *, shape: RecordShape, count: int
 ) -> DrainResult:
-    """Have running pools drain records that they find all at once.
+    """Start the pools and have them drain records that become readable all at once.
 
-    The workers serve and have their partitions; a few records have been all the way. Then the others are
-    produced in one transaction, whose end is the start.
+    The workers first write a few records. All others are produced in one transaction; its commit is the
+    start of the measurement.
     """
     drained = DrainResult()
     warm = min(WARM * target.partitions, count // 10)
@@ -111,13 +111,13 @@ def drain(
         drained.first = bucket.wait_first(drained.begin)
 
         def done() -> bool:
-            # The transaction's end takes an offset in each partition, which nobody commits.
+            # The transaction's end marker has an offset in each partition, which is never committed.
             lag = rig.lag(target) - target.partitions
             step.note(f"{lag:,} to go")
             return lag <= 0
 
         pools[0].until(done, START_S + count / SLOWEST, f"{count} records to be committed", 0.5)
-        # The workers' last account of themselves.
+        # The workers write their state files once a second.
         time.sleep(1.2)
     for name in COUNTERS:
         drained.counters[name] = sum(pool.counter(name) for pool in pools)
@@ -129,9 +129,9 @@ def drain(
 
 
 class Batches:
-    """Sizes of writes, by the workers' own counters.
+    """Sizes of writes, from the workers' counters.
 
-    They tell once a second: the mean of that second's writes stands for each of them.
+    The counters change once a second: each write of that second counts with their mean size.
     """
 
     def __init__(self, pools: Sequence[BenchPool]) -> None:
@@ -154,7 +154,7 @@ class Batches:
                     self._before[key] = now
 
     def median(self) -> float:
-        """Lines of a write; 0 where there was none."""
+        """Return the median number of lines in a write; 0 if there was no write."""
         return median(self._sizes) if self._sizes else 0.0
 
 
@@ -167,18 +167,18 @@ def run(
     settings: Mapping[str, str] | None = None,
     best: ceiling.Ceiling | None = None,
 ) -> dict[str, Any]:
-    """One measurement.
+    """Measure throughput once.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         shape: The records.
-        count: How many.
-        workers: Size of the pool; the topic has as many partitions.
-        settings: What else the workers are told.
-        best: The ceiling, if it was measured in this run already; else it is measured here.
+        count: Number of records.
+        workers: Number of workers, and of the topic's partitions.
+        settings: Further settings of the workers.
+        best: The ceiling; None measures it here.
 
     Returns:
-        The keys of the bench's result.
+        The result as it is written to JSON.
     """
     trials: list[ceiling.Ceiling] = []
     if best is None:
@@ -203,7 +203,7 @@ def run(
 
 
 def look_up(rig: Rig, bucket: Bucket, shape: RecordShape, count: int, partitions: int) -> Account:
-    """Look for every record in InfluxDB."""
+    """Look for every record in InfluxDB and count."""
     with rig.progress.step("looking for every sequence number in InfluxDB") as step:
         account = count_points(bucket.sequences(), count, partitions, shape.is_bad if shape.bad else None)
         step.note(f"{account.lost} lost, {account.duplicated} duplicated")
@@ -211,10 +211,10 @@ def look_up(rig: Rig, bucket: Bucket, shape: RecordShape, count: int, partitions
 
 
 def result(drained: DrainResult, records: int, workers: int, best: ceiling.Ceiling) -> dict[str, Any]:
-    """Figures of a drain.
+    """Return the figures of a drain.
 
-    CPU is that of all records from the moment they could be read. For the rate the time counts from the
-    first write to the last; what the workers may have had in hand at the first is left out, to be safe.
+    CPU counts from when the records became readable. The rate counts from the first write to the last,
+    without one batch for each worker: these may have been read before the first write.
     """
     counted = max(1, records - round(drained.batch_p50 * workers))
     cpu = {group: drained.cpu(group) / records * 1e6 for group in drained.series if group != MACHINE}
@@ -253,7 +253,7 @@ def result(drained: DrainResult, records: int, workers: int, best: ceiling.Ceili
 
 
 def describe(shape: RecordShape) -> dict[str, Any]:
-    """What the records were."""
+    """Return what the records looked like, for the report."""
     return {
         "form": shape.form.value,
         "devices": shape.devices,

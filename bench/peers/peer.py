@@ -30,7 +30,7 @@ class Job:
     """What a peer has to do.
 
     Args:
-        rig: Where.
+        rig: The lab to measure in, and what is created there.
         target: Topic to read.
         bucket: Bucket to write.
         group: Its consumer group, new for each run.
