@@ -52,10 +52,19 @@ def test_a_worker_that_hangs_exits_and_shows_where(stuck: str) -> None:
     assert "in stuck" in done.stderr
 
 
+def test_the_log_says_what_happens_before_the_stacks() -> None:
+    done = run(HANGS["waiting"], "stuck()", 1, FEED_S)
+
+    sentence, _, stacks = done.stderr.partition("\n")
+    assert "supervisord restarts it" in sentence
+    assert "in stuck" in stacks
+
+
 def test_a_worker_that_feeds_in_time_is_not_interrupted() -> None:
     done = run("pass", "print('at the end')", 12, FEED_S)
 
     assert (done.returncode, done.stdout) == (0, "at the end\n")
+    assert done.stderr == ""
 
 
 def test_feedings_in_quick_succession_are_one() -> None:
