@@ -1,4 +1,4 @@
-"""The lab: Kafka and InfluxDB in one data folder, brought up, looked at and taken down."""
+"""The lab: Kafka and InfluxDB in one data folder."""
 
 import shutil
 from collections.abc import Iterator
@@ -36,14 +36,13 @@ LOCK_S = 300.0
 class Lab:
     """Real Kafka and real InfluxDB on this machine.
 
-    Used as a context manager it is up inside the block; leaving the block takes it down and
-    removes its data folder, unless the folder was there before. A guardian does so where the
-    program has no chance to.
+    As a context manager it is up inside the block. At the block's end it is stopped, and its data folder is
+    removed if the block created it. If the program is killed, a reaper does this.
 
     Args:
-        data: Folder of everything the lab keeps.
-        wanted: Topology, host and ports; what is None there is as it was, or the lab's default.
-        progress: Where waits are shown.
+        data: Folder for the lab's data.
+        wanted: Topology, host and ports; None: as in the data folder, else the lab's default.
+        progress: Shows what is waited for.
     """
 
     def __init__(
@@ -74,10 +73,10 @@ class Lab:
     # --- up, down ---------------------------------------------------------------------------
 
     def up(self) -> Self:
-        """Start what does not run yet and wait until all of it serves and is provisioned.
+        """Start the servers that do not run yet, wait until all of them answer, and provision them.
 
         Raises:
-            LabError: It did not come up; what this call had started is stopped again.
+            LabError: A server did not start; the servers that this call started are stopped again.
         """
         with locked(self.data / "lock", LOCK_S, self._progress):
             fresh = not (self.data / "lab.json").exists()
@@ -108,10 +107,10 @@ class Lab:
         return any(server.pid is not None for server in [*self.nodes, self.influxdb])
 
     def down(self, *, purge: bool = False) -> None:
-        """Stop everything; the data stays, and the next `up` goes on with it.
+        """Stop all servers; the next `up` uses their data.
 
         Args:
-            purge: Remove the data folder too, and do not ask politely first.
+            purge: Kill the servers at once and remove the data folder.
         """
         if not (self.data / "lab.json").exists():
             return
@@ -123,7 +122,7 @@ class Lab:
                 self._forget()
 
     def provision(self) -> None:
-        """Make what the workers need in Kafka and InfluxDB; what is there stays as it is."""
+        """Create what the workers need in Kafka and InfluxDB, if it is missing."""
         self._open()
         with self._progress.step("provisioning") as step:
             step.note("InfluxDB")
@@ -138,7 +137,7 @@ class Lab:
 
     @property
     def plan(self) -> LabPlan:
-        """Topology and ports, as remembered in the data folder."""
+        """Topology and ports, as in the data folder."""
         self._open()
         if self._plan is None:
             raise LabError(f"no lab in {self.data}; start one with `python -m lab up`")
@@ -167,7 +166,7 @@ class Lab:
 
     @property
     def secrets(self) -> Secrets:
-        """Where its secrets are."""
+        """The files of its secrets."""
         return Secrets(self.data / "secrets")
 
     @property
@@ -184,11 +183,11 @@ class Lab:
         return self._topics
 
     def create_bucket(self, name: str, retention_s: int = 0) -> str:
-        """A bucket with a mapping of the same name; the token that may only write to it."""
+        """Create a bucket and a mapping of the same name; return a token that may only write to it."""
         return LabProvisioner(self.influxdb, self.secrets).bucket(name, retention_s)
 
     def worker_environment(self) -> dict[str, str]:
-        """The settings with which workers use this lab. Names of files, no secrets."""
+        """Return the workers' settings for this lab: names of files, no secrets."""
         return {
             "TOWER_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "TOWER_INFLUXDB_URL": self.influxdb.url,
@@ -201,17 +200,17 @@ class Lab:
         }
 
     def query_rows(self, influxql: str, database: str = BUCKET) -> Iterator[dict[str, Any]]:
-        """Ask as the dashboard does: InfluxQL, v1 endpoint, user `tower`."""
+        """Query as the dashboard does: InfluxQL, v1 endpoint, user `tower`."""
         password = read_secret(self.secrets.v1_password) or ""
         return self.influxdb.rows(influxql, database, V1_USER, password)
 
     def flux_csv(self, flux: str) -> Iterator[str]:
-        """Ask in Flux as the administrator; the answer's CSV lines, one by one."""
+        """Query in Flux as the administrator; yield the answer's CSV lines."""
         token = read_secret(self.secrets.admin_token) or ""
         return self.influxdb.flux_lines(flux, ORG, token)
 
     def java_command(self, main: str, *args: str) -> tuple[list[str], dict[str, str]]:
-        """Argv and environment of one of Kafka's own tools.
+        """Return argv and environment of one of Kafka's tools.
 
         Args:
             main: Its class, such as `org.apache.kafka.tools.ConsoleProducer`.
@@ -235,7 +234,7 @@ class Lab:
         return self._program
 
     def _open(self) -> None:
-        """Read what the data folder remembers."""
+        """Read the plan in the data folder."""
         if self._plan is not None:
             return
         plan = LabPlan.load(self.data)

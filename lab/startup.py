@@ -17,7 +17,7 @@ FORMAT_S = 120.0
 
 
 def format_nodes(nodes: Sequence[Node], progress: Progress) -> None:
-    """Make the data folders of the nodes that have none.
+    """Format the data folders of the nodes that have none.
 
     Raises:
         LabError: One could not be made.
@@ -39,16 +39,16 @@ def format_nodes(nodes: Sequence[Node], progress: Progress) -> None:
 
 
 def start(servers: Sequence[Server], host: str, started: list[Server], progress: Progress) -> None:
-    """Start those that do not run and wait until all serve.
+    """Start the servers that do not run and wait until all answer.
 
     Args:
-        servers: All of the lab's.
-        host: What they listen on.
+        servers: All servers of the lab.
+        host: Name or address that they listen on.
         started: The servers that this call starts are added, so that the caller can stop them.
         progress: Where the wait is shown.
 
     Raises:
-        BusyError: A port is taken.
+        BusyError: A port is in use.
         LabError: A server ended, or did not serve in time.
     """
     still = [server for server in servers if server.process() is None]
@@ -84,14 +84,14 @@ def _wait(servers: Sequence[Server], step: Step) -> None:
 
 
 def stop(influxdb: InfluxdbServer, nodes: Sequence[Node], progress: Progress, *, at_once: bool) -> None:
-    """Stop them all.
+    """Stop all servers.
 
     Args:
         influxdb: Stopped with the brokers.
         nodes: Brokers hand their leaderships over on the way out, for which they need the
             controllers, so these come last.
         progress: Where the wait is shown.
-        at_once: Do not ask politely first: their data is to go anyway.
+        at_once: Kill them: their data is removed anyway.
     """
     brokers = [node for node in nodes if node.spec.role is not Role.CONTROLLER]
     controllers = [node for node in nodes if node.spec.role is Role.CONTROLLER]

@@ -1,4 +1,4 @@
-"""The lab's InfluxDB as a running server, and questions asked of it over HTTP."""
+"""The lab's InfluxDB as a running server, and queries over HTTP."""
 
 import base64
 import http.client
@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from lab.errors import LabError
 from lab.system.server_process import Server, environment
 
-#: Seconds an answer may take; a query over a million points takes a while.
+#: Seconds an answer may take; a query over a million points is slow.
 QUERY_S = 120.0
 
 
@@ -20,9 +20,9 @@ class InfluxdbServer(Server):
     """One influxd with its data in its own folder.
 
     Args:
-        folder: Where its files are.
-        program: Gives the influxd to run; asked only when it is to be started.
-        host: What it listens on.
+        folder: Folder of its files.
+        program: Returns the influxd to run; called only at a start.
+        host: Name or address that it listens on.
         port: Its HTTP port.
     """
 
@@ -57,7 +57,7 @@ class InfluxdbServer(Server):
         self.launch([str(self._program()), *flat, "--reporting-disabled"], environment())
 
     def health(self, timeout_s: float = 1.0) -> dict[str, Any] | None:
-        """What `/health` says, with `status` and `version`; None while it does not answer."""
+        """Return the answer of `/health`, with `status` and `version`; None if there is none."""
         try:
             with self._get("/health", {}, timeout_s) as response:
                 health = json.loads(response.read())
@@ -66,11 +66,11 @@ class InfluxdbServer(Server):
         return health if isinstance(health, dict) else None
 
     def serving(self, timeout_s: float = 1.0) -> bool:
-        """Whether it answers and is well."""
+        """Whether `/health` answers `pass`."""
         return (self.health(timeout_s) or {}).get("status") == "pass"
 
     def rows(self, influxql: str, database: str, user: str, password: str) -> Iterator[dict[str, Any]]:
-        """Ask the v1 endpoint, as the lab's dashboard does.
+        """Query the v1 endpoint, as the lab's dashboard does.
 
         Each row comes as a dict of its columns and its series' tags, with `_series` the name of
         the measurement.
@@ -88,7 +88,7 @@ class InfluxdbServer(Server):
                 yield from _rows(json.loads(line), influxql)
 
     def flux_lines(self, flux: str, org: str, token: str) -> Iterator[str]:
-        """Ask in Flux and stream the answer's CSV lines, empty and `#` ones left out.
+        """Query in Flux and yield the answer's CSV lines without empty ones and comments.
 
         Raises:
             LabError: It refuses the question.

@@ -29,7 +29,7 @@ LOGGING = (
 
 
 class Role(StrEnum):
-    """What a node does for the cluster."""
+    """The role of a node in the cluster."""
 
     BROKER = "broker"
     CONTROLLER = "controller"
@@ -38,14 +38,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node as the lab remembers it.
+    """A node of the plan.
 
     Args:
         id: Node id, unique in the cluster.
         role: Broker, controller or both.
-        port: Where clients reach a broker, and a controller's own port.
-        controller_port: Of a combined node, the port of its controller half.
-        host: Where this one listens and is reached, if not where the others are.
+        port: A broker's port for clients, or a controller's port.
+        controller_port: Port of a combined node's controller.
+        host: Name or address that it listens on and advertises, if not that of the others.
     """
 
     id: int
@@ -56,19 +56,19 @@ class NodeSpec:
 
     @property
     def voter_port(self) -> int | None:
-        """The port where it takes part in the controllers' quorum; None for a broker."""
+        """Its port in the controllers' quorum; None for a broker."""
         if self.role is Role.BROKER:
             return None
         return self.controller_port or self.port
 
 
 def properties(spec: NodeSpec, specs: list[NodeSpec], host: str, data: Path) -> dict[str, str]:
-    """A node's server.properties.
+    """Return a node's server.properties.
 
     Args:
         spec: The node.
         specs: All nodes of the cluster, this one among them.
-        host: What those listen on and are reached by that have none of their own.
+        host: Name or address of the nodes that have no `host` of their own.
         data: Folder of its log segments.
     """
     roles = {Role.COMBINED: "broker,controller"}.get(spec.role, spec.role.value)
@@ -114,7 +114,7 @@ def properties(spec: NodeSpec, specs: list[NodeSpec], host: str, data: Path) -> 
 
 
 def properties_text(values: Mapping[str, str]) -> str:
-    """A properties file as Java reads it: Latin-1, so that all else but ASCII is escaped, as UTF-16."""
+    """Return the text of a Java properties file; everything but ASCII is escaped as UTF-16."""
 
     def escaped(value: str) -> str:
         codes = [unit for (unit,) in struct.iter_unpack(">H", value.encode("utf-16-be"))]
@@ -130,14 +130,14 @@ class Node(Server):
     """One Kafka node of the lab.
 
     Args:
-        spec: What it is.
+        spec: This node.
         specs: All nodes of its cluster.
-        folder: Where its files are.
-        java: Gives what runs it; asked only when it is to be started.
-        host: What it listens on and is reached by, unless its spec says so.
+        folder: Folder of its files.
+        java: Returns the Java to run it with; called only at a start.
+        host: Name or address that it listens on and advertises, unless its spec has one.
         cluster: The cluster's id.
-        prefix: Words before its command line, which may put it on another host.
-        more: Further properties, or other values than `properties` gives.
+        prefix: Words before its command line, such as those that run it on another host.
+        more: Further properties; they override those of `properties`.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Node(Server):
 
     @classmethod
     def alone(cls, folder: Path, java: Java, host: str, port: int, controller: int) -> "Node":
-        """A cluster of one node that nothing else knows of."""
+        """Return the only node of a new cluster."""
         spec = NodeSpec(0, Role.COMBINED, port, controller)
         return cls(spec, [spec], folder, lambda: java, host=host, cluster="AAAAAAAAQACAAAAAAAAAAA")
 
@@ -178,11 +178,11 @@ class Node(Server):
 
     @property
     def formatted(self) -> bool:
-        """Whether its data folder belongs to a cluster already."""
+        """Whether its data folder is formatted."""
         return (self.folder / "formatted").exists()
 
     def begin_format(self) -> subprocess.Popen[bytes]:
-        """Write its configuration and start making its data folder, once in its life.
+        """Write its configuration and start formatting its data folder, once in its life.
 
         Raises:
             LabError: Kafka cannot use the folder.
@@ -212,7 +212,7 @@ class Node(Server):
             )
 
     def end_format(self, child: subprocess.Popen[bytes], timeout_s: float) -> None:
-        """Wait for the end of what `begin_format` started.
+        """Wait for the end of the formatting that `begin_format` started.
 
         Raises:
             LabError: It failed or took too long; no half-made folder stays.
@@ -244,7 +244,7 @@ class Node(Server):
         self.launch([*self._prefix, *command], self._java().environment())
 
     def serving(self, timeout_s: float = 1.0) -> bool:
-        """Whether it answers a request: a paused process has open ports too, but says nothing.
+        """Whether it answers a request: a paused process has open ports too, but does not answer.
 
         A broker answers from when the controllers have let it in.
         """

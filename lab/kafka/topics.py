@@ -24,18 +24,18 @@ REQUEST_S = 10.0
 
 
 class TopicAdmin:
-    """Makes, removes and looks at topics, partitions and consumer groups.
+    """Creates, deletes and describes topics, partitions and consumer groups.
 
     Args:
         bootstrap: `host:port` of the brokers, separated by commas.
-        copies: Replicas that a new topic gets; also an attribute.
+        copies: Number of replicas of a new topic.
     """
 
     def __init__(self, bootstrap: str, copies: int) -> None:
         self._client: dict[str, Any] = {
             "bootstrap.servers": bootstrap,
             "log_level": 2,
-            # Whoever kills brokers wants to see the next leader soon.
+            # Tests that kill brokers wait for the next leader.
             "reconnect.backoff.max.ms": 500,
             "topic.metadata.refresh.interval.ms": 1000,
         }
@@ -44,7 +44,7 @@ class TopicAdmin:
 
     @property
     def in_sync(self) -> int:
-        """Replicas that must have a record before its producer is told so."""
+        """Replicas that must have a record before it is acknowledged."""
         return min(2, self.copies)
 
     def create(
@@ -54,18 +54,18 @@ class TopicAdmin:
         replication: int | None = None,
         config: Mapping[str, str] | None = None,
     ) -> None:
-        """Make a topic and wait until every partition has a leader; one that is there stays.
+        """Create a topic, if it is missing, and wait until every partition has a leader.
 
         Raises:
-            LabError: Kafka refuses it.
-            SlowError: No leader within the time.
+            LabError: Kafka rejects it.
+            SlowError: A partition has no leader in time.
         """
         copies = replication or self.copies
         settings = {"min.insync.replicas": str(min(2, copies))} | dict(config or {})
         topic = kafka.NewTopic(name, partitions, copies, config=settings)
         _finish(
             self._admin.create_topics([topic], operation_timeout=REQUEST_S)[name],
-            f"making the topic {name}",
+            f"creating the topic {name}",
             KafkaError.TOPIC_ALREADY_EXISTS,
         )
         self.wait_ready(name)
@@ -74,28 +74,28 @@ class TopicAdmin:
         """Wait until every partition of the topic has a leader.
 
         Raises:
-            SlowError: No leader within the time.
+            SlowError: A partition has no leader in time.
         """
-        # One broker's word is not enough, see _partitions.
+        # One broker's answer is not enough, see _partitions.
         if not wait_until(lambda: all(self.ready(name) for _ in range(5)), 30.0):
             raise SlowError(f"topic {name}: not every partition has a leader after 30 s")
 
     def delete(self, name: str) -> None:
-        """Remove a topic, if it is there, and wait until it is gone."""
+        """Delete a topic, if it exists, and wait until it is gone."""
         _finish(
             self._admin.delete_topics([name], operation_timeout=REQUEST_S)[name],
-            f"removing the topic {name}",
+            f"deleting the topic {name}",
             KafkaError.UNKNOWN_TOPIC_OR_PART,
         )
         if not wait_until(lambda: name not in self.names(), 30.0):
-            raise SlowError(f"topic {name} is still there 30 s after it was removed")
+            raise SlowError(f"topic {name} still exists 30 s after it was deleted")
 
     def names(self) -> set[str]:
-        """Every topic, the internal ones too."""
+        """Return the name of every topic, internal ones too."""
         return set(self._metadata().topics)
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has; 0 if it is not there."""
+        """Return the number of a topic's partitions; 0 if the topic does not exist."""
         return len(self._partitions(topic))
 
     def ready(self, topic: str) -> bool:
@@ -104,12 +104,12 @@ class TopicAdmin:
         return bool(partitions) and all(partition.leader >= 0 for partition in partitions.values())
 
     def leader(self, topic: str, partition: int) -> int:
-        """Node id of the partition's leader; -1 while it has none."""
+        """Return the node id of the partition's leader; -1 if it has none."""
         metadata = self._partitions(topic).get(partition)
         return -1 if metadata is None else int(metadata.leader)
 
     def in_sync_replicas(self, topic: str) -> dict[int, list[int]]:
-        """Node ids of the replicas in sync, by partition."""
+        """Return the node ids of the replicas in sync, by partition."""
         partitions = self._partitions(topic)
         return {number: list(partition.isrs) for number, partition in sorted(partitions.items())}
 
@@ -122,15 +122,15 @@ class TopicAdmin:
         )
 
     def log_starts(self, topic: str) -> dict[int, int]:
-        """First offset that is still there, by partition."""
+        """Return the first offset that still exists, by partition."""
         return self._offsets(topic, kafka.OffsetSpec.earliest())
 
     def log_ends(self, topic: str) -> dict[int, int]:
-        """Offset that the next record will get, by partition."""
+        """Return the offset after the last record, by partition."""
         return self._offsets(topic, kafka.OffsetSpec.latest())
 
     def committed(self, group: str, topic: str) -> dict[int, int | None]:
-        """Offset that the group has committed, by partition; None where it has none."""
+        """Return the group's committed offset, by partition; None if there is none."""
         partitions = [TopicPartition(topic, number) for number in range(self.partitions(topic))]
         request = ConsumerGroupTopicPartitions(group, partitions)
         answer = _finish(
@@ -143,7 +143,7 @@ class TopicAdmin:
         }
 
     def members(self, group: str) -> dict[str, list[tuple[str, int]]]:
-        """The partitions that each member of the group has, by member id."""
+        """Return the (topic, partition) pairs of each member, by member id."""
         description = self._group(group)
         return {
             member.member_id: sorted(
@@ -153,17 +153,16 @@ class TopicAdmin:
         }
 
     def coordinator(self, group: str) -> int:
-        """Node id of the broker that looks after the group."""
+        """Return the node id of the group's coordinator."""
         return int(self._group(group).coordinator.id)
 
     def protect_offsets(self, timeout_s: float = 30.0) -> None:
-        """See to it that __consumer_offsets is there, with as many replicas in sync as the rest.
+        """Create __consumer_offsets, with the same min.insync.replicas as the other topics.
 
-        Kafka makes it when the first group appears and does not take min.insync.replicas from
-        the brokers' files for it.
+        Kafka creates it for the first group and does not use the brokers' min.insync.replicas for it.
         """
-        # Not by asking the administrator's client for the group: while its coordinator is being made that
-        # can abort the process (librdkafka's assertion `eonce->refcnt > 0`).
+        # Not with the admin client: describing a group while its coordinator is being created can abort the
+        # process (librdkafka's assertion `eonce->refcnt > 0`).
         member = Consumer(self._client | {"group.id": "tower-lab-warm-up"})
 
         def has_leaders() -> bool:
@@ -184,7 +183,7 @@ class TopicAdmin:
         """Change settings of a topic; the others stay as they are.
 
         Raises:
-            LabError: Kafka refuses it.
+            LabError: Kafka rejects them.
         """
         entries = [
             kafka.ConfigEntry(name, value, incremental_operation=kafka.AlterConfigOpType.SET)
@@ -195,7 +194,7 @@ class TopicAdmin:
             _finish(future, f"changing settings of {topic}")
 
     def config(self, topic: str) -> dict[str, str | None]:
-        """The topic's settings, also those it has by default."""
+        """Return the topic's settings, defaults included."""
         resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, topic)
         (future,) = self._admin.describe_configs([resource]).values()
         entries = _finish(future, f"reading the settings of {topic}")
@@ -203,13 +202,13 @@ class TopicAdmin:
 
     def _group(self, group: str) -> Any:
         future = self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group]
-        return _finish(future, f"looking at group {group}")
+        return _finish(future, f"describing group {group}")
 
     def _partitions(self, topic: str, tries: int = 5) -> dict[int, Any]:
-        """The partitions of a topic; empty if it is not there.
+        """Return the metadata of a topic's partitions; empty if the topic does not exist.
 
-        Any broker may be the one that answers, and may not have heard yet of a topic that the
-        others know: only several answers in a row that deny it are believed.
+        The broker that answers may not have the metadata of a new topic yet: a topic counts as missing only
+        after several answers without it.
         """
         for _ in range(tries):
             metadata = self._metadata(topic).topics.get(topic)
@@ -230,7 +229,7 @@ class TopicAdmin:
         requests = {TopicPartition(topic, number): spec for number in range(self.partitions(topic))}
         if not requests:
             raise LabError(f"there is no topic {topic}")
-        # Leaders may be moving: one more try with fresh metadata is all that needs.
+        # Leaders may be moving: a retry has fresh metadata.
         deadline = time.monotonic() + REQUEST_S
         while True:
             try:
@@ -246,7 +245,7 @@ class TopicAdmin:
 
 
 def _finish(future: Any, doing: str, *harmless: int) -> Any:
-    """The future's result; errors of the kinds in `harmless` are none."""
+    """Return the future's result; None after an error whose code is in `harmless`."""
     try:
         return future.result(timeout=REQUEST_S * 2)
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""A stand-in for the Pi and its Fluentd: the lab's record of this machine, sent to Kafka once a second."""
+"""Sends this machine's record once a second, as the lab's Pi and its Fluentd do."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,17 +12,22 @@ from lab.senders.expected import ExpectedPoint
 from lab.senders.formats import Format, encode
 from lab.system.server_process import uninterrupted
 
-#: Seconds until a record that Kafka did not take is given up, as Fluentd's output would.
+#: Seconds after which an undelivered record is given up, as Fluentd's output does.
 DELIVERY_S = 30.0
 
 
 class Sender:
-    """Sends message values and counts what Kafka has taken.
+    """Sends message values and counts the delivered ones.
 
     Args:
-        bootstrap: The brokers.
-        topic: Where to.
-        delivered: Told (tag, partition, offset) of each value that all brokers in sync have.
+        bootstrap: `host:port` of the brokers, separated by commas.
+        topic: The topic.
+        delivered: Called with (tag, partition, offset) of each value that all replicas in sync have.
+
+    Attributes:
+        delivered_count: Values that Kafka acknowledged.
+        failed: Values that it did not acknowledge in time.
+        reason: The last error, empty if there was none.
     """
 
     def __init__(
@@ -80,17 +85,17 @@ class Sender:
                 return
 
     def poll(self, seconds: float = 0.0) -> None:
-        """Hear what became of the records sent so far."""
+        """Serve delivery reports for this many seconds."""
         # A signal that arrives while the client calls `report` would come out of the client as
         # another error than what its handler raises.
         with uninterrupted():
             self._producer.poll(seconds)
 
     def finish(self) -> None:
-        """Wait until every record is taken.
+        """Wait until every record is delivered.
 
         Raises:
-            LabError: Some were not.
+            LabError: Some records were not delivered.
         """
         deadline = time.monotonic() + DELIVERY_S + 5
         while len(self._producer) and time.monotonic() < deadline:
@@ -111,14 +116,14 @@ class Feed:
     """One record a second from each device.
 
     Args:
-        sender: Where they go.
-        sample: Takes the values, once a second for all devices.
-        form: How records are written.
-        devices: Names for the field `deviceId`; none: the record of the lab's single Pi, which has none.
-        numbered: Give each record its device's running number as `seq`, to count by.
+        sender: Sends the records.
+        sample: Returns the values, once a second for all devices.
+        form: Format of the records.
+        devices: Values of the field `deviceId`; none: one record without it, as the lab's Pi sends.
+        numbered: Number each device's records in the field `seq`.
 
     Attributes:
-        last: The last record sent, as it was sent.
+        last: The last record, as it was sent.
     """
 
     sender: Sender
@@ -142,16 +147,16 @@ class Feed:
             if self.numbered:
                 record["seq"] = number
             self.last = encode(record, self.form, now)
-            # Without a number of its own, a record is found again by its second.
+            # A record without a number is identified by its second.
             self.sender.send(self.last, ExpectedPoint(device, number if self.numbered else int(now)))
 
     def run(self, count: int, interval_s: float, tell: Callable[[str], None]) -> None:
-        """Feed `count` rounds, or for ever with 0, one each `interval_s` seconds.
+        """Send `count` rounds, one each `interval_s` seconds.
 
         Args:
-            count: Rounds.
-            interval_s: Seconds between the starts of two rounds; none is skipped or doubled.
-            tell: Gets a line for whoever watches, once a round.
+            count: Number of rounds; 0: no end.
+            interval_s: Seconds between the starts of two rounds; no round is skipped.
+            tell: Called with a line on the progress after each round.
         """
         began = time.monotonic()
         done = 0

@@ -1,4 +1,4 @@
-"""What was produced, and what became of each record of it: by identity, never by counts alone."""
+"""Produced records compared, one by one, with points and dead letters."""
 
 import time
 from collections import Counter
@@ -35,13 +35,13 @@ class Row:
 
 @dataclass
 class ProducedRecords:
-    """The records that Kafka has taken, by place, and then where each was found again."""
+    """The records that Kafka acknowledged, with partition and offset."""
 
     good: dict[ExpectedPoint, PartitionOffset] = field(default_factory=dict)
     bad: set[PartitionOffset] = field(default_factory=set)
 
     def delivered(self, tag: ExpectedPoint | ExpectedDeadLetter, partition: int, offset: int) -> None:
-        """Note that Kafka has the record; a Sender calls it."""
+        """Add a record that Kafka acknowledged; a Sender calls this."""
         if isinstance(tag, ExpectedPoint):
             self.good[tag] = (partition, offset)
         else:
@@ -54,16 +54,16 @@ class ProducedRecords:
         committed: Mapping[int, int | None],
         ends: Mapping[int, int],
     ) -> tuple[dict[int, Row], list[str]]:
-        """Compare with what was found.
+        """Compare with the points and dead letters.
 
         Args:
-            stored: Points found in InfluxDB, by identity.
-            dead: Dead letters found, by the place they name.
+            stored: Number of points, by record.
+            dead: Number of dead letters, by the partition and offset in their headers.
             committed: The group's offsets, by partition.
             ends: Offset after the last record, by partition.
 
         Returns:
-            A row for each partition, and a sentence for everything that does not hold.
+            A row for each partition, and a sentence for each problem.
         """
         rows = {number: Row(committed=committed.get(number), end=ends[number]) for number in ends}
         for place in [*self.good.values(), *self.bad]:
@@ -93,10 +93,10 @@ class ProducedRecords:
 
 
 def stored(lab: Lab, since_s: int) -> Counter[ExpectedPoint]:
-    """The points in InfluxDB by identity, asked as the v1 user.
+    """Count the points of each record, with queries of the v1 user.
 
     Args:
-        lab: Whose InfluxDB.
+        lab: The lab with the InfluxDB.
         since_s: Epoch seconds; older points are left out.
     """
     series = f'"{BUCKET}"."{RETENTION_POLICY}"."labs"'
@@ -111,10 +111,10 @@ def stored(lab: Lab, since_s: int) -> Counter[ExpectedPoint]:
 
 
 def dead_letters(lab: Lab, topic: str, since: Mapping[int, int], origin: str) -> Counter[PartitionOffset]:
-    """The dead letters by the place that their headers name.
+    """Count the dead letters by the partition and offset in their headers.
 
     Args:
-        lab: Whose Kafka.
+        lab: The lab with the Kafka.
         topic: The dead-letter topic.
         since: Offsets to begin at, by partition.
         origin: The topic that the letters came from; others are left out.

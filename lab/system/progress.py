@@ -1,4 +1,4 @@
-"""What the person sees while the lab waits: a spinner on a terminal, plain lines elsewhere."""
+"""Progress of the lab's waits: a spinner on a terminal, plain lines elsewhere."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-#: Seconds between two plain lines of one step, where there is no terminal to spin on.
+#: Seconds between two plain lines of one step, without a terminal.
 PLAIN_INTERVAL_S = 2.0
 
 
@@ -20,12 +20,12 @@ class Step:
         self.began = time.monotonic()
 
     def note(self, detail: str) -> None:
-        """Say how far it is: a few words such as `2 of 3 nodes serve`."""
+        """Show a few words on the progress, such as `2 of 3 nodes serve`."""
         self.detail = detail
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the step began."""
+        """Return the seconds since the step began."""
         return time.monotonic() - self.began
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Progress:
     """The steps of one command. Writes to standard error, which keeps `--json` output clean.
 
     Args:
-        quiet: Say nothing at all (tests).
+        quiet: Print nothing (tests).
     """
 
     def __init__(self, *, quiet: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Sees to it that nothing of a passing lab outlives the program that wanted it.
+"""Stops the servers of a temporary lab if the program that started them is killed.
 
 `python -m lab.system.reaper FOLDER` reads its standard input, a pipe from that program. The pipe closes
 when the program ends, however it ends: after SIGKILL, too, which no program can clean up after.
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from lab.system.server_process import Server
 
-#: What the program says when it has cleaned up by itself.
+#: The program writes this after it has cleaned up.
 DONE = b"done"
 
 
 class Reaper:
-    """Watches over the servers recorded under a folder, until `leave` or our end.
+    """Kills the servers recorded under a folder when this program ends without `leave`.
 
     Args:
         folder: The servers' own folders are in it; it is removed with them.
@@ -33,7 +33,7 @@ class Reaper:
         )
 
     def leave(self) -> None:
-        """All is cleaned up already."""
+        """End the reaper: the program has cleaned up."""
         self._child.communicate(DONE, timeout=30)
 
 

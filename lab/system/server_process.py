@@ -32,15 +32,15 @@ def started(process: psutil.Process) -> float:
 
 
 class Server:
-    """A program with a folder of its own.
+    """A program with its own folder.
 
     `process.json` there says which process it is, `log` has what it printed.
     A pid is never trusted alone, since the kernel gives it out again: a process is ours only if
     its start is the recorded one too. What is not ours is never signalled.
 
     Args:
-        name: What messages call it.
-        folder: Where its files are; made when it starts.
+        name: Its name in messages.
+        folder: Folder of its files, created at its start.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -72,12 +72,12 @@ class Server:
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs, else None."""
+        """Its process id; None if it does not run."""
         process = self.process()
         return None if process is None else process.pid
 
     def process(self) -> psutil.Process | None:
-        """The running process; None for a zombie, too, and for somebody else's with its pid."""
+        """Return the running process; None for a zombie or another program with its pid."""
         try:
             record = json.loads(self._record.read_text())
             process = psutil.Process(record["pid"])
@@ -137,7 +137,7 @@ class Server:
             raise LabError(why)
 
     def exited(self) -> str | None:
-        """Why it is not running, with the end of its log; None while it runs."""
+        """Return why it does not run, with the end of its log; None if it runs."""
         if self.process() is not None:
             return None
         code = self._child.returncode if self._child is not None else None
@@ -145,7 +145,7 @@ class Server:
         return f"{self.name} ended{how}. The end of {self.log}:\n{self.log_tail()}"
 
     def log_tail(self, lines: int = 15) -> str:
-        """The last lines of its log, indented."""
+        """Return the last lines of its log, indented."""
         try:
             text = self.log.read_bytes()[-16_384:].decode(errors="replace")
         except FileNotFoundError:
@@ -168,10 +168,10 @@ class Server:
         self._record.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """Stop it as a power cut would: SIGKILL. Returns when it is gone."""
+        """Stop it with SIGKILL, as a power cut would; return when it is gone."""
         process = self.process()
         if process is not None:
-            # A supervisor first, or it would start what it watches over again.
+            # The supervisor first, or it would restart its programs.
             for member in [process, *_children(process)]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     member.kill()
@@ -250,7 +250,7 @@ def is_frozen(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, interval_s: float = 0.1) -> bool:
-    """Ask `condition` until it is true or `timeout_s` seconds have passed; the last answer."""
+    """Call `condition` until it is true or `timeout_s` seconds have passed; return its last result."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() >= deadline:
@@ -260,7 +260,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, interval_s: floa
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """What a server of the lab gets from our environment.
+    """Return the part of our environment that a server of the lab gets.
 
     A few harmless names: no secrets, and none of the INFLUXD_* that would change how it runs.
     """
