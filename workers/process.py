@@ -43,7 +43,7 @@ def run() -> NoReturn:
         )
         # Not sys.exit: a thread of Kafka's client may be the cause, and must not keep the process alive.
         os._exit(CRASHED)
-    sys.exit(OK)
+    _exit()
 
 
 def pace(
@@ -129,11 +129,17 @@ def _run(settings: Settings) -> None:
     loop.run()
 
 
-def _on_stop(handler: Callable[[int, Any], None]) -> None:
+def _on_stop(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
     signal.signal(signal.SIGTERM, handler)
     signal.signal(signal.SIGINT, handler)
 
 
 def _exit_at_start(_number: int, _frame: Any) -> NoReturn:
     """Exit on a signal that arrives before the loop exists: no record is in hand yet."""
+    _exit()
+
+
+def _exit() -> NoReturn:
+    # Python drops its handlers while it exits: a further signal would then make -15 of the exit code.
+    _on_stop(signal.SIG_IGN)
     sys.exit(OK)

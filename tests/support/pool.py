@@ -18,7 +18,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from tests.faults.harness.checks import Vitals
-from tests.support.signals import catches
+from tests.support.signals import catches, is_pending
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -190,7 +190,12 @@ class TowerPool:
         begun = time.monotonic()
         pid = self.signal(worker, signal.SIGTERM)
         if twice:
-            self.signal(worker, signal.SIGTERM)
+            # To the same process, and not before the first has arrived: two that wait are one.
+            self.until(
+                lambda: not is_pending(pid, signal.SIGTERM), timeout_s, "the first SIGTERM to arrive"
+            )
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         self.until(lambda: self.pids().get(worker) != pid, timeout_s, f"worker {worker} to end")
         return pid, time.monotonic() - begun
 

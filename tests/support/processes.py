@@ -1,8 +1,10 @@
 """Workers as processes of their own, with an environment that holds what a test puts there and no more."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,3 +56,18 @@ def running(folder: Path, environ: Mapping[str, str]) -> Iterator["subprocess.Po
         finally:
             process.kill()
             process.wait()
+
+
+def terminate(worker: "subprocess.Popen[bytes]") -> int:
+    """Send SIGTERM again and again until a worker has exited; its exit code.
+
+    Raises:
+        TimeoutError: It does not exit.
+    """
+    deadline = time.monotonic() + START_S
+    while worker.poll() is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the worker does not exit")
+        worker.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    return worker.returncode

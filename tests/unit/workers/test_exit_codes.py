@@ -59,3 +59,18 @@ def test_a_worker_without_kafka_and_influxdb_waits_and_stops_as_asked(tmp_path: 
     state = json.loads(file.read_text())
     assert (state["worker"], state["pid"], state["state"]) == (2, worker.pid, "stopped")
     assert "Traceback" not in output
+
+
+def test_signals_while_a_stopped_worker_exits_do_not_change_its_exit_code(tmp_path: Path) -> None:
+    """Python drops its handlers before the process ends."""
+    with processes.running(tmp_path, {}) as worker:
+        deadline = time.monotonic() + processes.START_S
+        while not (tmp_path / "worker-0.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        while "shutdown report: " not in (tmp_path / processes.OUTPUT).read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+        assert processes.terminate(worker) == OK

@@ -65,6 +65,5 @@ def test_a_worker_that_is_stopped_while_it_starts_ends_as_asked(tmp_path: Path) 
         while not catches(worker.pid, signal.SIGTERM):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        worker.send_signal(signal.SIGTERM)
 
-        assert worker.wait(processes.START_S) == OK
+        assert processes.terminate(worker) == OK
