@@ -68,7 +68,10 @@ class Loop:
         """Move records until `stop` is called, then finish the batch in hand within TOWER_DRAIN_S."""
         self._state.enter(WorkerState.RUNNING)
         if self._converter.why_not_native:
-            self._log.warning("converting all records in Python: %s", self._converter.why_not_native)
+            self._log.warning(
+                "The C kernel is not used, so records are converted in Python: %s",
+                self._converter.why_not_native,
+            )
         try:
             while not self._drain.stopping:
                 # 1. consume; then 2. decode, 3. encode, 4. batch. The messages have no name here, so that

@@ -105,7 +105,7 @@ def decode(value: bytes | None, format_: str = "auto") -> list[Record]:
         raise RecordError(Reason.EMPTY, "null value" if value is None else "no bytes")
     plain = value.removeprefix(_BOM)
     if not plain:
-        raise RecordError(Reason.EMPTY, "a byte order mark alone")
+        raise RecordError(Reason.EMPTY, "only a byte order mark")
     if format_ == "auto":
         format_ = detect(plain)
     if format_ == "text":
@@ -136,7 +136,7 @@ def _decode_json(value: bytes, plain: bytes) -> list[Record]:
 
 
 def _no_records() -> RecordError:
-    return RecordError(Reason.EMPTY, "an array without elements")
+    return RecordError(Reason.EMPTY, "the array is empty")
 
 
 def _too_many_records(records: int) -> RecordError:
@@ -147,7 +147,7 @@ def _parse_json(value: bytes) -> Any:
     try:
         return _json.decode(value)
     except RecursionError:
-        raise RecordError(Reason.TOO_DEEP, "nested past the decoder's limit") from None
+        raise RecordError(Reason.TOO_DEEP, "nested more deeply than the decoder allows") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         if b"NaN" in value or b"Infinity" in value or "out of range" in str(error):
             return _decode_lenient(value)
@@ -159,7 +159,7 @@ def _decode_lenient(value: bytes) -> Any:
     try:
         return json.loads(value)
     except RecursionError:
-        raise RecordError(Reason.TOO_DEEP, "nested past the decoder's limit") from None
+        raise RecordError(Reason.TOO_DEEP, "nested more deeply than the decoder allows") from None
     except ValueError as error:
         raise RecordError(Reason.JSON, type(error).__name__) from None
 
@@ -170,7 +170,7 @@ def _decode_msgpack(value: bytes) -> list[Record]:
             return [(_parse_msgpack(raw), raw) for raw in _msgpack_elements(value)]
         record = _parse_msgpack(value)
     except (msgpack.StackError, RecursionError):
-        raise RecordError(Reason.TOO_DEEP, "nested past the decoder's limit") from None
+        raise RecordError(Reason.TOO_DEEP, "nested more deeply than the decoder allows") from None
     except (msgpack.UnpackException, ValueError, TypeError, OverflowError) as error:
         too_long = _TOO_LONG.match(str(error))
         # One that is longer than the message is no array at all.
@@ -203,7 +203,7 @@ def _msgpack_elements(value: bytes) -> list[bytes]:
         raws.append(value[start : unpacker.tell()])
         start = unpacker.tell()
     if start != len(value):
-        raise ValueError("the message goes on behind the array")
+        raise ValueError("there are bytes after the array")
     if not raws:
         raise _no_records()
     return raws
@@ -221,10 +221,10 @@ def _decode_text(value: bytes) -> dict[str, Any]:
     if not _FIRST_NAME.match(text):
         raise RecordError(Reason.TEXT, "does not begin with name:value")
     if _LTSV.search(text):
-        raise RecordError(Reason.TEXT, "looks like LTSV: tabs between the fields")
+        raise RecordError(Reason.TEXT, "tabs between the fields (LTSV is not supported)")
     pairs = _NEXT_NAME.split(text, MOST_FIELDS)
     if len(pairs) > MOST_FIELDS:
-        raise RecordError(Reason.TOO_MANY_FIELDS, f"over {MOST_FIELDS}")
+        raise RecordError(Reason.TOO_MANY_FIELDS, f"more than {MOST_FIELDS} fields")
     fields: dict[str, str] = {}
     for pair in pairs:
         name, _, field = pair.partition(":")

@@ -89,12 +89,12 @@ class Encoder:
         series = self._series.get(tags) or self.series(tuple(map(self._tag, tags)))
         fields = ",".join(self._fields(values, sent=can_wait))
         if not fields:
-            raise RecordError(Reason.NO_FIELDS, "no field with a value")
+            raise RecordError(Reason.NO_FIELDS, "no field has a valid value")
         time = self._point_time.nanoseconds(timestamp, partition, offset, index)
         try:
             return f"{series} {fields} {time}".encode()
         except UnicodeEncodeError:
-            raise RecordError(Reason.TEXT, "half a surrogate pair") from None
+            raise RecordError(Reason.TEXT, "an unpaired UTF-16 surrogate") from None
 
     def _timestamp(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Timestamp:
         """Return the record's time, or Kafka's; remove the time fields that were read from `values`."""
@@ -135,26 +135,30 @@ class Encoder:
         """Nested objects and arrays to one level: `{"a": {"b": [7]}}` is `a_b_0`."""
         max_depth, max_fields = self._settings.max_depth, self._settings.max_fields
         if depth > max_depth:
-            raise RecordError(Reason.TOO_DEEP, f"over {max_depth} levels")
+            raise RecordError(Reason.TOO_DEEP, f"more than {max_depth} levels (TOWER_MAX_DEPTH)")
         # What holds no field counts as well: a megabyte has room for a million empty arrays. A record with
         # a field in each of its objects and arrays has no more of these.
         self._containers += 1
         if self._containers > max_depth * max_fields:
-            raise RecordError(Reason.TOO_MANY_FIELDS, f"over {max_depth * max_fields} objects and arrays")
+            raise RecordError(
+                Reason.TOO_MANY_FIELDS, f"more than {max_depth * max_fields} objects and arrays"
+            )
         for key, value in items:
             # Below the first level the place in an array counts as a name, and msgpack's numbers so do too.
             if type(key) is not str and (depth == 1 or not isinstance(key, str | int)):
-                raise RecordError(Reason.NOT_A_RECORD, "a field whose name is no text")
+                raise RecordError(Reason.NOT_A_RECORD, "a field name is not text")
             name = f"{prefix}{key}"
             if type(value) in _NESTED:
                 if len(name) > self._settings.max_key_bytes:
                     # Checked here, before the name of each field below repeats it, which could turn one
                     # megabyte into hundreds.
-                    raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
+                    raise _over(Reason.KEY_TOO_LONG, self._settings.max_key_bytes, "TOWER_MAX_KEY_BYTES")
                 items_below = value.items() if type(value) is dict else enumerate(value)
                 self._flatten(f"{name}_" if name else "", items_below, depth + 1, values)
             elif len(values) >= max_fields:
-                raise RecordError(Reason.TOO_MANY_FIELDS, f"over {max_fields}")
+                raise RecordError(
+                    Reason.TOO_MANY_FIELDS, f"more than {max_fields} fields (TOWER_MAX_FIELDS)"
+                )
             else:
                 values[name] = value
 
@@ -218,7 +222,7 @@ class Encoder:
         if len(value) > self._settings.max_text_bytes or (
             not value.isascii() and len(value.encode("utf-8", "replace")) > self._settings.max_text_bytes
         ):
-            raise RecordError(Reason.TEXT_TOO_LONG, f"over {self._settings.max_text_bytes} bytes")
+            raise _over(Reason.TEXT_TOO_LONG, self._settings.max_text_bytes, "TOWER_MAX_TEXT_BYTES")
         return escape.string(value)
 
     def _tag(self, value: Any) -> str | None:
@@ -229,7 +233,7 @@ class Encoder:
             value = self._utf8(value)
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if len(text.encode("utf-8", "replace")) > self._settings.max_tag_bytes:
-            raise RecordError(Reason.TAG_TOO_LONG, f"over {self._settings.max_tag_bytes} bytes")
+            raise _over(Reason.TAG_TOO_LONG, self._settings.max_tag_bytes, "TOWER_MAX_TAG_BYTES")
         return text or None
 
     @staticmethod
@@ -242,9 +246,9 @@ class Encoder:
     def name(self, name: str) -> str:
         """`name=` for one field, escaped, and kept for the next record."""
         if not name:
-            raise RecordError(Reason.NOT_A_RECORD, "a field without a name")
+            raise RecordError(Reason.NOT_A_RECORD, "a field name is empty")
         if len(name.encode("utf-8", "replace")) > self._settings.max_key_bytes:
-            raise RecordError(Reason.KEY_TOO_LONG, f"over {self._settings.max_key_bytes} bytes")
+            raise _over(Reason.KEY_TOO_LONG, self._settings.max_key_bytes, "TOWER_MAX_KEY_BYTES")
         # A field with the name of a tag could not be queried.
         is_reserved = name in RESERVED or name in self._constant
         if len(self._names) >= CACHED:
@@ -272,6 +276,10 @@ class Encoder:
                 self._series.clear()
             self._series[tags] = series = self._measurement + "".join(pairs)
         return series
+
+
+def _over(reason: Reason, max_bytes: int, setting: str) -> RecordError:
+    return RecordError(reason, f"more than {max_bytes} bytes ({setting})")
 
 
 def _float(value: float) -> str | None:

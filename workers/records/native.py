@@ -23,8 +23,8 @@ BUILT = _kernel is not None
 COST_WITHOUT = 30
 
 NOT_BUILT = (
-    f"the C extension is not built, and converting a record takes about {COST_WITHOUT} times as much CPU; "
-    "install a C compiler and the headers of Python, then install Tower again"
+    f"the C kernel is not built, so converting takes about {COST_WITHOUT} times the CPU. Install a C "
+    "compiler and Python's headers, then install Tower again"
 )
 
 

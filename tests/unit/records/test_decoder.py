@@ -224,7 +224,7 @@ class TestLegacyText:
 
     @pytest.mark.parametrize("text", ["a:1\tb:2", "a:1,b:2\tc:3", "a:1\t\tb:2", "a:\tb:2", "a:x y\t b :2"])
     def test_fields_with_tabs_between_them_are_another_format(self, text: str) -> None:
-        with pytest.raises(RecordError, match="looks like LTSV"):
+        with pytest.raises(RecordError, match="LTSV is not supported"):
             decode(text.encode(), "text")
 
 

@@ -311,8 +311,8 @@ def test_a_worker_without_the_c_kernel_says_so_once_and_in_its_state(
 
     Worker().run()
 
-    assert [message for message in caplog.messages if "converting all records in Python" in message] == [
-        f"converting all records in Python: {native.NOT_BUILT}"
+    assert [message for message in caplog.messages if "converted in Python" in message] == [
+        f"The C kernel is not used, so records are converted in Python: {native.NOT_BUILT}"
     ]
     (line,) = [line for line in caplog.messages if line.startswith("shutdown report: ")]
     content = json.loads(line.removeprefix("shutdown report: "))
