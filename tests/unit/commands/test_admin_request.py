@@ -1,4 +1,4 @@
-"""Requests for a group, as the operator's commands send them."""
+"""Requests for a group or a new topic, as the operator's commands send them."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -45,6 +45,24 @@ def test_a_coordinator_that_stays_away_is_named_and_not_waited_for_without_end(
 
     assert raised.value.problem == "looking at group tower: ConsumerGroupDescribe: NOT_COORDINATOR"
     assert "try again" in raised.value.do
+
+
+def test_a_broker_that_has_not_heard_of_a_new_topic_is_asked_again() -> None:
+    """A cluster on a busy machine answered so, right after the controller had created the topic."""
+    ask, left = answers(KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_OR_PART, "settings")
+
+    assert admin_request.ask_about_new_topic(ask, "cannot read the settings of resource") == "settings"
+    assert left == ["settings"]
+
+
+def test_a_broker_that_never_hears_of_a_new_topic_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admin_request, "NEW_TOPIC_S", 0.1)
+    ask, _ = answers(KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+    with pytest.raises(CommandError, match="UNKNOWN_TOPIC_OR_PART"):
+        admin_request.ask_about_new_topic(ask, "cannot read the settings of resource")
 
 
 def test_a_request_that_is_refused_is_not_sent_again() -> None:

@@ -15,7 +15,10 @@ REQUEST_S = 10.0
 #: offsets first: three brokers on a busy machine were seen to take 12.
 COORDINATOR_S = 20.0
 
-#: Seconds between two requests to a coordinator that is not ready.
+#: Seconds until every broker must know a topic that was just created.
+NEW_TOPIC_S = 10.0
+
+#: Seconds between two requests to a broker that is not ready.
 RETRY_S = 0.2
 
 #: The group's coordinator is being chosen or is still loading.
@@ -46,9 +49,28 @@ def ask_coordinator(ask: Callable[[], Any], doing: str) -> Any:
     Raises:
         CommandError: Kafka rejects it, or the coordinator is not ready within COORDINATOR_S.
     """
-    wait = ProgressWait("the group's coordinator", COORDINATOR_S)
+    return _ask(ask, doing, NOT_READY, ProgressWait("the group's coordinator", COORDINATOR_S))
+
+
+def ask_about_new_topic(ask: Callable[[], Any], doing: str) -> Any:
+    """Send a request about a topic that was just created, again until the broker knows it; its result.
+
+    The controller reports that a topic is created before each broker has heard of it.
+
+    Args:
+        ask: Sends the request and returns its future.
+        doing: What the request does, for the error text.
+
+    Raises:
+        CommandError: Kafka rejects it, or the broker does not know the topic within NEW_TOPIC_S.
+    """
+    unknown = {KafkaError.UNKNOWN_TOPIC_OR_PART}
+    return _ask(ask, doing, unknown, ProgressWait("the brokers to know the new topic", NEW_TOPIC_S))
+
+
+def _ask(ask: Callable[[], Any], doing: str, not_ready: Collection[int], wait: ProgressWait) -> Any:
     while True:
-        answer = finish(ask(), doing, () if wait.is_over else NOT_READY)
+        answer = finish(ask(), doing, () if wait.is_over else not_ready)
         if not isinstance(answer, int):
             return answer
         wait.pause(RETRY_S)

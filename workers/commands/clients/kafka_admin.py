@@ -14,7 +14,13 @@ from confluent_kafka import (
     admin,
 )
 
-from workers.commands.clients.admin_request import REQUEST_S, ask_coordinator, failure, finish
+from workers.commands.clients.admin_request import (
+    REQUEST_S,
+    ask_about_new_topic,
+    ask_coordinator,
+    failure,
+    finish,
+)
 from workers.commands.clients.coordinator import find_coordinator
 from workers.commands.clients.tcp_probe import Address, addresses, probe
 from workers.commands.console import show_wait
@@ -79,6 +85,8 @@ class KafkaAdmin:
         self._settings = settings
         #: Groups whose coordinator is known.
         self._coordinated: set[str] = set()
+        #: Topics that this client has created.
+        self._created: set[str] = set()
         properties = client_properties(settings) | {"error_cb": self._on_error}
         try:
             self._admin = kafka.AdminClient(properties, logger=quiet)
@@ -199,7 +207,10 @@ class KafkaAdmin:
         new = kafka.NewTopic(topic, partitions, replication, config=dict(config))
         (future,) = self._admin.create_topics([new], request_timeout=REQUEST_S).values()
         exists = KafkaError.TOPIC_ALREADY_EXISTS
-        return bool(finish(future, f"cannot create the topic {topic}", {exists}) != exists)
+        if finish(future, f"cannot create the topic {topic}", {exists}) == exists:
+            return False
+        self._created.add(topic)
+        return True
 
     def configure(self, topic: str, config: Mapping[str, str]) -> None:
         """Change some of a topic's settings; the others stay as they are."""
@@ -213,8 +224,13 @@ class KafkaAdmin:
 
     def _config(self, kind: Any, name: str) -> dict[str, str]:
         resource = kafka.ConfigResource(kind, name)
-        (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_S).values()
-        entries = finish(future, f"cannot read the settings of {name}")
+
+        def ask() -> Any:
+            (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_S).values()
+            return future
+
+        doing = f"cannot read the settings of {name}"
+        entries = ask_about_new_topic(ask, doing) if name in self._created else finish(ask(), doing)
         return {key: entry.value for key, entry in entries.items() if entry.value is not None}
 
     def _find_coordinator(self, group: str) -> None:
