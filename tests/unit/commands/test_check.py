@@ -216,7 +216,7 @@ def test_a_c_kernel_that_is_not_built_is_a_warning_that_says_how_to_build_it(
     result = pool.kernel(fakes.settings())
 
     assert result.level is Level.WARN
-    assert "install a C compiler" in result.text
+    assert "Install a C compiler" in result.text
 
 
 @needs_kernel

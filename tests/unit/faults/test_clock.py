@@ -65,7 +65,7 @@ for line in sys.stdin:
     member.consume(10, float(line))
     print(time.monotonic() - begun, flush=True)
     begun = time.monotonic()
-    member.wait(float(line))
+    member.poll_paused(float(line))
     print(time.monotonic() - begun, flush=True)
 """
 
