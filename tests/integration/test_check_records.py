@@ -124,7 +124,7 @@ def test_one_sender_of_several_is_not_hidden_by_the_newest_record(chain: Callabl
         ),
         pytest.param(
             lambda: pi(when=5_000),
-            ("record times", "warn", "says 1970-01-01T01:23:20Z", "raise TOWER_TIME_WINDOW_S"),
+            ("record times", "warn", "has 1970-01-01T01:23:20Z", "raise TOWER_TIME_WINDOW_S"),
             id="not believed",
         ),
         pytest.param(
