@@ -78,7 +78,8 @@ class Peer:
 
     def tempt(self, seconds: float = TEMPTATION_S) -> None:
         """Return once the client sends something, closes, or has had time to."""
-        select.select([self._sock], [], [], seconds)
+        if not self._unread:
+            select.select([self._sock], [], [], seconds)
 
     def drain(self) -> None:
         """Throw away what the client sends, until it sends nothing for a while."""

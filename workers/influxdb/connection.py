@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import h11
 
 from workers.influxdb import transport
-from workers.influxdb.transport import DeadlineExceeded, Transport
+from workers.influxdb.transport import Transport
 
 #: Seconds after which an idle connection is replaced before use. influxd closes one after 3 minutes (its
 #: http-idle-timeout), and a request on a closing connection would fail and need a retry.
@@ -33,6 +33,10 @@ INFORMATIONAL = 32
 #: Bytes that are parsed at a time. h11 needs quadratic time for some malformed lines, and rejects a line
 #: over `HEAD_BYTES` only while it is incomplete: a line that arrives at once would be parsed at any length.
 SLICE_BYTES = 1024
+
+
+class DeadlineExceeded(Exception):
+    """The time for the exchange is over."""
 
 
 class NoAnswer(Exception):

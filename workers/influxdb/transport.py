@@ -15,10 +15,6 @@ CONNECT_S = 5.0
 MIN_TIMEOUT_S = 0.05
 
 
-class DeadlineExceeded(Exception):
-    """The time for the request is over."""
-
-
 class Transport:
     """Sends and receives without blocking. Only `wait` blocks, until its deadline.
 
@@ -68,19 +64,14 @@ class Transport:
             self._awaited |= select.POLLOUT
 
     def wait(self, deadline: float) -> None:
-        """Wait until `receive` or `send` can continue.
+        """Wait until `receive` or `send` can continue, or the deadline has passed.
 
         Args:
             deadline: Seconds of the monotonic clock.
-
-        Raises:
-            DeadlineExceeded: The deadline has passed.
         """
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            raise DeadlineExceeded
         self._poll.register(self._sock, self._awaited)
-        self._poll.poll(left_s * 1000)
+        # A negative time-out would mean to wait for ever.
+        self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
 
     def close(self) -> None:
         """Close the socket."""

@@ -12,8 +12,7 @@ from isal import isal_zlib
 from workers.config.secret import masked
 from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable
-from workers.influxdb.connection import Connection, HttpResponse, NoAnswer
-from workers.influxdb.transport import DeadlineExceeded
+from workers.influxdb.connection import Connection, DeadlineExceeded, HttpResponse, NoAnswer
 from workers.retry import parse_retry_after
 
 #: ISA-L's level 1: a fourth of zlib's CPU time for a smaller body, as measured on lab records.

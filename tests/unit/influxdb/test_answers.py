@@ -7,7 +7,7 @@ server store?
 
 import http.client
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,9 +25,6 @@ from workers.log import ThrottledLogger
 BATCHES, LINES = 10, 10
 TIMEOUT_S = 30.0
 
-#: Seconds an answer takes.
-MOMENT_S = 0.003
-
 #: The request at which the server misbehaves.
 ODD = 3
 
@@ -39,7 +36,6 @@ BUSY = answer(503, b'{"code":"unavailable","message":"busy"}')
 def influxdb() -> Iterator[Server]:
     """The scripted server."""
     with scripted_server.serving() as server:
-        server.otherwise = slow
         yield server
 
 
@@ -61,8 +57,8 @@ def batch_of(number: int) -> Batch:
     return batch
 
 
-def deliver(influxdb: Server, sink: Sink) -> tuple[set[bytes], set[int]]:
-    """The lines that were delivered, and the offsets that became dead letters."""
+def deliver(sink: Sink, between: Callable[[], None]) -> tuple[set[bytes], set[int]]:
+    """The lines that were delivered, and the offsets that became dead letters; `between` two batches."""
     delivery = Delivery(
         fakes.settings(), sink, FakeWait(), lambda: False, ThrottledLogger(logging.getLogger("tower.loop"))
     )
@@ -73,17 +69,8 @@ def deliver(influxdb: Server, sink: Sink) -> tuple[set[bytes], set[int]]:
         delivery.deliver(batch, TIMEOUT_S)
         delivered.update(batch.lines)
         dead.update(letter.origin.message.offset() for letter in batch.dead_letters)
-        # What the server has still to send for this request is on its way before the next.
-        influxdb.settle()
+        between()
     return delivered, dead
-
-
-def slow(peer: Peer) -> None:
-    """Stores the lines and says so a moment later, so that no two answers arrive at once by chance."""
-    peer.read()
-    peer.store()
-    peer.tempt(MOMENT_S)
-    peer.say(NO_CONTENT)
 
 
 def storing(*pieces: bytes) -> Turn:
@@ -190,7 +177,8 @@ def script(influxdb: Server, odd: Turn) -> None:
 def test_a_delivered_line_is_one_the_server_has_stored(influxdb: Server, client: Writer, odd: str) -> None:
     script(influxdb, ODDITIES[odd])
 
-    delivered, dead = deliver(influxdb, client)
+    # What the server still has to send for one request is there before the next one.
+    delivered, dead = deliver(client, between=influxdb.settle)
 
     assert len(delivered) == BATCHES * LINES
     assert delivered - set(influxdb.stored) == set()
@@ -236,11 +224,27 @@ class Naive:
         self._connection.close()
 
 
+def one_behind(*pieces: bytes) -> Turn:
+    """Stores the lines, and sends the last piece when a naive writer has sent the next request."""
+
+    def turn(peer: Peer) -> None:
+        peer.read()
+        peer.store()
+        for piece in pieces[:-1]:
+            peer.say(piece)
+        peer.tempt(TIMEOUT_S)
+        peer.say(pieces[-1])
+
+    return turn
+
+
 def test_the_oracle_catches_a_writer_that_takes_103_for_the_answer(influxdb: Server) -> None:
     naive = Naive(influxdb.url)
-    script(influxdb, ODDITIES["103 before the answer"])
+    for number in range(ODD, min(UNSTORED)):
+        influxdb.at(number, one_behind(NO_CONTENT))
+    script(influxdb, one_behind(HINTS, NO_CONTENT))
 
-    delivered, _ = deliver(influxdb, naive)
+    delivered, _ = deliver(naive, between=lambda: None)
     naive.close()
     influxdb.join()
 

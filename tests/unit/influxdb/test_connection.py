@@ -313,7 +313,8 @@ class TestDeadline:
         assert type(caught) is TooLarge
         assert time.monotonic() - begun < SOON_S
 
-    def test_it_bounds_the_connect(self, connect: Connect) -> None:
+    def test_it_bounds_the_connect(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transport, "CONNECT_S", 2 * TIMEOUT_S)
         with accepting_nothing() as (host, port):
             client = connect(f"http://{host}:{port}")
             begun = time.monotonic()
@@ -323,7 +324,8 @@ class TestDeadline:
         assert type(caught) is Unavailable
         assert SHORT_S <= time.monotonic() - begun < SOON_S
 
-    def test_it_bounds_the_tls_handshake(self, connect: Connect) -> None:
+    def test_it_bounds_the_tls_handshake(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transport, "CONNECT_S", 2 * TIMEOUT_S)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             client = connect(f"https://127.0.0.1:{silent.getsockname()[1]}")
             begun = time.monotonic()
@@ -674,6 +676,12 @@ class TestNetworks:
     ) -> None:
         """One refuses, the next is silent: each has its share of the time."""
         monkeypatch.setattr(transport, "CONNECT_S", 3 * SHORT_S)
+        shares: list[float] = []
+
+        def settimeout(self: socket.socket, seconds: float) -> None:
+            shares.append(seconds)
+            super(socket.socket, self).settimeout(seconds)
+
         with scripted_server.serving() as server, accepting_nothing() as silent, socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             good = ("127.0.0.1", int(server.url.rpartition(":")[2]))
@@ -681,10 +689,14 @@ class TestNetworks:
             addresses = [(*entry, address) for address in (closed.getsockname(), silent, good)]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
             client = connect("http://influxdb.example:8086")
-            client.write(LINES, TIMEOUT_S)
+            with monkeypatch.context() as patch:
+                patch.setattr(socket.socket, "settimeout", settimeout)
+                client.write(LINES, TIMEOUT_S)
             client.close()
 
         assert server.stored == LINES
+        assert shares[0] <= SHORT_S
+        assert shares[1] <= 1.5 * SHORT_S
 
     def test_a_small_request_is_one_packet_that_is_sent_at_once(
         self, client: Writer, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,8 @@ from tests.support import fakes
 from tests.support.scripted_server import NO_CONTENT, answer
 from workers.errors import Unavailable, WriteError
 from workers.influxdb import connection, transport
-from workers.influxdb.transport import DeadlineExceeded, Transport
+from workers.influxdb.connection import DeadlineExceeded
+from workers.influxdb.transport import Transport
 from workers.influxdb.writer import Writer
 
 ANSWERS, SEED = int(os.environ.get("ANSWERS", "1000")), int(os.environ.get("SEED", "1"))
