@@ -138,9 +138,7 @@ def test_a_revoked_token_drops_nothing_and_a_rotated_one_is_taken_up(rig: Rig) -
     complaints = sum(rig.pool.log(each).count(" ERROR ") for each in range(rig.pool.workers))
     rig.expect("refused", refused == [401, 403], f"answers besides 204: {refused}")
     rig.expect("uncommitted", before == after, f"committed when it went {before}, when it came {after}")
-    rig.expect(
-        "no restart", rig.pool.pids() == pids, f"{len(pids)} processes before, {len(rig.pool.pids())} after"
-    )
+    rig.expect("no restart", rig.pool.pids() == pids, f"of {len(pids)} processes")
     rig.expect("log", 0 < complaints <= 3 * 6, f"{complaints} complaints in the logs of three workers")
     text = f"first write {back:.1f} s after it was back, {again:.1f} s after the new one"
     rig.expect("resumes", back <= 8 and again <= 8, text)
@@ -173,9 +171,7 @@ def test_a_bucket_deleted_and_made_again_is_waited_for(rig: Rig) -> None:
     again = rig.until_written(changed)
     rig.expect("refused", {404, 403} <= set(refused), f"answers besides 204: {refused}")
     rig.expect("uncommitted", committed == rig.excluded, f"committed {rig.excluded} and later {committed}")
-    rig.expect(
-        "no restart", rig.pool.pids() == pids, f"{len(pids)} processes before, {len(rig.pool.pids())} after"
-    )
+    rig.expect("no restart", rig.pool.pids() == pids, f"of {len(pids)} processes")
     rig.expect("resumes", again <= 8, f"first write {again:.1f} s after the new token")
 
     rig.finish()
@@ -200,9 +196,7 @@ def test_a_slow_way_to_influxdb_makes_the_lag_grow_and_nothing_else(rig: Rig) ->
     rig.figure("lag_records", lag)
     rig.expect("lag", lag > 10_000, f"{lag} records behind when the way was free again")
     rig.expect("membership", moved == 0, f"{moved} rebalances")
-    rig.expect(
-        "no restart", rig.pool.pids() == pids, f"{len(pids)} processes before, {len(rig.pool.pids())} after"
-    )
+    rig.expect("no restart", rig.pool.pids() == pids, f"of {len(pids)} processes")
 
     rig.finish()
 
@@ -239,7 +233,7 @@ def test_a_full_disk_of_influxdb_is_waited_out(rig: Rig) -> None:
         rig.expect(
             "no restart",
             rig.pool.pids() == pids,
-            f"{len(pids)} processes before, {len(rig.pool.pids())} after",
+            f"of {len(pids)} processes",
         )
 
         rig.finish()
