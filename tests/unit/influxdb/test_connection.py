@@ -136,17 +136,30 @@ class TestEarly:
         client.write(LARGE, TIMEOUT_S)
         assert influxdb.stored == LARGE
 
-    def test_nothing_more_is_sent_once_an_answer_has_begun(self, influxdb: Server, client: Writer) -> None:
-        """Or an answer that is older than the body's end would pass for one to all of it."""
+    def test_nothing_more_is_sent_once_an_answer_has_begun(
+        self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Otherwise an answer that began before the body's end would count as one to all of it."""
         raw = answer(422, b'{"message":"no"}')
+        received = threading.Event()
+        original = Transport.receive
+
+        def receive(self: Transport) -> bytes | None:
+            data = original(self)
+            if data:
+                received.set()
+            return data
 
         def early(peer: Peer) -> None:
             peer.read_head()
             peer.say(raw[:-3])
+            # Not before: with room for more, a send under way would go on to the body's end.
+            assert received.wait(TIMEOUT_S)
             peer.drain()
             peer.say(raw[-3:])
             peer.hold()
 
+        monkeypatch.setattr(Transport, "receive", receive)
         influxdb.at(1, early)
 
         assert type(failure(client, LARGE)) is Unavailable
@@ -401,6 +414,24 @@ class TestBounds:
         assert type(failure(client)) is Unavailable
         client.write(OTHERS, TIMEOUT_S)
         assert influxdb.stored == OTHERS
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            pytest.param(b"Token %s\r\n\r\n", id="in place of an answer"),
+            pytest.param(NO_CONTENT + b"Token %s", id="behind an answer"),
+        ],
+    )
+    def test_bytes_that_repeat_the_token_are_quoted_without_it(
+        self, influxdb: Server, client: Writer, raw: bytes
+    ) -> None:
+        token = fakes.settings().influxdb_token.reveal()
+        influxdb.at(1, refuse(raw.replace(b"%s", token.encode())))
+
+        message = failure(client).message
+
+        assert "Token ***" in message
+        assert token not in message
 
     def test_a_line_that_is_slow_to_parse_is_rejected_while_it_is_short(
         self, influxdb: Server, client: Writer

@@ -128,6 +128,12 @@ class TestRequest:
         sent = influxdb.requests[0].headers["Authorization"]
         assert sent.encode("latin-1").decode() == "Token tökén€"
 
+    def test_a_space_behind_a_token_is_not_sent(self, influxdb: Server, connect: Connect) -> None:
+        config = fakes.settings({"TOWER_INFLUXDB_TOKEN": "t0ken "}, influxdb_url=influxdb.url)
+        connect(config).write(LINES, TIMEOUT_S)
+
+        assert influxdb.requests[0].headers["Authorization"] == "Token t0ken"
+
 
 class TestAnswer:
     """What each status means."""
