@@ -2,6 +2,7 @@ from collections.abc import Callable, Sequence
 
 from workers.types import Message, MessageOrOrigin, Partition
 
+VERSION: str
 OTHER: int
 NUMBER: int
 TAG: int

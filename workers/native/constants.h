@@ -4,6 +4,9 @@
 
 #include "convert.h"
 
+/* The version of Tower that this kernel is part of: workers/__init__.py says the same. */
+#define VERSION "0.2.0"
+
 /* Most partitions, as TOWER_IDENTITY_PARTITIONS allows. */
 #define MAX_PARTITIONS 4096
 
@@ -36,7 +39,7 @@ add_constants(PyObject *module)
             return -1;
         }
     }
-    return 0;
+    return PyModule_AddStringConstant(module, "VERSION", VERSION);
 }
 
 #endif

@@ -4,6 +4,7 @@ It makes the same lines as the decoder and the encoder, and calls the encoder fo
 how a name is escaped, and the series of some tags. Without the kernel Tower does the same work more slowly.
 """
 
+from workers import __version__
 from workers.config.settings import Settings
 from workers.errors import RecordError
 from workers.records.encoder import Encoder
@@ -27,6 +28,11 @@ NOT_BUILT = (
     "compiler and Python's headers, then install Tower again"
 )
 
+OUTDATED = (
+    "the C kernel was built from another version of Tower, so it is not used. Run `make install`, or "
+    "install the package again, and restart the pool"
+)
+
 
 class KernelUnavailableError(Exception):
     """The kernel cannot be used. The text says why, and what to do."""
@@ -36,10 +42,15 @@ def build_kernel(settings: Settings, encoder: Encoder) -> "_kernel.Kernel":
     """A kernel that makes the lines `encoder` makes.
 
     Raises:
-        KernelUnavailableError: The extension is not built, or cannot convert by these settings.
+        KernelUnavailableError: The extension is not built, is of another version, or cannot convert by
+            these settings.
     """
     if not BUILT:
         raise KernelUnavailableError(NOT_BUILT)
+    # After an update without a new build, the old kernel would crash the worker or make the lines of the
+    # old version. Kernels before 0.2.0 have no version.
+    if getattr(_kernel, "VERSION", "") != __version__:
+        raise KernelUnavailableError(OUTDATED)
     if settings.format == "text":
         raise KernelUnavailableError("TOWER_FORMAT is text, which the C kernel does not convert")
 

@@ -97,6 +97,27 @@ def test_a_kernel_that_is_not_built_is_reported_with_its_cost_and_the_way_to_bui
 
 
 @needs_kernel
+@pytest.mark.parametrize("version", ["0.1.0", None])
+def test_a_kernel_of_another_version_is_not_used_and_the_worker_goes_on(
+    monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    """Somebody updates the checkout and does not build again; before 0.2.0 kernels had no version."""
+    from workers import _kernel  # noqa: PLC0415 - not there without a C compiler
+
+    if version is None:
+        monkeypatch.delattr(_kernel, "VERSION")
+    else:
+        monkeypatch.setattr(_kernel, "VERSION", version)
+    worker, batch = converter(), Batch()
+
+    worker.convert(messages([b'{"tx":1}']), batch)
+
+    assert worker.why_not_native == native.OUTDATED
+    assert "make install" in native.OUTDATED
+    assert (len(batch.lines), worker.by_kernel, worker.by_python) == (1, 0, 1)
+
+
+@needs_kernel
 @pytest.mark.parametrize(
     ("options", "why"),
     [
