@@ -11,18 +11,7 @@ except ImportError:
     json = __import__("json")
 
 #: Fields of the points by those of the records.
-NAMES = {
-    "tx_bytes": "tx",
-    "rx_bytes": "rx",
-    "tx_drops": "tx_dropped",
-    "rx_drops": "rx_dropped",
-    "tx_errors": "txError",
-    "rx_errors": "rxError",
-    "cpu_load": "CPU_Usage",
-    "free_ram": "memory",
-    "disk_util": "disk",
-    "seq": "seq",
-}
+NAMES = json.loads(os.environ["FIELDS"])
 #: Units of the points' times in a second.
 PARTS = {"s": 1, "ms": 1000}[os.environ["PRECISION"]]
 

@@ -1,5 +1,6 @@
 """The peers: how each is installed and started for one topic and one bucket."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bench.load.produce import Target
 from bench.load.record import Unit
 from bench.peers import build
 from lab.provision import ORG, V1_USER
+from lab.senders.formats import FLUME_NAMES
 from lab.system.files import read_secret, write_secret
 from lab.system.progress import Progress
 from lab.system.server_process import Server, environment
@@ -55,6 +57,8 @@ class Job:
             INFLUXDB_TOKEN=self.bucket.token,
             ORG=ORG,
             BUCKET=self.bucket.name,
+            # As a person would write it into the program: the points' names of the record's fields.
+            FIELDS=json.dumps({**FLUME_NAMES, "seq": "seq"}),
             PRECISION=self.unit.value,
             TIME_FORMAT=GO_TIMES[self.unit],
         )

@@ -12,18 +12,7 @@ from confluent_kafka import Consumer
 from influxdb_client import InfluxDBClient, Point, WriteOptions, WritePrecision
 
 #: Fields of the points by those of the records.
-NAMES = {
-    "tx_bytes": "tx",
-    "rx_bytes": "rx",
-    "tx_drops": "tx_dropped",
-    "rx_drops": "rx_dropped",
-    "tx_errors": "txError",
-    "rx_errors": "rxError",
-    "cpu_load": "CPU_Usage",
-    "free_ram": "memory",
-    "disk_util": "disk",
-    "seq": "seq",
-}
+NAMES = json.loads(os.environ["FIELDS"])
 
 #: Precision of the points' times, and how many of its units a second has.
 PRECISION, PARTS = {"ms": (WritePrecision.MS, 1000), "s": (WritePrecision.S, 1)}[os.environ["PRECISION"]]
