@@ -45,7 +45,7 @@ class Case:
     @property
     def reasons(self) -> list[str]:
         """The reasons of its dead letters, in order."""
-        return [each for each in self.expect if each != STORED]
+        return [outcome for outcome in self.expect if outcome != STORED]
 
 
 @cache
@@ -55,12 +55,12 @@ def load() -> list[Case]:
         index = tomllib.load(file)["case"]
     return [
         Case(
-            name=each["name"],
-            value=(PAYLOADS / each["file"]).read_bytes() if "file" in each else None,
-            expect=tuple(each["expect"] * each.get("times", 1)),
-            fields=tuple(each.get("fields", ())),
-            at=tuple(each.get("at", ())),
-            note=each["note"],
+            name=entry["name"],
+            value=(PAYLOADS / entry["file"]).read_bytes() if "file" in entry else None,
+            expect=tuple(entry["expect"] * entry.get("times", 1)),
+            fields=tuple(entry.get("fields", ())),
+            at=tuple(entry.get("at", ())),
+            note=entry["note"],
         )
-        for each in index
+        for entry in index
     ]

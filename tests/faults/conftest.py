@@ -27,7 +27,7 @@ TIMEOUT_S = 600
 
 def chosen() -> set[str]:
     """The faults named by ONLY=8,15,22; none means all."""
-    return {each.strip() for each in os.environ.get("ONLY", "").split(",") if each.strip()}
+    return {number.strip() for number in os.environ.get("ONLY", "").split(",") if number.strip()}
 
 
 def seed() -> int:
@@ -121,21 +121,21 @@ def rig(fault_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Rig]:
     if hasattr(request.node, "callspec"):
         title += f" ({request.node.callspec.id})"
     result = Result(number(request.node), title, SEED, lab.plan.topology.value)
-    made = Rig(lab, result, quick=is_quick(request.config))
+    new_rig = Rig(lab, result, quick=is_quick(request.config))
     begun = time.monotonic()
     try:
-        yield made
+        yield new_rig
     finally:
-        made.close()
+        new_rig.close()
         result.seconds = result.seconds or round(time.monotonic() - begun, 1)
         result.error = result.error or request.node.stash.get(FAILED, "did not run to its end")[-2_000:]
-        if not made.quick:
+        if not new_rig.quick:
             result.append(KEPT / "results.json")
         if result.ok:
-            made.discard()
+            new_rig.discard()
         else:
-            made.keep_evidence(KEPT)
-            made.discard()
+            new_rig.keep_evidence(KEPT)
+            new_rig.discard()
         for verdict in result.verdicts:
             print(verdict)
         print(f"fault {result.fault}: {'passed' if result.ok else 'FAILED'}", result.figures)

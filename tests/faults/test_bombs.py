@@ -148,8 +148,8 @@ def test_a_bomb_that_does_not_fit_a_memory_limit_holds_its_partition_alone(rig: 
     since = time.monotonic()
     before = len(rig.pool.spawned())
     rig.run_for(15)
-    silence = max(rig.proxy.longest_gap(since, time.monotonic(), each) for each in (1, 2))
-    names = {number: each["statename"] for number, each in rig.pool.processes().items()}
+    silence = max(rig.proxy.longest_gap(since, time.monotonic(), partition) for partition in (1, 2))
+    names = {number: partition["statename"] for number, partition in rig.pool.processes().items()}
     again = [worker for worker, _ in rig.pool.spawned()[before:]]
     committed, place = rig.sampler.committed()[0], rig.ledger.books[0].offsets[bomb]
     for pid in [rig.pool.pid, *rig.pool.pids().values()]:

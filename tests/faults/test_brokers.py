@@ -224,11 +224,11 @@ def test_a_paused_leader_is_slow_and_not_dead(rig: Rig) -> None:
     rig.run_for(5)
     node = rig.lab.node(rig.lab.topics.leader(rig.name, 0))
     workers = [psutil.Process(pid) for pid in before.values()]
-    spent = {each.pid: sum(each.cpu_times()[:2]) for each in workers}
+    spent = {worker.pid: sum(worker.cpu_times()[:2]) for worker in workers}
     paused = time.monotonic()
     node.pause()
     rig.run_for(30)
-    share = max((sum(each.cpu_times()[:2]) - spent[each.pid]) / 30 for each in workers)
+    share = max((sum(worker.cpu_times()[:2]) - spent[worker.pid]) / 30 for worker in workers)
     node.resume()
     rig.healed()
     rig.until_written(time.monotonic())

@@ -25,8 +25,8 @@ def steps() -> tuple[int, ...]:
 
 def consumed(rig: Rig) -> int:
     """Records that the workers have taken in, by their own accounts."""
-    accounts = (each for state in rig.pool.states() for each in state["partitions"].values())
-    return sum(int(each["consumed"]) for each in accounts)
+    accounts = (account for state in rig.pool.states() for account in state["partitions"].values())
+    return sum(int(account["consumed"]) for account in accounts)
 
 
 @pytest.mark.faults(26)
@@ -49,24 +49,27 @@ def test_the_wall_clock_of_a_worker_or_of_influxdb_moves_nothing(rig: Rig) -> No
     for name, pid in victims.items():
         clock = Clock(pid)
         silent: dict[int, float] = {}
-        told = 0.0
+        heartbeat_lead_s = 0.0
         try:
             for seconds in steps():
                 since = time.monotonic()
                 clock.skew(seconds)
                 rig.run_for(SPAN_S)
                 silent[seconds] = max(
-                    rig.proxy.longest_gap(since, time.monotonic(), each) for each in range(PARTITIONS)
+                    rig.proxy.longest_gap(since, time.monotonic(), partition)
+                    for partition in range(PARTITIONS)
                 )
                 if name == "worker" and seconds == HOUR:
-                    told = float(rig.pool.state(0)["heartbeat"]) - time.time()
+                    heartbeat_lead_s = float(rig.pool.state(0)["heartbeat"]) - time.time()
         finally:
             clock.back()
         text = ", ".join(f"{gap:.1f} s with {seconds} s" for seconds, gap in silent.items())
         rig.expect(f"{name}: goes on", max(silent.values()) <= SILENCE_S, f"longest silence {text}")
         if name == "worker":
             rig.expect(
-                "worker: moved", told == pytest.approx(HOUR, abs=10), f"its heartbeat {told:.0f} s ahead"
+                "worker: moved",
+                heartbeat_lead_s == pytest.approx(HOUR, abs=10),
+                f"its heartbeat {heartbeat_lead_s:.0f} s ahead",
             )
     clock = Clock(pids[0])
     try:

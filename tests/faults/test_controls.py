@@ -68,14 +68,14 @@ def test_a_broken_worker_is_reported(rig: Rig, kind: str, fault: Fault, check: s
         rig.run_for(1)
         assert process.poll() is None, "the control ended by itself; see control.log"
         rig.sampler.stop(last=True)
-    found = stored.collect(rig.database.points(), rig.ledger)
+    stored_set = stored.collect(rig.database.points(), rig.ledger)
     verdicts = [
-        checks.no_loss(rig.ledger, found),
-        checks.no_invention(found),
+        checks.no_loss(rig.ledger, stored_set),
+        checks.no_invention(stored_set),
         checks.commit_never_leads(rig.sampler.log),
-        checks.no_duplicates(found),
+        checks.no_duplicates(stored_set),
     ]
-    red = {each.check: each.evidence for each in verdicts if not each.ok}
+    red = {verdict.check: verdict.evidence for verdict in verdicts if not verdict.ok}
     evidence = f"{check} is red: {red[check]}" if check in red else f"{check} is green; red are {red}"
     rig.result.verdicts.append(Verdict("control", check in red, f"{kind}: {evidence}"))
 

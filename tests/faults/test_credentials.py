@@ -33,8 +33,8 @@ POISON = b'{"memory": "No Such Instance currently exists at this OID"'
 @pytest.fixture(scope="module")
 def walled() -> Iterator[Secured]:
     """The cluster of all scenarios of this file."""
-    with tempfile.TemporaryDirectory(prefix="tower-tls-") as folder, secured(Path(folder)) as made:
-        yield made
+    with tempfile.TemporaryDirectory(prefix="tower-tls-") as folder, secured(Path(folder)) as secured_lab:
+        yield secured_lab
 
 
 class Guests:
@@ -86,27 +86,28 @@ class Guests:
     def expect_waiting(self, what: str, option: str) -> None:
         """For a while nobody is let in: the workers wait, say what to look at, and go no other way."""
         rig = self.rig
-        begun, logged = time.monotonic(), [len(rig.pool.log(each)) for each in range(PARTITIONS)]
+        begun, logged = time.monotonic(), [len(rig.pool.log(partition)) for partition in range(PARTITIONS)]
         processes = [psutil.Process(pid) for pid in rig.pool.pids().values()]
-        spent = {each.pid: sum(each.cpu_times()[:2]) for each in processes}
+        spent = {worker.pid: sum(worker.cpu_times()[:2]) for worker in processes}
         rig.run_for(REFUSED_S)
-        share = max((sum(each.cpu_times()[:2]) - spent[each.pid]) / REFUSED_S for each in processes)
-        late = [each for each in rig.proxy.writes(begun + 1) if each.status == 204]
+        share = max((sum(worker.cpu_times()[:2]) - spent[worker.pid]) / REFUSED_S for worker in processes)
+        late = [request for request in rig.proxy.writes(begun + 1) if request.status == 204]
         rig.expect(f"refused, {what}", not late, f"{len(late)} writes in {REFUSED_S:g} s")
-        silent = [each for each in range(PARTITIONS) if option not in rig.pool.log(each)]
+        silent = [partition for partition in range(PARTITIONS) if option not in rig.pool.log(partition)]
         added = sum(
-            len(rig.pool.log(each)) - before for each, before in zip(range(PARTITIONS), logged, strict=True)
+            len(rig.pool.log(partition)) - before
+            for partition, before in zip(range(PARTITIONS), logged, strict=True)
         )
         said = f"{option} is named in all logs but {silent}; {added} bytes more of them"
         rig.expect(f"log, {what}", not silent and added < 20_000, said)
         rig.expect(f"no spin, {what}", share < 0.2, f"busiest worker used {share:.1%} of a core")
-        ages = [each.heartbeat_age_s for each in rig.pool.vitals()]
+        ages = [worker.heartbeat_age_s for worker in rig.pool.vitals()]
         rig.expect(f"heartbeats, {what}", max(ages) < 5, f"at most {max(ages):.1f} s old")
         plain = {node.spec.port for node in self.kafka.cluster.nodes}
         met = [
             peer.raddr.port
-            for each in processes
-            for peer in each.net_connections("tcp")
+            for worker in processes
+            for peer in worker.net_connections("tcp")
             if peer.raddr and peer.raddr.port in plain
         ]
         rig.expect(f"no plaintext, {what}", not met, f"{len(met)} connections to plain listeners")
@@ -207,11 +208,12 @@ def test_a_rotated_kafka_password_is_taken_up_from_its_file(rig: Rig, guests: Gu
 def refused(rig: Rig) -> bool:
     """Whether nothing has been written for a while."""
     now = time.monotonic()
-    return not any(each.status == 204 for each in rig.proxy.writes(now - 3))
+    return not any(request.status == 204 for request in rig.proxy.writes(now - 3))
 
 
 def closed(rig: Rig) -> bool:
     """Whether every worker has about as many files open as at its start."""
     return all(
-        each.files <= rig.pool.first[each.pid].files + checks.FILES_GROWTH for each in rig.pool.vitals()
+        worker.files <= rig.pool.first[worker.pid].files + checks.FILES_GROWTH
+        for worker in rig.pool.vitals()
     )

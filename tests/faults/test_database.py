@@ -19,13 +19,13 @@ def test_503_and_429_with_retry_after_are_waited_out_as_told(rig: Rig) -> None:
     rig.start()
     rig.run_for(rig.seconds(5, 0.5))
     before = rig.pool.counter("rebalances")
-    early = told = same = 0
+    early = waits = same = 0
     for status, asked in ((503, "2"), (429, "1")) if rig.quick else ((503, "3"), (429, "2")) * 4:
         since = time.monotonic()
         rig.proxy.set(Fault(status=status, headers={"Retry-After": asked}, body=b'{"message":"later"}'))
         rig.run_for(rig.seconds(5, 1.5))
-        refused = [each for each in rig.proxy.writes(since) if each.status == status]
-        told += len(refused)
+        refused = [answer for answer in rig.proxy.writes(since) if answer.status == status]
+        waits += len(refused)
         rig.proxy.set(None)
         healed = time.monotonic()
         rig.run_for(float(asked) + 1)
@@ -35,9 +35,9 @@ def test_503_and_429_with_retry_after_are_waited_out_as_told(rig: Rig) -> None:
             same += any(one.digest == each.digest for one in later)
     rig.healed(healed)
     rig.expect(
-        "Retry-After", early == 0 and told > 0, f"{early} requests came early of {told} told to wait"
+        "Retry-After", early == 0 and waits > 0, f"{early} requests came early of {waits} waits to wait"
     )
-    rig.expect("same body", same == told, f"{same} of {told} refused bodies came again as they were")
+    rig.expect("same body", same == waits, f"{same} of {waits} refused bodies came again as they were")
     rebalances = rig.pool.counter("rebalances") - before
     rig.expect("membership", rebalances == 0, f"{rebalances} rebalances")
 
@@ -59,7 +59,7 @@ def test_a_write_whose_answer_never_comes_is_sent_again_and_stored_once(rig: Rig
         rig.run_for(12)
         rig.proxy.set(Fault(reply=Reply.NEVER))
         rig.run_for(12)
-    unheard = [each for each in rig.proxy.requests if each.upstream == 204 != each.status]
+    unheard = [request for request in rig.proxy.requests if request.upstream == 204 != request.status]
     rig.healed(rig.proxy.heal())
     rig.expect("ambiguous", bool(unheard), f"{len(unheard)} writes were stored without an answer")
 
@@ -78,9 +78,9 @@ def test_a_body_cut_anywhere_is_never_half_stored_and_comes_again(rig: Rig) -> N
     rig.proxy.set(Fault(reply=Reply.SLOW_CLOSE, slice_bytes=100))
     rig.run_for(rig.seconds(5, 1))
     rig.healed(rig.proxy.heal())
-    cuts = [each for each in rig.proxy.requests if not each.lines]
-    stored = [each for each in cuts if each.upstream == 204]
-    answers = sorted({each.upstream for each in cuts})
+    cuts = [request for request in rig.proxy.requests if not request.lines]
+    stored = [request for request in cuts if request.upstream == 204]
+    answers = sorted({request.upstream for request in cuts})
     rig.expect(
         "cut", bool(cuts) and not stored, f"{len(cuts)} bodies cut, answers {answers}, {len(stored)} stored"
     )
@@ -130,12 +130,12 @@ def test_a_revoked_token_drops_nothing_and_a_rotated_one_is_taken_up(rig: Rig) -
     rig.run_for(rig.seconds(3, 1))
     new = admin.replace(rig.token, rig.name)
     rig.run_for(rig.seconds(8, 2))
-    refused = sorted({each.status for each in rig.proxy.requests} - {204})
+    refused = sorted({request.status for request in rig.proxy.requests} - {204})
     rig.rotate(new)
     changed = time.monotonic()
     rig.healed(changed)
     again = rig.until_written(changed)
-    complaints = sum(rig.pool.log(each).count(" ERROR ") for each in range(rig.pool.workers))
+    complaints = sum(rig.pool.log(number).count(" ERROR ") for number in range(rig.pool.workers))
     rig.expect("refused", refused == [401, 403], f"answers besides 204: {refused}")
     rig.expect("uncommitted", before == after, f"committed when it went {before}, when it came {after}")
     rig.expect("no restart", rig.pool.pids() == pids, f"of {len(pids)} processes")
@@ -163,7 +163,7 @@ def test_a_bucket_deleted_and_made_again_is_waited_for(rig: Rig) -> None:
     rig.run_for(15)
     rig.lab.create_bucket(rig.name)
     rig.run_for(15)
-    refused = sorted({each.status for each in rig.proxy.requests} - {204})
+    refused = sorted({request.status for request in rig.proxy.requests} - {204})
     committed = rig.sampler.committed()
     rig.rotate(admin.replace(rig.token, rig.name))
     changed = time.monotonic()
@@ -219,7 +219,7 @@ def test_a_full_disk_of_influxdb_is_waited_out(rig: Rig) -> None:
             since = time.monotonic()
             disk.fill()
             rig.run_for(15)
-            refused |= {each.upstream for each in rig.proxy.writes(since)} - {204}
+            refused |= {request.upstream for request in rig.proxy.writes(since)} - {204}
             disk.free()
             # The first start truncates the log and appends behind the hole; a clean stop then empties it.
             for _ in range(2):

@@ -59,8 +59,8 @@ def waiting(rig: Rig, name: str) -> Iterator[None]:
     rig.until(lambda: len(complaints(rig)) > before, TRY_S, f"{name}: an error in the log")
     rig.until(lambda: "cannot be written" in why(rig), 5, f"{name}: the state to say why")
     rig.run_for(5)
-    told, held = why(rig), is_held(rig, poison)
-    silence = max(rig.proxy.longest_gap(since, time.monotonic(), each) for each in (1, 2))
+    reasons, held = why(rig), is_held(rig, poison)
+    silence = max(rig.proxy.longest_gap(since, time.monotonic(), partition) for partition in (1, 2))
     yield
     healed = time.monotonic()
     rig.until(lambda: not is_held(rig, poison), 60, f"{name}: the commit of the poison")
@@ -68,7 +68,9 @@ def waiting(rig: Rig, name: str) -> Iterator[None]:
     rig.healed(healed, PARTITION)
     rig.expect(f"{name}: held", held, f"the committed offset stayed before the poison: {held}")
     rig.expect(
-        f"{name}: told", rig.dead_letter_topic in told, f"{told!r}, and {complaints(rig)[-1][-150:]!r}"
+        f"{name}: reasons",
+        rig.dead_letter_topic in reasons,
+        f"{reasons!r}, and {complaints(rig)[-1][-150:]!r}",
     )
     rig.expect(f"{name}: others", silence <= SILENCE_S, f"longest silence of the others {silence:.1f} s")
     rig.expect(f"{name}: resumes", took <= RESUMES_S, f"first write {took:.1f} s after it could")
@@ -106,7 +108,7 @@ def test_dead_letters_that_cannot_be_written_hold_their_partition_alone(rig: Rig
     broker = rig.lab.node(topics.leader(topic, 0))
     broker.kill()
     left: Callable[[], bool] = lambda: all(  # noqa: E731 - one condition, told once
-        broker.spec.id not in each for each in topics.in_sync_replicas(rig.name).values()
+        broker.spec.id not in replicas for replicas in topics.in_sync_replicas(rig.name).values()
     )
     rig.until(left, 30, "the replicas without the broker")
     rig.run_for(3)

@@ -44,7 +44,10 @@ def test_workers_without_their_supervisord_work_on_and_make_room_for_the_next(ri
         rig.pool.kill_supervisord()
         rig.run_for(pause)
         if pause:
-            gap = max(rig.proxy.longest_gap(killed, time.monotonic(), each) for each in range(PARTITIONS))
+            gap = max(
+                rig.proxy.longest_gap(killed, time.monotonic(), partition)
+                for partition in range(PARTITIONS)
+            )
             _, left = generations(rig)
             rig.expect(
                 "work on", len(left) == 3 and gap < 2, f"{len(left)} orphans, longest silence {gap:.2f} s"
@@ -107,7 +110,7 @@ def test_a_worker_out_of_files_waits_and_one_out_of_memory_is_started_again(rig:
         rig.pool.signal(worker, signal.SIGKILL)
     rig.run_for(10)
     tried = len(rig.pool.spawned()) - before
-    spent = {number: each["statename"] for number, each in rig.pool.processes().items()}
+    spent = {number: worker["statename"] for number, worker in rig.pool.processes().items()}
     resource.prlimit(supervisord, resource.RLIMIT_DATA, (soft, hard))
     healed = time.monotonic()
     rig.until(rig.pool.is_assigned, 60, "the pool to be whole again")

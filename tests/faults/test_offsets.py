@@ -48,12 +48,16 @@ def beyond(rig: Rig, cuts: dict[int, int]) -> int:
 def expect_loud(rig: Rig, partitions: Iterable[int], offsets: dict[int, int]) -> None:
     """Log, state and the operator's status tell each partition and its offset."""
     logs = "\n".join(rig.pool.log(worker) for worker in range(rig.pool.workers))
-    told = re.findall(r"\[(\d+)\] is stopped: offset (\d+) no longer exists", logs)
-    missing = [(each, offsets[each]) for each in partitions if (str(each), str(offsets[each])) not in told]
-    rig.expect("told in the log", not missing, f"partition and offset {told}, missing {missing}")
+    stopped = re.findall(r"\[(\d+)\] is stopped: offset (\d+) no longer exists", logs)
+    missing = [
+        (partition, offsets[partition])
+        for partition in partitions
+        if (str(partition), str(offsets[partition])) not in stopped
+    ]
+    rig.expect("stopped in the log", not missing, f"partition and offset {stopped}, missing {missing}")
     code, text = rig.pool.operate("status")
-    silent = [each for each in partitions if f"partition {each} is not read" not in text]
-    rig.expect("told by status", code != 0 and not silent, f"exit code {code}, nothing about {silent}")
+    silent = [partition for partition in partitions if f"partition {partition} is not read" not in text]
+    rig.expect("stopped by status", code != 0 and not silent, f"exit code {code}, nothing about {silent}")
 
 
 @pytest.mark.faults(28)
@@ -78,7 +82,7 @@ def test_records_removed_before_they_were_read_stop_their_partition_loudly(rig: 
     jumped = beyond(rig, cuts)
     rig.expect(
         "no jump",
-        jumped == 0 and all(before[each] == after[each] < cut for each, cut in cuts.items()),
+        jumped == 0 and all(before[request] == after[request] < cut for request, cut in cuts.items()),
         f"{jumped} records stored from behind the gap; committed {before} and 10 s later {after}, "
         f"records begin at {cuts}",
     )
@@ -92,7 +96,7 @@ def test_records_removed_before_they_were_read_stop_their_partition_loudly(rig: 
 def go_on(rig: Rig, partitions: Iterable[int], where: str = "earliest") -> None:
     """What the worker's own message tells the operator to do."""
     rig.pool.control("stop", "all")
-    chosen = [word for each in partitions for word in ("--partition", str(each))]
+    chosen = [word for number in partitions for word in ("--partition", str(number))]
     code, text = rig.pool.operate("replay", *chosen, "--from", where, "--yes")
     rig.expect("replay", code == 0, f"exit code {code}: {text.splitlines()[-1:]}")
     rig.pool.control("start", "all")
@@ -165,12 +169,12 @@ def test_a_log_cut_short_by_an_unclean_election_stops_its_partition_loudly(rig: 
     rig.lab.node(leader).kill()
     rig.lab.node(follower).start()
     rig.until(lambda: topics.leader(rig.name, 0) == follower, 60, "the follower to become leader")
-    cuts = {each: end for each, end in topics.log_ends(rig.name).items() if end < ends[each]}
+    cuts = {partition: end for partition, end in topics.log_ends(rig.name).items() if end < ends[partition]}
     assert 0 in cuts, f"nothing was cut off: the logs ended at {ends}"
     for each, cut in cuts.items():
         # Kafka has lost them, and so what is committed there is ahead of its log.
         rig.records += rig.ledger.remove(each, cut, ends[each])
-    rig.sampler.forget({each: ends[each] for each in cuts})
+    rig.sampler.forget({partition: ends[partition] for partition in cuts})
     rig.load.renew()
     rig.load.rate = 8_000
     rig.until(

@@ -62,13 +62,13 @@ class Hosts:
 def cabled() -> Iterator[Hosts]:
     """The hosts, with Kafka serving on three of them, for all scenarios of this file."""
     assert not missing(), f"fault 27 needs hosts on a bridge: {missing()}"
-    with network(5) as made, tempfile.TemporaryDirectory(prefix="tower-kafka-") as folder:
-        places = made.hosts[:3]
+    with network(5) as hosts, tempfile.TemporaryDirectory(prefix="tower-kafka-") as folder:
+        places = hosts.hosts[:3]
         specs = [
             combined(number, PORT, CONTROLLER_PORT, host.address) for number, host in enumerate(places)
         ]
         with Cluster(Path(folder), specs, [host.words for host in places]) as cluster:
-            yield Hosts(made, cluster)
+            yield Hosts(hosts, cluster)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def pids(rig: Rig) -> list[int]:
 
 def expect_heartbeats(rig: Rig) -> None:
     """Every worker's loop goes round, whatever it cannot reach."""
-    ages = [each.heartbeat_age_s for pool in rig.pools for each in pool.vitals()]
+    ages = [worker.heartbeat_age_s for pool in rig.pools for worker in pool.vitals()]
     rig.expect("heartbeats in the cut", max(ages) < 5, f"at most {max(ages):.1f} s old")
 
 
@@ -181,7 +181,7 @@ def test_a_pool_cut_off_waits_and_goes_on_by_itself(
     cut = time.monotonic()
     sever(hosts)
     rig.run_for(CUT_S)
-    late = [each for each in rig.proxy.writes(cut + SESSION_S) if each.status == 204]
+    late = [request for request in rig.proxy.writes(cut + SESSION_S) if request.status == 204]
     rig.expect("cut", not late, f"{len(late)} writes later than {SESSION_S:g} s after the cut")
     expect_heartbeats(rig)
     hosts.network.heal()
@@ -251,7 +251,7 @@ def test_a_broker_cut_from_the_others_but_not_from_clients_takes_nobody_with_it(
     rig.figure("moved_s", time.monotonic() - cut)
     rig.run_for(CUT_S - (time.monotonic() - cut))
     quiet = {number: rig.proxy.longest_gap(cut, time.monotonic(), number) for number in range(PARTITIONS)}
-    worst = max((each for number, each in quiet.items() if number not in led), default=0.0)
+    worst = max((gap for number, gap in quiet.items() if number not in led), default=0.0)
     rig.figure("silence_s", worst)
     rig.figure("minority_silence_s", max((quiet[number] for number in led), default=None))
     text = f"longest silence {worst:.1f} s of what it did not lead, at most {MINORITY_S:g}"

@@ -44,17 +44,17 @@ def outdated(ledger: SendLedger, partition: int) -> bytes:
 
 def pieces(rig: Rig, since: float, status: int) -> list[tuple[Request, int]]:
     """Refused requests that are no part of a refused one before, and how many requests each cost."""
-    found: list[tuple[Request, set[bytes], int]] = []
+    request_pieces: list[tuple[Request, set[bytes], int]] = []
     for request in rig.proxy.writes(since):
         lines = set(request.text.splitlines())
-        for place, (first, whole, cost) in enumerate(found):
+        for place, (first, whole, cost) in enumerate(request_pieces):
             if lines <= whole:
-                found[place] = (first, whole, cost + 1)
+                request_pieces[place] = (first, whole, cost + 1)
                 break
         else:
             if request.upstream == status:
-                found.append((request, lines, 0))
-    return [(request, cost) for request, _, cost in found]
+                request_pieces.append((request, lines, 0))
+    return [(request, cost) for request, _, cost in request_pieces]
 
 
 @pytest.mark.quick

@@ -117,7 +117,9 @@ def test_a_worker_that_sleeps_through_its_eviction_can_do_no_harm(rig: Rig) -> N
     rig.run_for(3)
     rig.proxy.set(Fault(reply=Reply.HOLD, times=1))
     rig.until(lambda: rig.proxy.held > 0, 20, "a write whose answer is held")
-    held = next(each for each in reversed(rig.proxy.requests) if each.upstream == 204 != each.status)
+    held = next(
+        request for request in reversed(rig.proxy.requests) if request.upstream == 204 != request.status
+    )
     partition = min(held.partitions)
     victim = rig.pool.owner(partition)
     slept = time.monotonic()

@@ -39,7 +39,7 @@ def test_a_worker_killed_in_mid_batch_thirty_times_loses_and_repeats_nothing(rig
     for partition in range(3):
         time.sleep(2)
         victim = rig.pool.owner(partition)
-        others = [each for each in range(3) if rig.pool.owner(each) != victim]
+        others = [number for number in range(3) if rig.pool.owner(number) != victim]
         killed = time.monotonic()
         rig.pool.signal(victim, signal.SIGKILL)
         kills += 1
@@ -65,13 +65,15 @@ def test_a_worker_killed_between_the_204_and_its_commit_writes_the_same_points_a
     for _ in range(rounds):
         rig.proxy.set(Fault(reply=Reply.HOLD, times=1))
         rig.until(lambda: rig.proxy.held > 0, 20, "a write whose answer is held")
-        held = next(each for each in reversed(rig.proxy.requests) if each.upstream == 204 != each.status)
+        held = next(
+            request for request in reversed(rig.proxy.requests) if request.upstream == 204 != request.status
+        )
         partition = min(held.partitions)
         killed = time.monotonic()
         rig.pool.signal(rig.pool.owner(partition), signal.SIGKILL)
         rig.proxy.release()
         rig.until_written(killed, partition)
-        again = b"".join(each.text + b"\n" for each in rig.proxy.writes(killed))
+        again = b"".join(request.text + b"\n" for request in rig.proxy.writes(killed))
         lines = set(held.text.splitlines())
         twice.append(len(lines & set(again.splitlines())) - len(lines))
         rig.until(rig.pool.is_assigned, 30, "the pool to be whole again")
@@ -137,7 +139,7 @@ def test_sigterm_while_influxdb_is_down_exits_in_time_and_commits_nothing(rig: R
     rig.pool.control("stop", "all")
     took = time.monotonic() - begun
     after = rig.sampler.committed()
-    codes = {number: each["exitstatus"] for number, each in rig.pool.processes().items()}
+    codes = {number: worker["exitstatus"] for number, worker in rig.pool.processes().items()}
     rig.expect("exit codes", set(codes.values()) == {0}, f"exit codes {codes}")
     rig.expect("exit time", took <= 20, f"all stopped after {took:.1f} s, stopwaitsecs is 20")
     rig.expect("uncommitted", before == after, f"committed before {before} and after {after}")

@@ -57,16 +57,16 @@ def program(name: str, package: str) -> str:
     """A program, from PATH or the distribution's packages; a laptop without either skips, CI fails."""
     # Debian keeps servers where only root's PATH looks.
     path = f"{os.environ['PATH']}:/usr/sbin"
-    found = shutil.which(name, path=path)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+    path_of_program = shutil.which(name, path=path)
+    if path_of_program is None and os.geteuid() == 0 and shutil.which("apt-get"):
         # In this runlevel an installed service is not started.
         env = os.environ | {"RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
         for step in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", package]):
             subprocess.run(step, check=False, capture_output=True, timeout=180, env=env)
-        found = shutil.which(name, path=path)
-    if found is None:
+        path_of_program = shutil.which(name, path=path)
+    if path_of_program is None:
         text = f"{name} is missing; install your distribution's package {package}"
         if os.environ.get("CI"):
             pytest.fail(text)
         pytest.skip(text)
-    return found
+    return path_of_program

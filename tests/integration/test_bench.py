@@ -34,12 +34,12 @@ def test_throughput_finds_every_record_once(lab: Lab, tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(file.read_text())
-    assert (found["records"], found["lost"], found["duplicated"]) == (20_000, 0, 0)
-    assert sum(found["stored_by_partition"].values()) == 20_000
-    assert found["worker_starts"] == 3
-    assert found["worker_cpu_us_per_record"] > 0
-    assert found["influxd_cpu_us_per_record"] > 0
+    measured = json.loads(file.read_text())
+    assert (measured["records"], measured["lost"], measured["duplicated"]) == (20_000, 0, 0)
+    assert sum(measured["stored_by_partition"].values()) == 20_000
+    assert measured["worker_starts"] == 3
+    assert measured["worker_cpu_us_per_record"] > 0
+    assert measured["influxd_cpu_us_per_record"] > 0
     assert "Tower, measured" in page.read_text()
 
 

@@ -20,28 +20,28 @@ pytestmark = pytest.mark.integration
 
 
 def test_three_workers_run_and_each_owns_one_partition(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.pool.start()
-    made.pool.until(lambda: len(made.pool.states()) == 3, 20, "three workers' first sign of life")
-    made.pool.until(
-        lambda: sorted(len(state["owned"]) for state in made.pool.states()) == [1, 1, 1],
+    pipeline = chain()
+    pipeline.pool.start()
+    pipeline.pool.until(lambda: len(pipeline.pool.states()) == 3, 20, "three workers' first sign of life")
+    pipeline.pool.until(
+        lambda: sorted(len(state["owned"]) for state in pipeline.pool.states()) == [1, 1, 1],
         20,
         "one partition for each",
     )
     status = subprocess.run(
-        made.pool.command("supervisorctl", "status"), capture_output=True, text=True, check=True
+        pipeline.pool.command("supervisorctl", "status"), capture_output=True, text=True, check=True
     ).stdout.splitlines()
 
     assert len(status) == 3
     assert all(" RUNNING " in line for line in status)
-    assert sorted(made.pool.owners()) == [0, 1, 2]
+    assert sorted(pipeline.pool.owners()) == [0, 1, 2]
 
 
 def test_all_three_formats_arrive_side_by_side(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.pool.start()
+    pipeline = chain()
+    pipeline.pool.start()
     now = int(time.time())
-    made.produce(
+    pipeline.produce(
         [
             record(1),
             msgpack.packb(
@@ -51,9 +51,9 @@ def test_all_three_formats_arrive_side_by_side(chain: Callable[..., Chain]) -> N
             json.dumps([{"memory": 1, "seq": 4}, {"memory": 1, "seq": 5}]).encode(),
         ]
     )
-    made.drain()
+    pipeline.drain()
 
-    rows = {int(row["seq"]): row for row in made.rows('"seq", "memory", "note"')}
+    rows = {int(row["seq"]): row for row in pipeline.rows('"seq", "memory", "note"')}
 
     assert sorted(rows) == [1, 2, 3, 4, 5]
     assert rows[1]["memory"] == 22_000_001.0
@@ -62,7 +62,7 @@ def test_all_three_formats_arrive_side_by_side(chain: Callable[..., Chain]) -> N
 
 def test_a_bad_record_costs_itself_and_none_of_its_neighbours(chain: Callable[..., Chain]) -> None:
     """Every partition gets good, bad, good, and a bad record as its last."""
-    made = chain()
+    pipeline = chain()
     bad: dict[bytes | None, str] = {
         b"{}": "no_fields",
         b'{"memory":"No Such Instance currently exists at this OID"}': "no_fields",
@@ -79,33 +79,33 @@ def test_a_bad_record_costs_itself_and_none_of_its_neighbours(chain: Callable[..
         mixed: list[bytes | None] = []
         for place, value in enumerate(bad):
             mixed += [good[partition * len(bad) + place], value]
-        made.produce(mixed, partition=partition)
-    made.produce([b'{"memory":"No Such Instance","tx":"3","seq":900}'], partition=0)
-    made.pool.start()
-    made.drain()
+        pipeline.produce(mixed, partition=partition)
+    pipeline.produce([b'{"memory":"No Such Instance","tx":"3","seq":900}'], partition=0)
+    pipeline.pool.start()
+    pipeline.drain()
 
-    letters = list(made.dead_letters())
+    letters = list(pipeline.dead_letters())
 
-    assert sorted(made.sequences()) == [*range(3 * len(bad)), 900]
+    assert sorted(pipeline.sequences()) == [*range(3 * len(bad)), 900]
     assert len(letters) == 3 * len(bad)
     for value, headers in letters:
         assert value is not None
         assert headers["tower.reason"] == bad[value]
-        assert headers["tower.topic"] == made.name
+        assert headers["tower.topic"] == pipeline.name
         assert int(headers["tower.offset"]) % 2 == 1
 
 
 def test_equal_records_are_two_points_and_a_record_read_twice_is_one(chain: Callable[..., Chain]) -> None:
-    made = chain()
+    pipeline = chain()
     same = record(7)
-    made.produce([same] * 3_000)
-    made.pool.start()
-    made.drain()
-    once = len(made.rows())
-    made.pool.stop()
+    pipeline.produce([same] * 3_000)
+    pipeline.pool.start()
+    pipeline.drain()
+    once = len(pipeline.rows())
+    pipeline.pool.stop()
     # A second group reads everything again, into the same bucket.
     again = TowerPool(
-        made.pool.folder.with_name("again"), {**made.environment, "TOWER_KAFKA_GROUP_ID": "again"}
+        pipeline.pool.folder.with_name("again"), {**pipeline.environment, "TOWER_KAFKA_GROUP_ID": "again"}
     )
     again.start()
     try:
@@ -114,27 +114,27 @@ def test_equal_records_are_two_points_and_a_record_read_twice_is_one(chain: Call
         again.stop()
 
     assert once == 3_000
-    assert len(made.rows()) == 3_000
+    assert len(pipeline.rows()) == 3_000
 
 
 def test_text_of_any_kind_comes_back_as_it_was_sent(chain: Callable[..., Chain]) -> None:
     """Only control characters and a last backslash in a tag are replaced, as docs/records.md says."""
-    made = chain()
+    pipeline = chain()
     texts = ["a,b", "a b", "a=b", 'a"b', "a\\b", "#a", "é😀", "a\\,b", "a\\ b", "\\\\a", "'", "a\\=b"]
     noted = [*texts, "line\nfeed", "end\\", "\\", '\\"']
-    made.produce([record(seq, ip=text, note=text) for seq, text in enumerate(texts)])
-    made.produce([record(100 + seq, note=text) for seq, text in enumerate(noted)])
-    made.produce(
+    pipeline.produce([record(seq, ip=text, note=text) for seq, text in enumerate(texts)])
+    pipeline.produce([record(100 + seq, note=text) for seq, text in enumerate(noted)])
+    pipeline.produce(
         [
             record(200 + seq, **dict[str, Any]({text: seq}))
             for seq, text in enumerate(texts)
             if "\\" not in text
         ]
     )
-    made.pool.start()
-    made.drain()
+    pipeline.pool.start()
+    pipeline.drain()
 
-    rows = {int(row["seq"]): row for row in made.rows("*")}
+    rows = {int(row["seq"]): row for row in pipeline.rows("*")}
 
     for seq, text in enumerate(texts):
         assert (rows[seq]["ip"], rows[seq]["note"]) == (text, text)
@@ -146,28 +146,28 @@ def test_text_of_any_kind_comes_back_as_it_was_sent(chain: Callable[..., Chain])
 
 
 def test_the_v1_endpoint_takes_the_same_records(chain: Callable[..., Chain], lab: Lab) -> None:
-    made = chain(
+    pipeline = chain(
         environment={
             "TOWER_INFLUXDB_API": "v1",
             "TOWER_INFLUXDB_PASSWORD_FILE": lab.worker_environment()["TOWER_INFLUXDB_PASSWORD_FILE"],
         }
     )
-    made.produce(record(seq) for seq in range(300))
-    made.pool.start()
-    made.drain()
+    pipeline.produce(record(seq) for seq in range(300))
+    pipeline.pool.start()
+    pipeline.drain()
 
-    assert sorted(made.sequences()) == list(range(300))
+    assert sorted(pipeline.sequences()) == list(range(300))
 
 
 def test_a_stop_writes_and_commits_what_is_in_hand_and_says_so(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.pool.start()
-    made.produce(record(seq) for seq in range(20_000))
-    made.pool.until(lambda: made.pool.counter("lines") > 0, 30, "the first write")
-    made.pool.stop()
-    reports = made.pool.reports()
-    committed = made.lab.topics.committed(made.name, made.name)
-    before = len(made.sequences())
+    pipeline = chain()
+    pipeline.pool.start()
+    pipeline.produce(record(seq) for seq in range(20_000))
+    pipeline.pool.until(lambda: pipeline.pool.counter("lines") > 0, 30, "the first write")
+    pipeline.pool.stop()
+    reports = pipeline.pool.reports()
+    committed = pipeline.lab.topics.committed(pipeline.name, pipeline.name)
+    before = len(pipeline.sequences())
 
     assert len(reports) == 3
     for report in reports:
@@ -188,17 +188,17 @@ def test_a_stop_writes_and_commits_what_is_in_hand_and_says_so(chain: Callable[.
 def test_a_worker_ended_from_outside_loses_nothing_and_doubles_nothing(
     chain: Callable[..., Chain], end: Callable[[TowerPool, int], object]
 ) -> None:
-    made = chain()
-    made.pool.start()
+    pipeline = chain()
+    pipeline.pool.start()
     for burst in range(5):
-        made.produce(record(seq) for seq in range(burst * 4_000, (burst + 1) * 4_000))
-        end(made.pool, burst % 3)
-    made.drain()
-    found = made.sequences()
+        pipeline.produce(record(seq) for seq in range(burst * 4_000, (burst + 1) * 4_000))
+        end(pipeline.pool, burst % 3)
+    pipeline.drain()
+    sequences = pipeline.sequences()
 
-    assert set(found) == set(range(20_000))
-    assert len(found) == 20_000
-    assert len(made.pool.spawned()) == 3 + 5
+    assert set(sequences) == set(range(20_000))
+    assert len(sequences) == 20_000
+    assert len(pipeline.pool.spawned()) == 3 + 5
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_wrong_setting_is_named_in_one_line_and_not_tried_again(
 
 def _exited(pool: TowerPool) -> bool:
     try:
-        return all(each["statename"] == "EXITED" for each in pool.processes().values())
+        return all(worker["statename"] == "EXITED" for worker in pool.processes().values())
     except OSError:
         return False
 
@@ -250,37 +250,39 @@ def test_a_pool_started_before_kafka_and_influxdb_waits_and_then_moves_everythin
     lab = Lab(short_folder / "lab", LabOptions.free_ports())
     try:
         lab.up()
-        made = Chain(lab, short_folder)
-        made.produce(record(seq) for seq in range(3_000))
+        pipeline = Chain(lab, short_folder)
+        pipeline.produce(record(seq) for seq in range(3_000))
         lab.down()
-        with made:
-            made.pool.start(wait=False)
-            made.pool.until(lambda: len(made.pool.states()) == 3, 20, "the workers' first sign of life")
+        with pipeline:
+            pipeline.pool.start(wait=False)
+            pipeline.pool.until(
+                lambda: len(pipeline.pool.states()) == 3, 20, "the workers' first sign of life"
+            )
             begun = time.monotonic()
-            made.pool.until(lambda: time.monotonic() - begun > 5, 10, "five seconds without servers")
-            pids = made.pool.pids()
+            pipeline.pool.until(lambda: time.monotonic() - begun > 5, 10, "five seconds without servers")
+            pids = pipeline.pool.pids()
             lab.up()
-            made.drain()
+            pipeline.drain()
 
-            assert sorted(made.sequences()) == list(range(3_000))
-            assert made.pool.pids() == pids
+            assert sorted(pipeline.sequences()) == list(range(3_000))
+            assert pipeline.pool.pids() == pids
             assert len(pids) == 3
     finally:
         lab.down(purge=True)
 
 
 def test_no_secret_is_in_any_command_line_log_or_state(chain: Callable[..., Chain]) -> None:
-    made = chain(environment={"TOWER_KAFKA_SASL_PASSWORD": "CANARY-sasl", "TOWER_LOG_LEVEL": "DEBUG"})
-    made.produce([record(1), b"{"])
-    made.pool.start()
-    made.drain()
-    made.pool.signal(0, signal.SIGKILL)
-    made.pool.until(lambda: len(made.pool.spawned()) == 4, 20, "a restart")
-    texts = made.pool.texts()
-    made.pool.stop()
-    texts |= {path.name: path.read_text() for path in made.pool.var.glob("*.log")}
+    pipeline = chain(environment={"TOWER_KAFKA_SASL_PASSWORD": "CANARY-sasl", "TOWER_LOG_LEVEL": "DEBUG"})
+    pipeline.produce([record(1), b"{"])
+    pipeline.pool.start()
+    pipeline.drain()
+    pipeline.pool.signal(0, signal.SIGKILL)
+    pipeline.pool.until(lambda: len(pipeline.pool.spawned()) == 4, 20, "a restart")
+    texts = pipeline.pool.texts()
+    pipeline.pool.stop()
+    texts |= {path.name: path.read_text() for path in pipeline.pool.var.glob("*.log")}
 
     assert {"worker-0.log", "supervisord.log", "worker-0.json"} <= texts.keys()
     for name, text in texts.items():
-        assert made.token not in text, name
+        assert pipeline.token not in text, name
         assert "CANARY" not in text, name

@@ -73,22 +73,22 @@ def test_check_through_the_v1_endpoint(bare: Chain, tmp_path: Path) -> None:
 
 
 def test_check_sees_a_field_that_has_another_type_already(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
-    made.write(["labs memory=1i"])
-    found = operator.findings()
+    pipeline = chain()
+    operator = Operator(pipeline)
+    pipeline.write(["labs memory=1i"])
+    findings = operator.findings()
 
-    assert found["field types"][0] == "FAIL"
-    assert "TOWER_INFLUXDB_BUCKET" in found["field types"][1]
-    assert found["newest point"][0] == "ok"
+    assert findings["field types"][0] == "FAIL"
+    assert "TOWER_INFLUXDB_BUCKET" in findings["field types"][1]
+    assert findings["newest point"][0] == "ok"
 
 
 def test_check_finds_the_clock_of_the_sender(chain: Callable[..., Chain]) -> None:
     """InfluxDB is fed, and the dashboard is empty: the Raspberry Pi has no clock."""
-    made = chain()
-    operator = Operator(made)
+    pipeline = chain()
+    operator = Operator(pipeline)
     past = int(time.time()) - 10_000
-    with feeding(made, lambda: record(1, at=past)):
+    with feeding(pipeline, lambda: record(1, at=past)):
         level, advice = operator.findings(watch="5")["records"]
 
     assert level == "FAIL"
@@ -96,9 +96,9 @@ def test_check_finds_the_clock_of_the_sender(chain: Callable[..., Chain]) -> Non
 
 
 def test_check_writes_no_point_and_commits_nothing(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.produce([record(1)])
-    Operator(made)("check", "--watch", "0")
+    pipeline = chain()
+    pipeline.produce([record(1)])
+    Operator(pipeline)("check", "--watch", "0")
 
-    assert made.rows() == []
-    assert set(made.lab.topics.committed(made.name, made.name).values()) == {None}
+    assert pipeline.rows() == []
+    assert set(pipeline.lab.topics.committed(pipeline.name, pipeline.name).values()) == {None}

@@ -41,53 +41,53 @@ def stranger() -> bytes:
 
 
 def test_the_labs_record_passes_every_check(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.lab.topics.configure(f"{made.name}.dlq", {"max.message.bytes": "20971520"})
-    operator = Operator(made)
-    made.pool.start()
-    made.produce(pi() for _ in range(30))
-    made.drain()
-    with feeding(made, pi):
-        found = operator.checks("5")
+    pipeline = chain()
+    pipeline.lab.topics.configure(f"{pipeline.name}.dlq", {"max.message.bytes": "20971520"})
+    operator = Operator(pipeline)
+    pipeline.pool.start()
+    pipeline.produce(pi() for _ in range(30))
+    pipeline.drain()
+    with feeding(pipeline, pi):
+        rows = operator.checks("5")
         shown = operator("check")
 
-    assert [each for each in found if each["level"] != "ok"] == []
-    texts = {each["check"]: each["text"] for each in found}
+    assert [row for row in rows if row["level"] != "ok"] == []
+    texts = {row["check"]: row["text"] for row in rows}
     assert all(name in texts["record fields"] for name in DASHBOARD)
     assert "by its own time" in texts["records"]
     assert texts["dashboard fields"].startswith("all 9 that")
     assert shown.returncode == 0
-    assert shown.stdout.splitlines()[-1] == f"{len(found)} ok, 0 warn, 0 FAIL"
+    assert shown.stdout.splitlines()[-1] == f"{len(rows)} ok, 0 warn, 0 FAIL"
 
 
 def test_a_topic_of_strangers_is_a_warning_that_names_their_fields(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
-    made.pool.start()
-    made.produce(stranger() for _ in range(30))
-    made.drain()
-    with feeding(made, stranger):
-        found = {each["check"]: each for each in operator.checks("5")}
+    pipeline = chain()
+    operator = Operator(pipeline)
+    pipeline.pool.start()
+    pipeline.produce(stranger() for _ in range(30))
+    pipeline.drain()
+    with feeding(pipeline, stranger):
+        rows = {check["check"]: check for check in operator.checks("5")}
         shown = operator("check")
 
-    fields = found["record fields"]
+    fields = rows["record fields"]
     assert fields["level"] == "warn"
     assert "all of the newest" in fields["text"]
     assert "temperature (number), room (text), on (true or false), _[31mred (number)" in fields["text"]
     assert "TOWER_RENAME=" in fields["next"]
     assert "TOWER_NUMBER_FIELDS" in fields["next"]
-    assert "by Kafka's time" in found["records"]["text"]
-    assert found["newest point"]["level"] == "warn"
-    assert "has none of the fields that the dashboard asks for" in found["newest point"]["text"]
+    assert "by Kafka's time" in rows["records"]["text"]
+    assert rows["newest point"]["level"] == "warn"
+    assert "has none of the fields that the dashboard asks for" in rows["newest point"]["text"]
     assert shown.returncode == 0
     assert " 0 warn" not in shown.stdout.splitlines()[-1]
     assert "\x1b" not in shown.stdout
 
 
 def test_the_setting_that_check_names_mends_a_wrong_name(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
-    made.produce(json.dumps({"mem": 5, "tx": 1}).encode() for _ in range(9))
+    pipeline = chain()
+    operator = Operator(pipeline)
+    pipeline.produce(json.dumps({"mem": 5, "tx": 1}).encode() for _ in range(9))
     before = operator.finding("record fields")
     after = operator.finding("record fields", TOWER_RENAME="mem:memory")
     only = operator.finding("record fields", TOWER_RENAME="mem:memory", TOWER_NUMBER_FIELDS="memory,tx")
@@ -99,23 +99,27 @@ def test_the_setting_that_check_names_mends_a_wrong_name(chain: Callable[..., Ch
 
 
 def test_one_sender_of_several_is_not_hidden_by_the_newest_record(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
-    made.produce((stranger() for _ in range(5)), partition=0)
-    made.produce((pi(zone="") for _ in range(4)), partition=0)
-    made.produce((b'{"half' for _ in range(3)), partition=0)
-    made.produce((pi() for _ in range(20)), partition=0)
-    found = {each["check"]: each for each in operator.checks()}
+    pipeline = chain()
+    operator = Operator(pipeline)
+    pipeline.produce((stranger() for _ in range(5)), partition=0)
+    pipeline.produce((pi(zone="") for _ in range(4)), partition=0)
+    pipeline.produce((b'{"half' for _ in range(3)), partition=0)
+    pipeline.produce((pi() for _ in range(20)), partition=0)
+    findings = {check["check"]: check for check in operator.checks()}
 
-    assert "5 of the newest 29 records" in found["record fields"]["text"]
-    assert "4 of the newest 29 records" in found["record times"]["text"]
-    assert "3 of the newest 32 records would become dead letters (json: 3)" in found["bad records"]["text"]
-    assert {found[check]["level"] for check in ("record fields", "record times", "bad records")} == {"warn"}
-    assert found["records"]["level"] == "ok"
+    assert "5 of the newest 29 records" in findings["record fields"]["text"]
+    assert "4 of the newest 29 records" in findings["record times"]["text"]
+    assert (
+        "3 of the newest 32 records would become dead letters (json: 3)" in findings["bad records"]["text"]
+    )
+    assert {findings[check]["level"] for check in ("record fields", "record times", "bad records")} == {
+        "warn"
+    }
+    assert findings["records"]["level"] == "ok"
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected_text"),
     [
         pytest.param(
             lambda: pi(zone=""),
@@ -145,21 +149,21 @@ def test_one_sender_of_several_is_not_hidden_by_the_newest_record(chain: Callabl
     ],
 )
 def test_check_tells_what_is_wrong_with_the_records(
-    bare: Chain, value: Callable[[], bytes], told: tuple[str, str, str, str]
+    bare: Chain, value: Callable[[], bytes], expected_text: tuple[str, str, str, str]
 ) -> None:
     topic = f"{bare.name}-{uuid.uuid4().hex[:8]}"
     bare.lab.topics.create(topic, 1)
     bare.produce((value() for _ in range(20)), partition=0, topic=topic)
-    check, level, text, advice = told
-    found = Operator(bare).finding(check, TOWER_TOPIC=topic)
+    check, level, text, advice = expected_text
+    finding = Operator(bare).finding(check, TOWER_TOPIC=topic)
 
-    assert found["level"] == level
-    assert text in found["text"]
-    assert advice in found["next"]
+    assert finding["level"] == level
+    assert text in finding["text"]
+    assert advice in finding["next"]
 
 
-@pytest.mark.parametrize(("kept", "told"), [(True, "by its own time"), (False, "hold no records")])
-def test_the_end_of_a_transaction_is_no_record(bare: Chain, kept: bool, told: str) -> None:
+@pytest.mark.parametrize(("kept", "expected_text"), [(True, "by its own time"), (False, "hold no records")])
+def test_the_end_of_a_transaction_is_no_record(bare: Chain, kept: bool, expected_text: str) -> None:
     """It takes an offset, so the last offset of such a topic has none."""
     topic = f"{bare.name}-{uuid.uuid4().hex[:8]}"
     bare.lab.topics.create(topic, 1)
@@ -173,17 +177,17 @@ def test_the_end_of_a_transaction_is_no_record(bare: Chain, kept: bool, told: st
     else:
         producer.abort_transaction(30)
 
-    assert told in Operator(bare).finding("records", TOWER_TOPIC=topic)["text"]
+    assert expected_text in Operator(bare).finding("records", TOWER_TOPIC=topic)["text"]
 
 
 def test_points_in_another_measurement_are_told(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.write(["Labs memory=1", "cpu memory=1"])
-    found = Operator(made).finding("newest point")
+    pipeline = chain()
+    pipeline.write(["Labs memory=1", "cpu memory=1"])
+    finding = Operator(pipeline).finding("newest point")
 
-    assert found["level"] == "warn"
-    assert "there is no measurement labs; there are Labs, cpu" in found["text"]
-    assert "TOWER_MEASUREMENT" in found["next"]
+    assert finding["level"] == "warn"
+    assert "there is no measurement labs; there are Labs, cpu" in finding["text"]
+    assert "TOWER_MEASUREMENT" in finding["next"]
 
 
 def test_records_older_than_the_retention_are_told(lab: Lab, bare: Chain) -> None:
@@ -209,30 +213,30 @@ def test_records_older_than_the_retention_are_told(lab: Lab, bare: Chain) -> Non
 def test_a_field_of_the_records_that_has_another_type_in_the_bucket_is_told(
     chain: Callable[..., Chain],
 ) -> None:
-    made = chain()
-    made.write(['labs memory=1,note="text"'])
-    made.produce([pi(note=7), pi()])
-    found = Operator(made).finding("field types")
+    pipeline = chain()
+    pipeline.write(['labs memory=1,note="text"'])
+    pipeline.produce([pi(note=7), pi()])
+    finding = Operator(pipeline).finding("field types")
 
-    assert found["level"] == "warn"
-    assert "note is string and Tower writes float" in found["text"]
-    assert "1 of the newest 2" in found["text"]
+    assert finding["level"] == "warn"
+    assert "note is string and Tower writes float" in finding["text"]
+    assert "1 of the newest 2" in finding["text"]
 
 
 def test_a_field_that_records_bring_and_no_point_has_is_told(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
+    pipeline = chain()
+    operator = Operator(pipeline)
     fields = ",".join(f"{name}=1" for name in DASHBOARD if name != "CPU_Usage")
-    made.write([f"labs {fields}", f"labs CPU_Usage=1 {time.time_ns() - 5_400 * 10**9}"])
-    made.produce(pi() for _ in range(9))
-    found = operator.finding("dashboard fields")
-    made.write([f"labs memory=1 {time.time_ns() + 7_200 * 10**9}"])
+    pipeline.write([f"labs {fields}", f"labs CPU_Usage=1 {time.time_ns() - 5_400 * 10**9}"])
+    pipeline.produce(pi() for _ in range(9))
+    finding = operator.finding("dashboard fields")
+    pipeline.write([f"labs memory=1 {time.time_ns() + 7_200 * 10**9}"])
     future = operator.finding("newest point")
 
-    assert found["level"] == "warn"
+    assert finding["level"] == "warn"
     assert (
         "no point in the last hour has CPU_Usage, although the newest records fill CPU_Usage"
-        in found["text"]
+        in finding["text"]
     )
     assert future["level"] == "warn"
     assert "2.0 h in the future" in future["text"] or "120 min in the future" in future["text"]
@@ -240,21 +244,21 @@ def test_a_field_that_records_bring_and_no_point_has_is_told(chain: Callable[...
 
 def test_records_that_are_not_stored_are_told(chain: Callable[..., Chain]) -> None:
     """The pool does not run; its last points are minutes old."""
-    made = chain()
+    pipeline = chain()
     fields = ",".join(f"{name}=1" for name in DASHBOARD)
-    made.write([f"labs {fields} {time.time_ns() - 600 * 10**9}"])
-    made.produce(pi() for _ in range(9))
-    found = Operator(made).finding("newest point")
+    pipeline.write([f"labs {fields} {time.time_ns() - 600 * 10**9}"])
+    pipeline.produce(pi() for _ in range(9))
+    finding = Operator(pipeline).finding("newest point")
 
-    assert found["level"] == "warn"
-    assert "not stored" in found["text"]
+    assert finding["level"] == "warn"
+    assert "not stored" in finding["text"]
 
 
 def test_a_bucket_of_thousands_of_fields_is_looked_at_in_seconds(chain: Callable[..., Chain]) -> None:
-    made = chain()
+    pipeline = chain()
     now = time.time_ns()
     fields = ",".join(f"{name}=1" for name in DASHBOARD)
-    made.write(
+    pipeline.write(
         [
             line
             for device in range(3_000)
@@ -265,7 +269,7 @@ def test_a_bucket_of_thousands_of_fields_is_looked_at_in_seconds(chain: Callable
         ],
     )
     begun = time.monotonic()
-    found = {each["check"]: each["level"] for each in Operator(made).checks()}
+    levels = {check["check"]: check["level"] for check in Operator(pipeline).checks()}
 
-    assert {found[check] for check in ("field types", "newest point", "dashboard fields")} == {"ok"}
+    assert {levels[check] for check in ("field types", "newest point", "dashboard fields")} == {"ok"}
     assert time.monotonic() - begun < 30

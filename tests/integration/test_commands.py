@@ -20,16 +20,16 @@ SHORT = {"TOWER_KAFKA_SESSION_TIMEOUT_MS": "6000"}
 
 
 def test_a_pool_that_is_well_passes_check_and_status(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
-    made.pool.start()
-    made.produce(record(seq) for seq in range(300))
-    made.produce([b"{"], partition=1)
-    made.drain()
-    with feeding(made, lambda: record(1)):
+    pipeline = chain()
+    operator = Operator(pipeline)
+    pipeline.pool.start()
+    pipeline.produce(record(seq) for seq in range(300))
+    pipeline.produce([b"{"], partition=1)
+    pipeline.drain()
+    with feeding(pipeline, lambda: record(1)):
         check = operator("check")
-    made.drain()
-    made.pool.until(lambda: operator("status").returncode == 0, 20, "status to be well")
+    pipeline.drain()
+    pipeline.pool.until(lambda: operator("status").returncode == 0, 20, "status to be well")
     status = operator.json("status")
 
     assert check.returncode == 0, check.stdout
@@ -46,11 +46,11 @@ def test_a_pool_that_is_well_passes_check_and_status(chain: Callable[..., Chain]
 
 
 def test_status_tells_what_is_not_well(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
+    pipeline = chain()
+    operator = Operator(pipeline)
     never = operator("status")
-    made.pool.start()
-    made.pool.control("stop", "worker:1")
+    pipeline.pool.start()
+    pipeline.pool.control("stop", "worker:1")
     one = operator.json("status")
     away = operator("status", TOWER_KAFKA_BOOTSTRAP_SERVERS="localhost:1")
 
@@ -64,10 +64,10 @@ def test_status_tells_what_is_not_well(chain: Callable[..., Chain]) -> None:
 
 
 def test_provision_makes_all_that_a_pool_needs_and_is_harmless_again(lab: Lab, short_folder: Path) -> None:
-    name = f"made-{uuid.uuid4().hex[:8]}"
+    name = f"pipeline-{uuid.uuid4().hex[:8]}"
     token_file, password_file = short_folder / "s" / "token", short_folder / "s" / "password"
-    made = Chain(lab, short_folder)
-    operator = Operator(made)
+    pipeline = Chain(lab, short_folder)
+    operator = Operator(pipeline)
     names = {
         "TOWER_TOPIC": name,
         "TOWER_DEAD_LETTER_TOPIC": f"{name}.dlq",
@@ -82,12 +82,12 @@ def test_provision_makes_all_that_a_pool_needs_and_is_harmless_again(lab: Lab, s
     admin_file = ("--admin-token-file", str(lab.secrets.admin_token))
     first = operator.json("provision", *admin_file, **names)["steps"]
     second = operator.json("provision", *admin_file, **names)["steps"]
-    found = operator.findings(**names)
+    findings = operator.findings(**names)
     lab.topics.configure(name, {"max.message.bytes": "30000000"})
     small = operator.findings(**names)
     third = operator.json("provision", *admin_file, **names)["steps"]
 
-    assert {each["what"].split()[0]: each["done"] for each in first} == {
+    assert {action["what"].split()[0]: action["done"] for action in first} == {
         "topic": "created",
         "organisation": "unchanged",
         "bucket": "created",
@@ -95,20 +95,20 @@ def test_provision_makes_all_that_a_pool_needs_and_is_harmless_again(lab: Lab, s
         "v1": "created",
         "token": "created",
     }
-    assert {each["done"] for each in second} == {"unchanged"}
+    assert {action["done"] for action in second} == {"unchanged"}
     assert [file.stat().st_mode & 0o777 for file in (token_file, password_file)] == [0o600, 0o600]
-    assert {check for check, (level, _) in found.items() if level == "FAIL"} == set()
-    assert found["dashboard query"][0] == "ok"
+    assert {check for check, (level, _) in findings.items() if level == "FAIL"} == set()
+    assert findings["dashboard query"][0] == "ok"
     # A topic that takes larger records: a bad one of them has to fit too.
     assert small[f"topic {name}.dlq"][0] == "warn"
-    assert [each["what"] for each in third if each["done"] == "changed"] == [f"topic {name}.dlq"]
+    assert [action["what"] for action in third if action["done"] == "changed"] == [f"topic {name}.dlq"]
     assert operator.findings(**names)[f"topic {name}.dlq"][0] == "ok"
     assert operator.findings(**(names | {"TOWER_INFLUXDB_BUCKET": "Labs"}))["write"][0] == "FAIL"
 
 
 def test_provision_refuses_to_turn_a_mapping_or_to_overwrite_a_token(lab: Lab, short_folder: Path) -> None:
-    made = Chain(lab, short_folder)
-    operator = Operator(made)
+    pipeline = Chain(lab, short_folder)
+    operator = Operator(pipeline)
     token_file = short_folder / "token"
     token_file.write_text("of-another-server")
     del operator.environment["TOWER_INFLUXDB_TOKEN"]
@@ -127,29 +127,29 @@ def test_provision_refuses_to_turn_a_mapping_or_to_overwrite_a_token(lab: Lab, s
 
 def test_dead_letters_are_listed_and_sent_back_once(chain: Callable[..., Chain]) -> None:
     """The cause: a limit that was too low. It is raised, and every record becomes a point of its own."""
-    made = chain(environment=SHORT | {"TOWER_MAX_FIELDS": "6"})
-    operator = Operator(made)
+    pipeline = chain(environment=SHORT | {"TOWER_MAX_FIELDS": "6"})
+    operator = Operator(pipeline)
     then = int(time.time() * 1000) - 60_000
-    made.produce((record(seq, timed=False) for seq in range(200)), timestamp=then)
-    made.produce([b'{"half'], partition=2, timestamp=then)
-    made.pool.start()
-    made.drain()
+    pipeline.produce((record(seq, timed=False) for seq in range(200)), timestamp=then)
+    pipeline.produce([b'{"half'], partition=2, timestamp=then)
+    pipeline.pool.start()
+    pipeline.drain()
     listed = operator.json("dlq", "list", "--limit", "0")
     newest = operator("dlq", "list", "--limit", "3")
     shown = operator("dlq", "list", "--reason", "json", "--payload")
-    made.pool.stop()
-    made.environment["TOWER_MAX_FIELDS"] = made.pool.environment["TOWER_MAX_FIELDS"] = "256"
+    pipeline.pool.stop()
+    pipeline.environment["TOWER_MAX_FIELDS"] = pipeline.pool.environment["TOWER_MAX_FIELDS"] = "256"
     dry = operator.json("dlq", "replay", "--dry-run")
     by_reason = operator.json("dlq", "replay", "--reason", "too_many_fields")
     again = operator.json("dlq", "replay", "--reason", "too_many_fields")
     rest = operator.json("dlq", "replay")
-    ends = made.lab.topics.log_ends(made.name)
-    made.pool.start()
-    made.drain()
+    ends = pipeline.lab.topics.log_ends(pipeline.name)
+    pipeline.pool.start()
+    pipeline.drain()
 
     assert listed["held"] == 201
-    assert {each["reason"] for each in listed["letters"]} == {"too_many_fields", "json"}
-    assert not any("payload" in each for each in listed["letters"])
+    assert {letter["reason"] for letter in listed["letters"]} == {"too_many_fields", "json"}
+    assert not any("payload" in letter for letter in listed["letters"])
     assert "free_ram" not in newest.stdout
     assert len(newest.stdout.splitlines()) == 4
     assert '{"half' in shown.stdout
@@ -158,62 +158,69 @@ def test_dead_letters_are_listed_and_sent_back_once(chain: Callable[..., Chain])
     assert again["sent"] == 0
     assert rest["reasons"] == {"json": 1}
     assert ends == {0: 66 * 2, 1: 67 * 2, 2: 68 * 2}
-    assert sorted(made.sequences()) == list(range(200))
-    assert {int(row["time"]) // 10**6 for row in made.rows()} == {then}
-    assert all(each["replayed"] for each in operator.json("dlq", "list", "--limit", "0")["letters"][:201])
+    assert sorted(pipeline.sequences()) == list(range(200))
+    assert {int(row["time"]) // 10**6 for row in pipeline.rows()} == {then}
+    assert all(
+        letter["replayed"] for letter in operator.json("dlq", "list", "--limit", "0")["letters"][:201]
+    )
     assert operator.json("dlq", "replay")["sent"] == 1  # '{"half' has failed again: a new letter
 
 
 def test_replay_moves_no_group_that_is_alive(chain: Callable[..., Chain]) -> None:
-    made = chain(environment=SHORT)
-    operator = Operator(made)
-    made.pool.start()
-    made.produce(record(seq) for seq in range(300))
-    made.drain()
+    pipeline = chain(environment=SHORT)
+    operator = Operator(pipeline)
+    pipeline.pool.start()
+    pipeline.produce(record(seq) for seq in range(300))
+    pipeline.drain()
     here = operator("replay", "--from", "earliest")
     # As from another machine: no state files, so it waits for the sessions to end, and they do not.
-    elsewhere = operator("replay", "--from", "earliest", TOWER_RUN_DIR=str(made.pool.folder / "none"))
+    elsewhere = operator("replay", "--from", "earliest", TOWER_RUN_DIR=str(pipeline.pool.folder / "none"))
     dry = operator("replay", "--from", "earliest", "--dry-run")
 
     assert (here.returncode, elsewhere.returncode, dry.returncode) == (1, 1, 0)
     assert "workers 0, 1, 2 are running" in here.stderr
     assert "still has 3 members after 6 s" in elsewhere.stderr
     assert "waiting for members" in elsewhere.stderr
-    assert sum(offset or 0 for offset in made.lab.topics.committed(made.name, made.name).values()) == 300
+    assert (
+        sum(offset or 0 for offset in pipeline.lab.topics.committed(pipeline.name, pipeline.name).values())
+        == 300
+    )
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_what_is_replayed_overwrites_its_own_points(chain: Callable[..., Chain], protocol: str) -> None:
     # KIP-848 takes no session timeout of the client's.
-    made = chain(environment={"TOWER_KAFKA_GROUP_PROTOCOL": protocol} if protocol == "consumer" else SHORT)
-    operator = Operator(made)
-    made.produce(record(seq) for seq in range(3_000))
-    made.pool.start()
-    made.drain()
-    before = {(row["time"], row["seq"]) for row in made.rows()}
-    made.pool.stop()
+    pipeline = chain(
+        environment={"TOWER_KAFKA_GROUP_PROTOCOL": protocol} if protocol == "consumer" else SHORT
+    )
+    operator = Operator(pipeline)
+    pipeline.produce(record(seq) for seq in range(3_000))
+    pipeline.pool.start()
+    pipeline.drain()
+    before = {(row["time"], row["seq"]) for row in pipeline.rows()}
+    pipeline.pool.stop()
     moved = operator("replay", "--from", "earliest")
-    made.pool.start()
-    made.pool.until(lambda: made.pool.counter("lines") == 3_000, 30, "all to be read again")
-    made.drain()
+    pipeline.pool.start()
+    pipeline.pool.until(lambda: pipeline.pool.counter("lines") == 3_000, 30, "all to be read again")
+    pipeline.drain()
 
     assert moved.returncode == 0, moved.stderr
     assert "3000 offsets are read again" in moved.stdout
-    assert {(row["time"], row["seq"]) for row in made.rows()} == before
+    assert {(row["time"], row["seq"]) for row in pipeline.rows()} == before
     assert len(before) == 3_000
 
 
 def test_replay_by_time_offset_and_partition(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    operator = Operator(made)
+    pipeline = chain()
+    operator = Operator(pipeline)
     now = int(time.time() * 1000)
     for hours in (5, 3, 1):
-        made.produce((record(seq) for seq in range(30)), timestamp=now - hours * 3_600_000)
+        pipeline.produce((record(seq) for seq in range(30)), timestamp=now - hours * 3_600_000)
 
     def moved(*words: str) -> list[int]:
         done = operator("replay", *words, "--yes", "--json")
         assert done.returncode == 0, done.stderr
-        committed = made.lab.topics.committed(made.name, made.name)
+        committed = pipeline.lab.topics.committed(pipeline.name, pipeline.name)
         return [committed[number] or 0 for number in range(3)]
 
     assert moved("--from", "latest") == [30, 30, 30]
@@ -233,29 +240,31 @@ def test_replay_by_time_offset_and_partition(chain: Callable[..., Chain]) -> Non
 
 def test_the_way_on_from_an_offset_that_no_longer_exists(chain: Callable[..., Chain]) -> None:
     """Retention overtook the pool: it stops loudly, status and check say so, replay goes on."""
-    made = chain(environment=SHORT)
-    operator = Operator(made)
-    made.produce((record(seq) for seq in range(10)), partition=1)
-    made.pool.start()
-    made.drain()
-    made.pool.stop()
-    made.produce((record(seq) for seq in range(10, 40)), partition=1)
+    pipeline = chain(environment=SHORT)
+    operator = Operator(pipeline)
+    pipeline.produce((record(seq) for seq in range(10)), partition=1)
+    pipeline.pool.start()
+    pipeline.drain()
+    pipeline.pool.stop()
+    pipeline.produce((record(seq) for seq in range(10, 40)), partition=1)
     kafka: Any = admin
-    client = kafka.AdminClient({"bootstrap.servers": made.lab.bootstrap_servers})
-    for future in client.delete_records([TopicPartition(made.name, 1, 25)]).values():
+    client = kafka.AdminClient({"bootstrap.servers": pipeline.lab.bootstrap_servers})
+    for future in client.delete_records([TopicPartition(pipeline.name, 1, 25)]).values():
         future.result(20)
     check = operator.findings()["consumer group"]
-    made.pool.start()
-    made.pool.until(lambda: any(each["stopped"] for each in made.pool.states()), 60, "a stopped partition")
+    pipeline.pool.start()
+    pipeline.pool.until(
+        lambda: any(state["stopped"] for state in pipeline.pool.states()), 60, "a stopped partition"
+    )
     status = operator.json("status")
-    made.pool.stop()
+    pipeline.pool.stop()
     moved = operator("replay", "--from", "earliest", "--partition", "1")
-    made.pool.start()
-    made.drain()
+    pipeline.pool.start()
+    pipeline.drain()
 
     assert check[0] == "FAIL"
     assert "--from earliest --partition 1" in check[1]
-    assert any(each.startswith("partition 1 is not read") for each in status["troubles"])
+    assert any(trouble.startswith("partition 1 is not read") for trouble in status["troubles"])
     assert moved.returncode == 0, moved.stderr
     assert "Kafka no longer has 15 of partition 1" in moved.stdout
-    assert sorted(made.sequences()) == [*range(10), *range(25, 40)]
+    assert sorted(pipeline.sequences()) == [*range(10), *range(25, 40)]

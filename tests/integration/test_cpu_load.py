@@ -53,21 +53,23 @@ def usage(chain: Chain) -> list[tuple[float, float]]:
 
 
 def test_cpu_usage_is_higher_during_a_load_than_before(chain: Callable[..., Chain]) -> None:
-    made = chain()
-    made.pool.start()
-    feed = [sys.executable, "-m", "lab", "feed", "--topic", made.name]
-    with running([*feed, "--bootstrap-servers", made.lab.bootstrap_servers]):
-        made.pool.until(lambda: len(usage(made)) >= 3, STORED_S, "samples of the time before")
-        before = usage(made)[-1][1]
+    pipeline = chain()
+    pipeline.pool.start()
+    feed = [sys.executable, "-m", "lab", "feed", "--topic", pipeline.name]
+    with running([*feed, "--bootstrap-servers", pipeline.lab.bootstrap_servers]):
+        pipeline.pool.until(lambda: len(usage(pipeline)) >= 3, STORED_S, "samples of the time before")
+        before = usage(pipeline)[-1][1]
         # One loop for each core, as in the lab's text, and as many more as there is load already: that may
         # end meanwhile.
         cores = os.cpu_count() or 1
         loops = cores + math.ceil(before)
         begun = time.time()
         with running(*[[sys.executable, "-c", BUSY_LOOP]] * loops):
-            made.pool.until(
-                lambda: usage(made)[-1][0] >= begun + LOAD_S, LOAD_S + STORED_S, "samples of the whole load"
+            pipeline.pool.until(
+                lambda: usage(pipeline)[-1][0] >= begun + LOAD_S,
+                LOAD_S + STORED_S,
+                "samples of the whole load",
             )
-    during = usage(made)[-1][1]
+    during = usage(pipeline)[-1][1]
 
     assert during >= before + SHOWN * cores

@@ -20,9 +20,9 @@ def test_each_of_100_000_records_of_foreign_producers_is_one_point(
     chain: Callable[..., Chain], kcat: str, short_folder: Path
 ) -> None:
     """Kafka's console producer and kcat, four codecs, with and without keys, headers and null values."""
-    made = chain()
-    made.pool.start()
-    bootstrap = made.lab.bootstrap_servers
+    pipeline = chain()
+    pipeline.pool.start()
+    bootstrap = pipeline.lab.bootstrap_servers
     nulls = 0
     first = 0
     for codec in CODECS:
@@ -31,9 +31,9 @@ def test_each_of_100_000_records_of_foreign_producers_is_one_point(
         lines = [b"h:%d\tk%d\t%s" % (seq, seq % 7, record(seq)) for seq in range(first, first + EACH)]
         sample.write_bytes(b"\n".join(lines) + b"\n")
         # Unformatted: an option and its value stay together.
-        argv, environment = made.lab.java_command(
+        argv, environment = pipeline.lab.java_command(
             "org.apache.kafka.tools.ConsoleProducer",
-            "--bootstrap-server", bootstrap, "--topic", made.name, "--compression-codec", codec,
+            "--bootstrap-server", bootstrap, "--topic", pipeline.name, "--compression-codec", codec,
             "--property", "parse.key=true", "--property", "parse.headers=true",
         )  # fmt: skip
         with sample.open("rb") as stdin:
@@ -41,24 +41,24 @@ def test_each_of_100_000_records_of_foreign_producers_is_one_point(
         first += EACH
         sample.write_bytes(b"".join(record(seq) + b"\n" for seq in range(first, first + EACH)))
         subprocess.run(
-            [kcat, "-P", "-b", bootstrap, "-t", made.name, "-z", codec, "-l", str(sample)],
+            [kcat, "-P", "-b", bootstrap, "-t", pipeline.name, "-z", codec, "-l", str(sample)],
             check=True,
             timeout=60,
         )
         first += EACH
         # A null value: kcat -Z turns an empty one into it.
         subprocess.run(
-            [kcat, "-P", "-b", bootstrap, "-t", made.name, "-z", codec, "-Z", "-K", "|"],
+            [kcat, "-P", "-b", bootstrap, "-t", pipeline.name, "-z", codec, "-Z", "-K", "|"],
             input=b"key|\n",
             check=True,
             timeout=60,
         )
         nulls += 1
-    made.drain()
+    pipeline.drain()
 
-    found = made.sequences()
-    letters = [headers["tower.reason"] for _, headers in made.dead_letters()]
+    sequences = pipeline.sequences()
+    letters = [headers["tower.reason"] for _, headers in pipeline.dead_letters()]
 
-    assert set(found) == set(range(8 * EACH))
-    assert len(found) == 8 * EACH
+    assert set(sequences) == set(range(8 * EACH))
+    assert len(sequences) == 8 * EACH
     assert letters == ["empty"] * nulls

@@ -71,11 +71,11 @@ def consume(lab: Lab, topic: str) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": lab.bootstrap_servers, "group.id": unique("reader")})
     try:
         consumer.assign([TopicPartition(topic, number, 0) for number in ends])
-        found: list[bytes] = []
+        values: list[bytes] = []
         deadline = time.monotonic() + 30
-        while len(found) < sum(ends.values()) and time.monotonic() < deadline:
-            found += [message.value() or b"" for message in consumer.consume(500, 0.2)]
-        return found
+        while len(values) < sum(ends.values()) and time.monotonic() < deadline:
+            values += [message.value() or b"" for message in consumer.consume(500, 0.2)]
+        return values
     finally:
         consumer.close()
 
@@ -96,22 +96,22 @@ def command(*args: str, data: Path, check: int = 0) -> str:
 
 def running_under(folder: Path) -> list[str]:
     """Command lines of processes whose files are in the folder."""
-    found = []
+    command_lines = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             line = " ".join(process.cmdline())
             if str(folder) in line and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(line)
-    return found
+                command_lines.append(line)
+    return command_lines
 
 
 def test_status_tells_a_program_where_everything_is(lab: Lab) -> None:
-    found = json.loads(command("status", "--json", data=lab.data))
+    status = json.loads(command("status", "--json", data=lab.data))
 
-    (node,) = found["nodes"]
-    influxdb = found["influxdb"]
-    assert found["topology"] == "single"
-    assert found["bootstrap_servers"] == f"localhost:{node['port']}"
+    (node,) = status["nodes"]
+    influxdb = status["influxdb"]
+    assert status["topology"] == "single"
+    assert status["bootstrap_servers"] == f"localhost:{node['port']}"
     assert (node["id"], node["role"], node["serving"]) == (3, "combined", True)
     assert psutil.pid_exists(node["pid"])
     assert (influxdb["org"], influxdb["bucket"], influxdb["serving"]) == ("GIST", "Labs", True)
@@ -188,9 +188,9 @@ def test_the_dashboards_query_works_as_the_v1_user(lab: Lab) -> None:
     assert ask(lab, "POST", path, f"Token {token}", lines) == 204
 
     question = f'SELECT "memory" FROM "{bucket}"."autogen"."labs" WHERE time > 0'  # noqa: S608
-    found = list(lab.query_rows(question, bucket))
+    columns = list(lab.query_rows(question, bucket))
 
-    assert [(row["time"], row["memory"]) for row in found] == [(10**9, 1.5), (2 * 10**9, 2.5)]
+    assert [(row["time"], row["memory"]) for row in columns] == [(10**9, 1.5), (2 * 10**9, 2.5)]
 
 
 def test_the_v1_user_may_write_too(lab: Lab) -> None:
@@ -209,8 +209,8 @@ def test_flux_answers_come_line_by_line(lab: Lab) -> None:
 
     header, row = lab.flux_csv(f'from(bucket: "{bucket}") |> range(start: 0)')
 
-    found = dict(zip(header.split(","), row.split(","), strict=True))
-    assert (found["_field"], found["_value"]) == ("memory", "7")
+    columns = dict(zip(header.split(","), row.split(","), strict=True))
+    assert (columns["_field"], columns["_value"]) == ("memory", "7")
 
 
 def test_a_question_that_is_refused_is_an_error(lab: Lab) -> None:
@@ -296,12 +296,12 @@ def test_the_feed_sends_samples_in_each_format(lab: Lab, form: str) -> None:
 
     values = consume(lab, topic)
     assert "4 records delivered to Kafka, 0 not" in printed
-    found = [decoded(value, form) for value in values]
-    assert Counter(record["deviceId"] for record in found) == {"a": 2, "b": 2}
-    assert {int(record["seq"]) for record in found} == {0, 1}
+    samples = [decoded(value, form) for value in values]
+    assert Counter(record["deviceId"] for record in samples) == {"a": 2, "b": 2}
+    assert {int(record["seq"]) for record in samples} == {0, 1}
     free, time_ = ("memory", "timestamp") if form == "text" else ("free_ram", "time")
-    assert all(float(record[free]) > 0 for record in found)
-    assert all(time_ in record for record in found)
+    assert all(float(record[free]) > 0 for record in samples)
+    assert all(time_ in record for record in samples)
 
 
 def decoded(value: bytes, form: str) -> dict[str, Any]:
@@ -357,11 +357,11 @@ def test_a_server_that_does_not_come_up_is_shown_and_nothing_is_left(
 def own(tmp_path: Path) -> Iterator[Lab]:
     """A lab that a test may take down, in a folder whose name could be taken for something else."""
     folder = tmp_path / 'Lab-4. Tower it\'s "50%" ${HOME} \\ 연구실'
-    found = Lab(folder, LabOptions.free_ports(), Progress(quiet=True))
+    own_lab = Lab(folder, LabOptions.free_ports(), Progress(quiet=True))
     try:
-        yield found
+        yield own_lab
     finally:
-        found.down(purge=True)
+        own_lab.down(purge=True)
 
 
 def test_down_keeps_the_data_and_the_ports_for_the_next_up(own: Lab, lab: Lab) -> None:

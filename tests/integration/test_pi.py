@@ -114,13 +114,13 @@ def test_the_record_of_a_real_snmpd_fills_the_fields_of_the_dashboard(
     (tmp_path / "LOAD-MIB.txt").write_text(LOAD_MIB)
     now = int(time.time())
     line = printed(agent(ANSWERS), mibs, tmp_path)
-    made = chain()
-    made.pool.start()
+    pipeline = chain()
+    pipeline.pool.start()
     # Fluentd: parse the line as JSON, inject the time, send it as JSON without a key.
-    made.produce([encode(json.loads(line), Format.JSON, now)])
-    made.drain()
+    pipeline.produce([encode(json.loads(line), Format.JSON, now)])
+    pipeline.drain()
 
-    (row,) = made.rows("*")
+    (row,) = pipeline.rows("*")
 
     assert load in line
     assert {name: row[name] for name in POINT} == POINT
@@ -147,19 +147,19 @@ def test_the_feed_sends_what_this_machines_snmpd_says(
     """Nothing is overridden here: the objects are the right ones."""
     sent = loopback("tx_bytes")
     server = agent(["disk /"])
-    made = chain()
-    made.pool.start()
+    pipeline = chain()
+    pipeline.pool.start()
     source = ["--snmp", server.address, "--interface", str(socket.if_nametoindex("lo"))]
-    target = ["--bootstrap-servers", made.lab.bootstrap_servers, "--topic", made.name]
+    target = ["--bootstrap-servers", pipeline.lab.bootstrap_servers, "--topic", pipeline.name]
     subprocess.run(
         [sys.executable, "-m", "lab", "feed", *source, *target, "--count", "2"],
         cwd=ROOT,
         check=True,
         timeout=60,
     )
-    made.drain()
+    pipeline.drain()
 
-    rows = made.rows("*")
+    rows = pipeline.rows("*")
     disk = psutil.disk_usage("/")
 
     assert len(rows) == 2
@@ -181,17 +181,19 @@ def test_100_000_records_of_the_lab_are_one_point_each_and_the_kernel_takes_them
     chain: Callable[..., Chain],
 ) -> None:
     count = 100_000
-    made = chain()
-    made.pool.start()
-    made.produce(RecordShape(Clock(int(time.time() * 1000) - count)).values(0, count))
-    made.drain()
-    made.pool.until(
-        lambda: made.pool.counter("records_by_kernel") + made.pool.counter("records_by_python") == count,
+    pipeline = chain()
+    pipeline.pool.start()
+    pipeline.produce(RecordShape(Clock(int(time.time() * 1000) - count)).values(0, count))
+    pipeline.drain()
+    pipeline.pool.until(
+        lambda: (
+            pipeline.pool.counter("records_by_kernel") + pipeline.pool.counter("records_by_python") == count
+        ),
         10,
         "the workers to have counted all records",
     )
 
-    sequences = made.sequences()
+    sequences = pipeline.sequences()
 
     assert len(sequences) == len(set(sequences)) == count
-    assert made.pool.counter("records_by_kernel") >= 0.99 * count
+    assert pipeline.pool.counter("records_by_kernel") >= 0.99 * count

@@ -30,10 +30,10 @@ NEW = 200
 @pytest.fixture
 def name(lab: Lab) -> Iterator[str]:
     """A topic that is gone at the end."""
-    made = f"topic-id-{time.time_ns()}"
-    lab.topics.create(made, PARTITIONS)
-    yield made
-    lab.topics.delete(made)
+    new_topic = f"topic-id-{time.time_ns()}"
+    lab.topics.create(new_topic, PARTITIONS)
+    yield new_topic
+    lab.topics.delete(new_topic)
 
 
 def fill(lab: Lab, name: str, value: bytes, count: int) -> None:
@@ -46,7 +46,7 @@ def fill(lab: Lab, name: str, value: bytes, count: int) -> None:
 
 def whole(offsets: dict[int, list[int]]) -> set[int]:
     """Partitions of the next topic that were read from their beginning to their end."""
-    return {each for each, found in offsets.items() if set(found) == set(range(NEW))}
+    return {partition for partition, handed in offsets.items() if set(handed) == set(range(NEW))}
 
 
 def test_a_topic_made_anew_has_another_id(lab: Lab, name: str) -> None:
@@ -130,8 +130,8 @@ def made_anew(lab: Lab, name: str) -> tuple[set[int], set[int]]:
             assert time.monotonic() < deadline, f"{offsets} handed out, {stopped} stopped"
             for message in consumer.consume(1_000, 0.25):
                 offsets[message.value() or b""][message.partition()].append(message.offset())
-            stopped |= {each.number for each in consumer.stopped}
-            read = [len(found) for found in offsets[b"old"].values()]
+            stopped |= {partition.number for partition in consumer.stopped}
+            read = [len(handed) for handed in offsets[b"old"].values()]
             if read == [OLD] * PARTITIONS and remaking.ident is None:
                 consumer.commit(dict.fromkeys(consumer.owned, OLD), blocking=True)
                 remaking.start()
@@ -140,4 +140,6 @@ def made_anew(lab: Lab, name: str) -> tuple[set[int], set[int]]:
         if remaking.ident is not None:
             remaking.join()
 
-    return {each for each, found in offsets[b"new"].items() if max(found) >= len(set(found))}, stopped
+    return {
+        partition for partition, handed in offsets[b"new"].items() if max(handed) >= len(set(handed))
+    }, stopped

@@ -40,8 +40,8 @@ POINTS = 360
 
 def cells() -> list[dict[str, Any]]:
     """The cells of the lab's dashboard, as the file has them."""
-    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["cells"]
-    return found
+    dashboard_cells: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["cells"]
+    return dashboard_cells
 
 
 def queries(cell: dict[str, Any]) -> list[str]:

@@ -99,9 +99,9 @@ def listing(bad: Callable[[bytes], bool]) -> Callable[[list[bytes]], WriteError 
     """A judge that refuses as a 400 does: nothing stored, every bad line listed."""
 
     def judge(lines: list[bytes]) -> WriteError | None:
-        found = [line.decode() for line in lines if bad(line)]
-        listed = "\n".join(f"unable to parse '{line}': invalid number" for line in found)
-        return Rejected(400, listed) if found else None
+        refused = [line.decode() for line in lines if bad(line)]
+        listed = "\n".join(f"unable to parse '{line}': invalid number" for line in refused)
+        return Rejected(400, listed) if refused else None
 
     return judge
 

@@ -53,7 +53,7 @@ def parse(line: str) -> Point:
     tags = dict(_pair(pair) for pair in pairs)
     if len(tags) != len(pairs) or not fields:
         raise ValueError("a tag stands twice, or there are no fields")
-    return Point(_plain(measurement), tags, dict(_field(each) for each in _cut(fields, ",")), int(time))
+    return Point(_plain(measurement), tags, dict(_field(part) for part in _cut(fields, ",")), int(time))
 
 
 def _tags_and_rest(text: str) -> tuple[str, str]:

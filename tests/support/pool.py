@@ -129,12 +129,12 @@ class TowerPool:
 
     def orphans(self) -> list[psutil.Process]:
         """Worker processes of this pool's folder, whoever their parent is now."""
-        found = []
+        processes = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if process.cwd() == str(self.folder) and "workers" in process.cmdline():
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def _ask(self, method: str, *arguments: object) -> Any:
         """Call a method of supervisord over its socket."""
@@ -155,11 +155,11 @@ class TowerPool:
         Raises:
             OSError: Supervisord does not answer.
         """
-        return {int(each["name"]): each for each in self._ask("getAllProcessInfo")}
+        return {int(process["name"]): process for process in self._ask("getAllProcessInfo")}
 
     def pids(self) -> dict[int, int]:
         """Process id of each running worker."""
-        return {number: each["pid"] for number, each in self.processes().items() if each["pid"]}
+        return {number: worker["pid"] for number, worker in self.processes().items() if worker["pid"]}
 
     def signal(self, worker: int, which: signal.Signals) -> int:
         """Send a signal to one worker; gives the process id it went to, 0 where none ran."""
@@ -228,15 +228,15 @@ class TowerPool:
 
     def stopped(self) -> dict[int, str]:
         """Partitions that their owners do not read, and why."""
-        found: dict[int, str] = {}
+        reasons: dict[int, str] = {}
         for state in self.states():
-            found |= {int(number): why for number, why in state.get("stopped", {}).items()}
-        return found
+            reasons |= {int(number): why for number, why in state.get("stopped", {}).items()}
+        return reasons
 
     def exit_codes(self, pid: int) -> list[int]:
         """Exit code of a process that ended, from supervisord's log; a signal's is negative."""
         text = (self.var / "supervisord.log").read_text(errors="replace")
-        worker = next((number for number, each in self.spawned() if each == pid), -1)
+        worker = next((number for number, spawned_pid in self.spawned() if spawned_pid == pid), -1)
         begun = text.find(f"spawned: '{worker}' with pid {pid}")
         ends = re.findall(rf"exited: {worker} \((?:exit status (\d+)|terminated by (\w+))", text[begun:])[
             :1
@@ -246,10 +246,10 @@ class TowerPool:
     def state(self, worker: int) -> dict[str, Any]:
         """One worker's state file, empty where there is none."""
         try:
-            found = json.loads((self.var / f"worker-{worker}.json").read_text())
+            content = json.loads((self.var / f"worker-{worker}.json").read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return content if isinstance(content, dict) else {}
 
     def states(self) -> list[dict[str, Any]]:
         """The state files of all workers that have one."""
@@ -281,15 +281,15 @@ class TowerPool:
             return False
         fresh = all(state.get("pid") in pids.values() for state in self.states())
         owners = self.owners()
-        single = all(len(each) == 1 for each in owners.values())
-        busy = {worker for each in owners.values() for worker in each}
+        single = all(len(workers) == 1 for workers in owners.values())
+        busy = {worker for workers in owners.values() for worker in workers}
         enough = len(busy) >= min(self.workers, self.partitions)
         return fresh and single and enough and len(pids) == self.workers and len(owners) == self.partitions
 
     def is_complete(self) -> bool:
         """Whether every partition has exactly one owner, whoever it is."""
         owners = self.owners()
-        return len(owners) == self.partitions and all(len(each) == 1 for each in owners.values())
+        return len(owners) == self.partitions and all(len(workers) == 1 for workers in owners.values())
 
     def counter(self, name: str) -> int:
         """Sum of one counter over all state files."""
@@ -315,29 +315,29 @@ class TowerPool:
 
     def vitals(self) -> list[Vitals]:
         """How each worker is right now."""
-        found = []
-        for number, each in sorted(self.processes().items()):
+        measured = []
+        for number, worker in sorted(self.processes().items()):
             age = time.time() - float(self.state(number).get("heartbeat", 0))
             rss, files = 0.0, 0
-            if each["pid"]:
+            if worker["pid"]:
                 with contextlib.suppress(psutil.Error):
-                    process = psutil.Process(each["pid"])
+                    process = psutil.Process(worker["pid"])
                     rss, files = process.memory_info().rss / 1e6, process.num_fds()
-            found.append(Vitals(number, each["pid"], each["statename"], age, rss, files))
-        return found
+            measured.append(Vitals(number, worker["pid"], worker["statename"], age, rss, files))
+        return measured
 
     def look(self) -> None:
         """Take the vital signs down: peak memory, and each process as it was first seen serving."""
-        for each in self.vitals():
-            self.peak_mb = max(self.peak_mb, each.rss_mb)
-            state = self.state(each.worker)
+        for worker in self.vitals():
+            self.peak_mb = max(self.peak_mb, worker.rss_mb)
+            state = self.state(worker.worker)
             # A state may be that of the process before.
-            if each.files and state.get("state") == "running" and state["pid"] == each.pid:
-                self.first.setdefault(each.pid, each)
-            if each.pid and f"/proc/{each.pid}/cmdline" not in self._cmdlines:
+            if worker.files and state.get("state") == "running" and state["pid"] == worker.pid:
+                self.first.setdefault(worker.pid, worker)
+            if worker.pid and f"/proc/{worker.pid}/cmdline" not in self._cmdlines:
                 with contextlib.suppress(OSError):
-                    self._cmdlines[f"/proc/{each.pid}/cmdline"] = Path(
-                        f"/proc/{each.pid}/cmdline"
+                    self._cmdlines[f"/proc/{worker.pid}/cmdline"] = Path(
+                        f"/proc/{worker.pid}/cmdline"
                     ).read_text()
 
     def texts(self) -> dict[str, str]:

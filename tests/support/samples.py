@@ -18,7 +18,7 @@ def sample_record(
     own: float | None = 0.0, kafka: float | None = 0.0, *, fresh: bool = False, **more: Any
 ) -> Record:
     """A record of the lab; times are in seconds from now. Without an own time its point has Kafka's."""
-    own_s, kafka_s = (None if each is None else NOW + each for each in (own, kafka))
+    own_s, kafka_s = (None if seconds is None else NOW + seconds for seconds in (own, kafka))
     believed = own_s is not None and (kafka_s is None or abs(own_s - kafka_s) <= SETTINGS.time_window_s)
     point_s = own_s if believed else kafka_s
     return Record(

@@ -35,7 +35,7 @@ class Answer:
     silent: bool = False
 
 
-def told(status: int, message: str, **headers: str) -> Answer:
+def influxdb_error(status: int, message: str, **headers: str) -> Answer:
     """An error as InfluxDB 2.x tells it."""
     body = json.dumps({"code": "invalid", "message": message}).encode()
     return Answer(status, body, {name.replace("_", "-"): value for name, value in headers.items()})

@@ -23,14 +23,14 @@ class Operator:
     """A person with a shell where the pool runs.
 
     Args:
-        made: The chain that is looked after.
+        pipeline: The chain that is looked after.
     """
 
-    def __init__(self, made: Chain) -> None:
-        self._made = made
-        self.environment = made.environment | {
-            "TOWER_RUN_DIR": str(made.pool.var),
-            "TOWER_WORKERS": str(made.pool.workers),
+    def __init__(self, pipeline: Chain) -> None:
+        self._made = pipeline
+        self.environment = pipeline.environment | {
+            "TOWER_RUN_DIR": str(pipeline.pool.var),
+            "TOWER_WORKERS": str(pipeline.pool.workers),
             "PATH": os.environ["PATH"],
         }
 
@@ -55,32 +55,32 @@ class Operator:
     def checks(self, watch: str = "0", **more: str) -> list[dict[str, str]]:
         """What check finds, in its order: check, level, text and next of each."""
         done = self("check", "--watch", watch, "--json", **more)
-        told = json.loads(done.stdout)
-        assert done.returncode == (0 if told["ok"] else 1)
-        return list(told["checks"])
+        answer = json.loads(done.stdout)
+        assert done.returncode == (0 if answer["ok"] else 1)
+        return list(answer["checks"])
 
     def findings(self, watch: str = "0", **more: str) -> dict[str, tuple[str, str]]:
         """Level and next step by check; of several with one name the worst."""
-        found: dict[str, tuple[str, str]] = {}
-        for each in self.checks(watch, **more):
-            if found.get(each["check"], ("ok", ""))[0] != "FAIL":
-                found[each["check"]] = (each["level"], each["next"])
-        return found
+        by_check: dict[str, tuple[str, str]] = {}
+        for check in self.checks(watch, **more):
+            if by_check.get(check["check"], ("ok", ""))[0] != "FAIL":
+                by_check[check["check"]] = (check["level"], check["next"])
+        return by_check
 
     def finding(self, check: str, watch: str = "0", **more: str) -> dict[str, str]:
         """The one finding of this name."""
-        (found,) = [each for each in self.checks(watch, **more) if each["check"] == check]
-        return found
+        (only_row,) = [row for row in self.checks(watch, **more) if row["check"] == check]
+        return only_row
 
 
 @contextmanager
-def feeding(made: Chain, value: Callable[[], bytes]) -> Iterator[None]:
+def feeding(pipeline: Chain, value: Callable[[], bytes]) -> Iterator[None]:
     """A sender with a record every 0.3 s, to each partition by turns."""
     stop = threading.Event()
 
     def feed() -> None:
         for place in itertools.count():
-            made.produce([value()], partition=place % made.partitions)
+            pipeline.produce([value()], partition=place % pipeline.partitions)
             if stop.wait(0.3):
                 return
 

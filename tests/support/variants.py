@@ -116,22 +116,22 @@ class Variants:
 
     def mutated(self, value: bytes) -> bytes:
         """The same with a few bytes changed, gone, repeated or cut off."""
-        made = bytearray(value)
+        changed = bytearray(value)
         for _ in range(self.random.choice([1, 1, 1, 2, 5])):
-            if not made:
+            if not changed:
                 break
-            at, how = self.random.randrange(len(made)), self.random.random()
+            at, how = self.random.randrange(len(changed)), self.random.random()
             if how < 0.4:
-                made[at] = self.random.randrange(256)
+                changed[at] = self.random.randrange(256)
             elif how < 0.6:
-                made[at] = self.random.choice(BITS_OF_SYNTAX)
+                changed[at] = self.random.choice(BITS_OF_SYNTAX)
             elif how < 0.75:
-                del made[at : at + self.random.choice([1, 1, 3, 20])]
+                del changed[at : at + self.random.choice([1, 1, 3, 20])]
             elif how < 0.9:
-                made[at:at] = made[at : at + self.random.choice([1, 5, 30])]
+                changed[at:at] = changed[at : at + self.random.choice([1, 5, 30])]
             else:
-                del made[at:]
-        return bytes(made)
+                del changed[at:]
+        return bytes(changed)
 
     def _record(self) -> dict[str, Any]:
         """A record of the lab, most of the time with something odd in it."""
@@ -248,15 +248,15 @@ class Variants:
     def _msgpack(self, record: dict[str, Any]) -> bytes:
         rnd = self.random
         try:
-            made: bytes = msgpack.packb(record, use_single_float=rnd.random() < 0.3)
+            packed: bytes = msgpack.packb(record, use_single_float=rnd.random() < 0.3)
         except OverflowError:
             return self._json(record)
         if "timestamp" in record and rnd.random() < 0.3:
             name = msgpack.packb("timestamp")
             extension = rnd.choice([b"\xd7\x00", b"\xc7\x08\x00", b"\xd7\xff", b"\xd7\x01"])
             event_time = extension + struct.pack(">II", NOW, rnd.randrange(2**32))
-            made = made.replace(name + msgpack.packb(record["timestamp"]), name + event_time)
-        return made
+            packed = packed.replace(name + msgpack.packb(record["timestamp"]), name + event_time)
+        return packed
 
 
 class Path:
@@ -276,10 +276,10 @@ class Path:
         after = self.encoder.values_omitted, self.encoder.times_implausible
         return {
             "lines": batch.lines,
-            "origins": [(id(each.message), *each[1:]) for each in map(origin_of, batch.origins)],
+            "origins": [(id(origin.message), *origin[1:]) for origin in map(origin_of, batch.origins)],
             "dead_letters": [
-                (id(each.origin.message), *each.origin[1:], each.reason, each.detail)
-                for each in batch.dead_letters
+                (id(letter.origin.message), *letter.origin[1:], letter.reason, letter.detail)
+                for letter in batch.dead_letters
             ],
             "next_offsets": dict(batch.next_offsets),
             "records": dict(batch.records),
@@ -290,8 +290,8 @@ class Path:
 
 def pairs() -> list[tuple[Path, Path]]:
     """The native and the Python path under each of the settings."""
-    made = [fakes.settings(**options) for options in SETTINGS]
-    return [(Path(each, native=True), Path(each, native=False)) for each in made]
+    all_settings = [fakes.settings(**options) for options in SETTINGS]
+    return [(Path(options, native=True), Path(options, native=False)) for options in all_settings]
 
 
 @click.command()
@@ -301,19 +301,23 @@ def pairs() -> list[tuple[Path, Path]]:
 @click.option("--seed", default=0, help="Where to begin; each seed is another million.")
 def main(cases: int, seed: int) -> None:
     """Compare both paths on so many messages; exit with 1 at the first that differs."""
-    variants, both, done, told = Variants(seed), pairs(), 0, time.monotonic()
+    variants, both, done, told_at = Variants(seed), pairs(), 0, time.monotonic()
     while done < cases:
         messages = variants.messages(50)
         for number, (native, python) in enumerate(both):
             if native.outcome(messages) != python.outcome(messages):
-                guilty = [each for each in messages if native.outcome([each]) != python.outcome([each])]
+                guilty = [
+                    message
+                    for message in messages
+                    if native.outcome([message]) != python.outcome([message])
+                ]
                 for each in guilty:
                     click.echo(f"{SETTINGS[number]} {each.value()!r} {each.timestamp()}")
                     click.echo(f"  native {native.outcome([each])}\n  python {python.outcome([each])}")
                 raise click.ClickException(f"the paths differ (seed {seed}, after {done} cases)")
             done += len(messages)
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
+        if time.monotonic() - told_at > 10:
+            told_at = time.monotonic()
             click.echo(f"{done:,} of {cases:,} the same")
     click.echo(f"{done:,} cases, all the same on both paths")
 

@@ -77,18 +77,18 @@ def equal_hashes() -> Callable[[int], bytes]:
     undo_1, undo_2 = pow(prime_1, -1, most), pow(prime_2, -1, most)
     wanted = (hash((1, 2)) - (2 ^ prime_5 ^ 3527539)) % most * undo_1 % most
     wanted = (wanted >> 31 | wanted << 33) % most
-    found: list[bytes] = []
+    names: list[bytes] = []
     firsts = count(1)
 
     def unit(place: int) -> bytes:
-        while len(found) <= place:
+        while len(names) <= place:
             first = next(firsts)
             lane = (prime_5 + first * prime_2) % most
             lane = (lane << 31 | lane >> 33) % most * prime_1 % most
             second = (wanted - lane) * undo_2 % most
             if second < 2**61 - 1:  # larger ones are no hash of their own
-                found.append(struct.pack(">BBQBQB", 0x92, 0xCF, first, 0xCF, second, 1))
-        return found[place]
+                names.append(struct.pack(">BBQBQB", 0x92, 0xCF, first, 0xCF, second, 1))
+        return names[place]
 
     return unit
 

@@ -35,15 +35,17 @@ class Authority:
             host: The name it is for.
             days: How long it is valid from now; a negative number makes one that has expired.
         """
-        key, request, made = (self._folder / f"{keystore.stem}.{end}" for end in ("key", "csr", "pem"))
+        key, request, certificate = (
+            self._folder / f"{keystore.stem}.{end}" for end in ("key", "csr", "pem")
+        )
         names = ("-subj", "/CN=broker", "-addext", f"subjectAltName=DNS:{host}")
         _openssl("req", "-new", *KEY, *names, "-keyout", str(key), "-out", str(request))
         authority = ("-CA", str(self.certificate), "-CAkey", str(self._key), "-copy_extensions", "copy")
         validity = ("-days", str(days))
-        _openssl("x509", "-req", *authority, *validity, "-in", str(request), "-out", str(made))
+        _openssl("x509", "-req", *authority, *validity, "-in", str(request), "-out", str(certificate))
         draft = keystore.with_suffix(".new")
         draft.touch(0o600)
-        draft.write_text(key.read_text() + made.read_text())
+        draft.write_text(key.read_text() + certificate.read_text())
         draft.replace(keystore)
 
 

@@ -166,16 +166,16 @@ def alive(first: Iterable[Vitals], last: Sequence[Vitals], peak_mb: float, limit
         limit_mb: What it may be.
     """
     wrong = []
-    for each in last:
-        if each.state != "RUNNING":
-            wrong.append(f"worker {each.worker} is {each.state}")
-        elif each.heartbeat_age_s > HEARTBEAT_S:
-            wrong.append(f"worker {each.worker} beat {each.heartbeat_age_s:.1f} s ago")
-    before = {each.pid: each.files for each in first}
+    for worker in last:
+        if worker.state != "RUNNING":
+            wrong.append(f"worker {worker.worker} is {worker.state}")
+        elif worker.heartbeat_age_s > HEARTBEAT_S:
+            wrong.append(f"worker {worker.worker} beat {worker.heartbeat_age_s:.1f} s ago")
+    before = {worker.pid: worker.files for worker in first}
     wrong += [
-        f"worker {each.worker} has {each.files} files open, {before[each.pid]} before"
-        for each in last
-        if each.pid in before and each.files > before[each.pid] + FILES_GROWTH
+        f"worker {worker.worker} has {worker.files} files open, {before[worker.pid]} before"
+        for worker in last
+        if worker.pid in before and worker.files > before[worker.pid] + FILES_GROWTH
     ]
     if peak_mb > limit_mb:
         wrong.append(f"{peak_mb:.0f} MB resident, over {limit_mb:.0f}")
@@ -229,7 +229,9 @@ def only_the_listed(ledger: SendLedger, letters: Sequence[DeadLetter]) -> Verdic
         poison = {seq for seq in book.acked() if book.poison[seq]}
         wrong += [f"({number}, {seq}) is missing" for seq in sorted(poison - dead[number])]
         wrong += [f"({number}, {seq}) is innocent" for seq in sorted(dead[number] - poison)]
-    wrong += [f"({each.partition}, {each.offset}) has no reason" for each in letters if not each.reason]
+    wrong += [
+        f"({letter.partition}, {letter.offset}) has no reason" for letter in letters if not letter.reason
+    ]
     evidence = f"{len(letters)} dead letters of {sum(map(len, dead))} records"
     if wrong:
         evidence += f"; {len(wrong)} wrong: {_some(wrong)}"
@@ -243,6 +245,6 @@ def no_secret(secret: str, texts: Mapping[str, str]) -> Verdict:
         secret: The secret itself; the evidence never repeats it.
         texts: What to search, by name.
     """
-    found = [name for name, text in texts.items() if secret and secret in text]
-    evidence = f"{len(texts)} places searched" + (f"; found in {_some(found)}" if found else "")
-    return Verdict("secrets", not found, evidence)
+    leaking = [name for name, text in texts.items() if secret and secret in text]
+    evidence = f"{len(texts)} places searched" + (f"; found in {_some(leaking)}" if leaking else "")
+    return Verdict("secrets", not leaking, evidence)

@@ -56,14 +56,14 @@ class Mapping(NamedTuple):
 def assemble(code: str, at: int, seconds: int, wait: int = 0) -> bytes:
     """Bytes of a piece of code for the address `at`, with its two distances filled in."""
     words = code.replace(" ", "").replace("@", "@" * 8).replace("#", "#" * 8)
-    made = bytearray(bytes.fromhex(words.replace("@", "0").replace("#", "0")))
+    machine_code = bytearray(bytes.fromhex(words.replace("@", "0").replace("#", "0")))
     for mark, target in (("@", seconds), ("#", wait)):
         place = words.find(mark)
         while place >= 0:
             end = place // 2 + 4
-            made[end - 4 : end] = struct.pack("<i", target - (at + end))
+            machine_code[end - 4 : end] = struct.pack("<i", target - (at + end))
             place = words.find(mark, place + 8)
-    return bytes(made)
+    return bytes(machine_code)
 
 
 class Clock:
@@ -85,13 +85,13 @@ class Clock:
         if platform.machine() not in {"x86_64", "AMD64"}:
             raise NotImplementedError(f"moving a clock is written for x86-64, this is {platform.machine()}")
         self.pid = pid
-        self._vdso = next(each for each in self._maps() if each.name == "[vdso]")
+        self._vdso = next(mapping for mapping in self._maps() if mapping.name == "[vdso]")
         image = self._read(self._vdso.start, self._vdso.end - self._vdso.start)
         symbols = ELFFile(BytesIO(image)).get_section_by_name(".dynsym")
         assert isinstance(symbols, SymbolTableSection)
         places: dict[str, tuple[int, int]] = {
-            each.name: (self._vdso.start + each["st_value"], each["st_size"])
-            for each in symbols.iter_symbols()
+            symbol.name: (self._vdso.start + symbol["st_value"], symbol["st_size"])
+            for symbol in symbols.iter_symbols()
         }
         start, size = places["__vdso_clock_gettime"]
         wait = start + 64
@@ -132,12 +132,12 @@ class Clock:
             self.skew(0)
 
     def _maps(self) -> list[Mapping]:
-        found = []
+        mappings = []
         for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines():
             span, *_, name = [*line.split(maxsplit=5), ""][:6]
             start, _, end = span.partition("-")
-            found.append(Mapping(int(start, 16), int(end, 16), name))
-        return found
+            mappings.append(Mapping(int(start, 16), int(end, 16), name))
+        return mappings
 
     def _read(self, at: int, size: int) -> bytes:
         with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as memory:
@@ -145,7 +145,7 @@ class Clock:
 
     def _waiter(self) -> int:
         """Address of the pointer through which the library calls `WAIT`, 0 where it is not loaded."""
-        library = next((each for each in self._maps() if WAITER in each.name), None)
+        library = next((mapping for mapping in self._maps() if WAITER in mapping.name), None)
         if library is None:
             return 0
         with open(library.name, "rb") as file:
@@ -153,9 +153,9 @@ class Clock:
             names, calls = elf.get_section_by_name(".dynsym"), elf.get_section_by_name(".rela.plt")
             assert isinstance(names, SymbolTableSection)
             assert isinstance(calls, RelocationSection)
-            for each in calls.iter_relocations():
-                if names.get_symbol(each["r_info_sym"]).name == WAIT:
-                    return int(library.start + each["r_offset"])
+            for relocation in calls.iter_relocations():
+                if names.get_symbol(relocation["r_info_sym"]).name == WAIT:
+                    return int(library.start + relocation["r_offset"])
         raise NotImplementedError(f"{WAITER} does not wait by {WAIT}")
 
     def _write(self, pieces: dict[int, bytes], *, code: bool) -> None:
@@ -182,5 +182,5 @@ class Clock:
         """Whether one of its threads, all stopped, would go on inside the vDSO."""
         # The last word is where the thread goes on; for one in a system call, where it returns to.
         tasks = Path(f"/proc/{self.pid}/task").glob("*/syscall")
-        places = [int(each.read_text().split()[-1], 16) for each in tasks]
-        return any(self._vdso.start <= each < self._vdso.end for each in places)
+        places = [int(task.read_text().split()[-1], 16) for task in tasks]
+        return any(self._vdso.start <= place < self._vdso.end for place in places)

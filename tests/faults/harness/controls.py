@@ -73,7 +73,7 @@ def insist(write: Write, lines: Callable[[], list[str]]) -> None:
 
 def consumer(auto_commit: bool = False) -> Consumer:
     """A member of the group."""
-    made = Consumer(
+    new_consumer = Consumer(
         {
             "bootstrap.servers": os.environ["TOWER_KAFKA_BOOTSTRAP_SERVERS"],
             "group.id": os.environ["TOWER_KAFKA_GROUP_ID"],
@@ -83,13 +83,13 @@ def consumer(auto_commit: bool = False) -> Consumer:
             "session.timeout.ms": 6_000,
         }
     )
-    made.subscribe([os.environ["TOWER_TOPIC"]])
-    return made
+    new_consumer.subscribe([os.environ["TOWER_TOPIC"]])
+    return new_consumer
 
 
 def messages(source: Consumer) -> list[Any]:
     """What there is, without events."""
-    return [each for each in source.consume(1_000, 0.1) if each.error() is None]
+    return [message for message in source.consume(1_000, 0.1) if message.error() is None]
 
 
 def commit_before_write() -> None:
@@ -98,7 +98,7 @@ def commit_before_write() -> None:
     while True:
         if batch := messages(source):
             source.commit(asynchronous=False)
-            insist(write, lambda batch=batch: [line(each) for each in batch])  # type: ignore[misc]
+            insist(write, lambda batch=batch: [line(message) for message in batch])  # type: ignore[misc]
 
 
 def auto_commit() -> None:
@@ -106,7 +106,7 @@ def auto_commit() -> None:
     source, write = consumer(auto_commit=True), writer()
     held: list[str] = []
     while True:
-        held += [line(each) for each in messages(source)]
+        held += [line(message) for message in messages(source)]
         if held and write(held) == 204:
             held = []
 
@@ -116,7 +116,7 @@ def clear_on_error() -> None:
     source, write = consumer(), writer()
     while True:
         if batch := messages(source):
-            write([line(each) for each in batch])
+            write([line(message) for message in batch])
             source.commit(asynchronous=False)
 
 
@@ -130,7 +130,7 @@ def batching_write_api() -> None:
     api = client.write_api(write_options=WriteOptions(batch_size=500, flush_interval=200))
     while True:
         if batch := messages(source):
-            api.write(os.environ["TOWER_INFLUXDB_BUCKET"], record=[line(each) for each in batch])
+            api.write(os.environ["TOWER_INFLUXDB_BUCKET"], record=[line(message) for message in batch])
             source.commit(asynchronous=False)
 
 
@@ -139,7 +139,7 @@ def drop_on_401() -> None:
     source, write = consumer(), writer()
     while True:
         if batch := messages(source):
-            while write([line(each) for each in batch]) not in {204, 401, 403}:
+            while write([line(message) for message in batch]) not in {204, 401, 403}:
                 time.sleep(RETRY_S)
             source.commit(asynchronous=False)
 
@@ -149,13 +149,13 @@ def clock_timestamps() -> None:
     source, write = consumer(), writer()
     while True:
         if batch := messages(source):
-            insist(write, lambda batch=batch: [line(each, clock=True) for each in batch])  # type: ignore[misc]
+            insist(write, lambda batch=batch: [line(message, clock=True) for message in batch])  # type: ignore[misc]
             source.commit(asynchronous=False)
 
 
 KINDS: dict[str, Callable[[], None]] = {
-    each.__name__: each
-    for each in (
+    control.__name__: control
+    for control in (
         commit_before_write,
         auto_commit,
         clear_on_error,

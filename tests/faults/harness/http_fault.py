@@ -96,7 +96,7 @@ class Request:
             text = b""
         self.lines = len(_END.findall(text))
         self.digest = hashlib.blake2b(text, digest_size=8).hexdigest()
-        self.partitions = frozenset(int(each) for each in set(_PART.findall(text)))
+        self.partitions = frozenset(int(number) for number in set(_PART.findall(text)))
         if keep:
             self.text = text
 

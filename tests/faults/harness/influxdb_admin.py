@@ -38,10 +38,10 @@ class Admin:
         """
         with self._client() as client:
             api = client.authorizations_api()
-            for each in api.find_authorizations():
-                if each.token == token:
-                    each.status = "active" if active else "inactive"
-                    api.update_authorization(each)
+            for authorization in api.find_authorizations():
+                if authorization.token == token:
+                    authorization.status = "active" if active else "inactive"
+                    api.update_authorization(authorization)
                     return
         raise LookupError("InfluxDB has no such token")
 
@@ -50,15 +50,15 @@ class Admin:
         with self._client() as client:
             api = client.authorizations_api()
             org = client.organizations_api().find_organizations(org=ORG)[0].id
-            found = client.buckets_api().find_bucket_by_name(bucket)
-            resource = PermissionResource(type="buckets", id=found.id, org_id=org)
-            made = api.create_authorization(
+            old_bucket = client.buckets_api().find_bucket_by_name(bucket)
+            resource = PermissionResource(type="buckets", id=old_bucket.id, org_id=org)
+            authorization = api.create_authorization(
                 org_id=org, permissions=[Permission(action="write", resource=resource)]
             )
             for each in api.find_authorizations():
                 if each.token == token:
                     api.delete_authorization(each)
-        return str(made.token)
+        return str(authorization.token)
 
     def remove_bucket(self, name: str) -> None:
         """Remove a bucket with all its points."""

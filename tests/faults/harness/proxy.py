@@ -110,28 +110,28 @@ class Proxy:
 
     def writes(self, since: float = 0.0, until: float = float("inf")) -> list[Request]:
         """Writes that began in a span of the monotonic clock."""
-        return [each for each in self.requests if since <= each.started < until]
+        return [request for request in self.requests if since <= request.started < until]
 
     def acknowledged(self, requests: Iterable[Request] | None = None) -> int:
         """Lines of the writes that InfluxDB answered with 204, whether or not the worker heard it."""
         chosen = self.requests if requests is None else requests
-        return sum(each.lines for each in chosen if each.upstream == 204)
+        return sum(request.lines for request in chosen if request.upstream == 204)
 
     def first_write(self, since: float, partition: int | None = None) -> float | None:
         """Seconds from `since` to the end of the first acknowledged write that began after it."""
         ends = [
-            each.ended - since
-            for each in self.writes(since)
-            if each.status == 204 and (partition is None or partition in each.partitions)
+            request.ended - since
+            for request in self.writes(since)
+            if request.status == 204 and (partition is None or partition in request.partitions)
         ]
         return min(ends, default=None)
 
     def longest_gap(self, since: float, until: float, partition: int) -> float:
         """Longest time without an acknowledged write of one partition, in seconds."""
         ends = sorted(
-            each.ended
-            for each in self.requests
-            if each.status == 204 and partition in each.partitions and since <= each.ended < until
+            request.ended
+            for request in self.requests
+            if request.status == 204 and partition in request.partitions and since <= request.ended < until
         )
         return max(after - before for before, after in pairwise([since, *ends, until]))
 

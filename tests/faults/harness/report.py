@@ -76,8 +76,8 @@ repaired, or added later, ran again with another seed.
 
 def newest(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The last result of each fault and variant, controls first, then by number."""
-    last = {(each["fault"], each["title"]): each for each in results}
-    return sorted(last.values(), key=lambda each: (each["fault"].isdigit(), int_or_zero(each["fault"])))
+    last = {(row["fault"], row["title"]): row for row in results}
+    return sorted(last.values(), key=lambda row: (row["fault"].isdigit(), int_or_zero(row["fault"])))
 
 
 def int_or_zero(text: str) -> int:
@@ -104,8 +104,8 @@ def particular(result: Mapping[str, Any]) -> list[str]:
 
 def document(results: Sequence[Mapping[str, Any]]) -> str:
     """The markdown document."""
-    faults = [each for each in results if each["fault"].isdigit()]
-    controls = [each for each in results if not each["fault"].isdigit()]
+    faults = [row for row in results if row["fault"].isdigit()]
+    controls = [row for row in results if not row["fault"].isdigit()]
     lines = [INTRODUCTION, "## Results", ""]
     lines += ["| # | what was done | verdict | " + " | ".join(COLUMNS.values()) + " | seed |"]
     lines += ["|---" * (len(COLUMNS) + 4) + "|"]
@@ -114,7 +114,7 @@ def document(results: Sequence[Mapping[str, Any]]) -> str:
         verdict = "passed" if each["ok"] else "**failed**"
         cells = [each["fault"], each["title"], verdict, *figures, str(each["seed"])]
         lines.append(f"| {' | '.join(cells)} |")
-    missing = sorted(set(map(str, range(1, FAULTS + 1))) - {each["fault"] for each in faults}, key=int)
+    missing = sorted(set(map(str, range(1, FAULTS + 1))) - {row["fault"] for row in faults}, key=int)
     if missing:
         lines += ["", f"Without a result: {', '.join(missing)}."]
     lines += ["", "## What was looked at in particular", ""]
@@ -141,13 +141,15 @@ def when(result: Mapping[str, Any]) -> str:
 
 def table(results: Sequence[Mapping[str, Any]]) -> Table:
     """The table for a terminal."""
-    made = Table(title="faults")
+    faults_table = Table(title="faults")
     for heading in ("#", "what was done", "verdict", *COLUMNS.values()):
-        made.add_column(heading)
-    for each in results:
-        figures = [number(each["figures"].get(name)) for name in COLUMNS]
-        made.add_row(each["fault"], each["title"], "passed" if each["ok"] else "FAILED", *figures)
-    return made
+        faults_table.add_column(heading)
+    for result in results:
+        figures = [number(result["figures"].get(name)) for name in COLUMNS]
+        faults_table.add_row(
+            result["fault"], result["title"], "passed" if result["ok"] else "FAILED", *figures
+        )
+    return faults_table
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -164,8 +166,8 @@ def main(file: Path, write: bool) -> None:
         lines = ",\n".join(json.dumps(result) for result in results)
         DOCUMENT.with_suffix(".json").write_text(f"[\n{lines}\n]\n")
     Console().print(table(results))
-    done = {each["fault"] for each in results if each["ok"] and each["fault"].isdigit()}
-    failed = [each["fault"] for each in results if not each["ok"]]
+    done = {result["fault"] for result in results if result["ok"] and result["fault"].isdigit()}
+    failed = [result["fault"] for result in results if not result["ok"]]
     sys.exit(bool(failed) or len(done) < FAULTS)
 
 

@@ -39,7 +39,7 @@ class Result:
     @property
     def ok(self) -> bool:
         """Whether everything held."""
-        return not self.error and bool(self.verdicts) and all(each.ok for each in self.verdicts)
+        return not self.error and bool(self.verdicts) and all(verdict.ok for verdict in self.verdicts)
 
     def append(self, path: Path) -> None:
         """Add it to the file, which several runs may share."""
@@ -58,12 +58,12 @@ class Result:
 
 def broken(verdicts: Sequence[Verdict]) -> str:
     """The verdicts that do not hold, one a line; empty where all do."""
-    return "\n".join(str(each) for each in verdicts if not each.ok)
+    return "\n".join(str(verdict) for verdict in verdicts if not verdict.ok)
 
 
 def load(path: Path) -> list[dict[str, Any]]:
     """All results of a file, none where there is no file."""
     if not path.exists():
         return []
-    found: list[dict[str, Any]] = json.loads(path.read_text() or "[]")
-    return found
+    results: list[dict[str, Any]] = json.loads(path.read_text() or "[]")
+    return results

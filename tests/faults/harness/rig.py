@@ -116,14 +116,14 @@ class Rig(Stage):
                 self.drain()
             except TimeoutError as error:
                 self.result.error = str(error)[:2_000]
-        last = [each for pool in self.pools for each in pool.vitals()]
+        last = [worker for pool in self.pools for worker in pool.vitals()]
         self.sampler.stop(last=True)
         for pool in self.pools:
             pool.stop()
         self.judge(last, crashes, repeats)
         if reasons is not None:
-            found = Counter(each.reason for each in self.letters)
-            self.expect("reasons", set(found) <= reasons, f"reasons of the dead letters: {dict(found)}")
+            counts = Counter(letter.reason for letter in self.letters)
+            self.expect("reasons", set(counts) <= reasons, f"reasons of the dead letters: {dict(counts)}")
         problems = broken(self.result.verdicts)
         assert not problems, problems
         assert not self.result.error, self.result.error
@@ -132,41 +132,43 @@ class Rig(Stage):
         """All checks, once nothing moves any more."""
         result = self.result
         self.dead_letters()
-        found = stored.collect(self.database.points(), self.ledger)
+        stored_set = stored.collect(self.database.points(), self.ledger)
         unread = sum(1 for _ in stored.read_to_end(self.bootstrap, self.name, OFFSET_STORED, self.group))
         committed = self.kafka.topics.committed(self.group, self.name)
         acknowledged = self.proxy.acknowledged()
         # A write InfluxDB acknowledged and the worker never heard of is rightly repeated.
-        unheard = sum(each.lines for each in self.proxy.requests if each.upstream == 204 != each.status)
-        batch = max((each.lines for each in self.proxy.requests), default=0)
-        first = [each for pool in self.pools for each in pool.first.values()]
+        unheard = sum(
+            request.lines for request in self.proxy.requests if request.upstream == 204 != request.status
+        )
+        batch = max((request.lines for request in self.proxy.requests), default=0)
+        first = [worker for pool in self.pools for worker in pool.first.values()]
         texts = {
             f"{pool.folder.name}/{name}": text for pool in self.pools for name, text in pool.texts().items()
         }
         extra = unheard + repeats + crashes * batch + sum(self.excluded.values())
         result.verdicts += [
-            checks.no_loss(self.ledger, found, self.letters, self.excluded),
-            checks.no_invention(found),
+            checks.no_loss(self.ledger, stored_set, self.letters, self.excluded),
+            checks.no_invention(stored_set),
             checks.commit_never_leads(self.sampler.log),
             checks.drained(
                 {number: offset or 0 for number, offset in committed.items()},
                 self.kafka.topics.log_ends(self.name),
                 unread,
             ),
-            checks.no_duplicates(found),
+            checks.no_duplicates(stored_set),
             checks.only_the_listed(self.ledger, self.letters),
             checks.alive(first, last, self.peak_mb, self.rss_mb),
             checks.accounted([state for pool in self.pools for state in pool.states()]),
-            checks.amplification(acknowledged, found, extra),
-            *(checks.no_secret(each, texts) for each in self._secrets),
+            checks.amplification(acknowledged, stored_set, extra),
+            *(checks.no_secret(secret, texts) for secret in self._secrets),
         ]
-        self._figures(found, acknowledged)
+        self._figures(stored_set, acknowledged)
 
-    def _figures(self, found: stored.Stored, acknowledged: int) -> None:
+    def _figures(self, stored_set: stored.Stored, acknowledged: int) -> None:
         self.figure("acknowledged", self.ledger.acked)
-        self.figure("stored", found.points)
+        self.figure("stored", stored_set.points)
         self.figure("dead_letters", len(self.letters))
-        self.figure("amplification", acknowledged / max(1, found.distinct))
+        self.figure("amplification", acknowledged / max(1, stored_set.distinct))
         self.figure("peak_mb", self.peak_mb)
         self.figure("rebalances", sum(pool.counter("rebalances") for pool in self.pools))
         self.figure("starts", sum(len(pool.spawned()) for pool in self.pools))

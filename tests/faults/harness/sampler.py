@@ -106,15 +106,19 @@ class Sampler:
         Raises:
             KafkaException: No answer in time.
         """
-        found = self._consumer.committed(self._numbers, timeout=timeout_s)
-        for each in found:
-            if each.error is not None:
-                raise KafkaException(each.error)
-        return {each.partition: each.offset for each in found if each.offset >= 0}
+        committed_offsets = self._consumer.committed(self._numbers, timeout=timeout_s)
+        for committed_offset in committed_offsets:
+            if committed_offset.error is not None:
+                raise KafkaException(committed_offset.error)
+        return {
+            committed_offset.partition: committed_offset.offset
+            for committed_offset in committed_offsets
+            if committed_offset.offset >= 0
+        }
 
     def lag_zero(self, since: float, ends: Mapping[int, int]) -> float | None:
         """Seconds from `since` until all that was produced by then was committed, None if it never was."""
-        for commit in self.commits[bisect_left(self.commits, since, key=lambda each: each.at) :]:
+        for commit in self.commits[bisect_left(self.commits, since, key=lambda commit: commit.at) :]:
             if all(commit.offsets.get(number, 0) >= end for number, end in ends.items()):
                 return commit.at - since
         return None
@@ -157,7 +161,7 @@ class Sampler:
         while seq < len(offsets) and offsets[seq] < committed:
             if offsets[seq] == SendStatus.PENDING:
                 # Nothing after it can be told yet, unless Kafka confirmed a later one below the commit.
-                if not any(0 <= each < committed for each in offsets[seq + 1 : seq + 1_000]):
+                if not any(0 <= offset < committed for offset in offsets[seq + 1 : seq + 1_000]):
                     break
                 open_.add(seq)
             elif offsets[seq] >= 0:
@@ -176,7 +180,7 @@ class Sampler:
             if point.part in missing:
                 missing[point.part].discard(point.seq)
         if any(missing.values()):
-            by_place = {(each.partition, each.offset) for each in self._dead()}
+            by_place = {(letter.partition, letter.offset) for letter in self._dead()}
             for number, seqs in missing.items():
                 offsets = self._ledger.books[number].offsets
                 seqs -= {seq for seq in seqs if (number, offsets[seq]) in by_place}

@@ -144,11 +144,11 @@ class Stage:
             workers: Number of its workers.
             prefix: Words before its command line.
         """
-        made = TowerPool(self.folder / f"pool-{len(self.others) + 1}", self.settings, workers, prefix)
-        self._stack.callback(made.stop)
-        made.start(wait=False)
-        self.others.append(made)
-        return made
+        new_pool = TowerPool(self.folder / f"pool-{len(self.others) + 1}", self.settings, workers, prefix)
+        self._stack.callback(new_pool.stop)
+        new_pool.start(wait=False)
+        self.others.append(new_pool)
+        return new_pool
 
     @property
     def pools(self) -> list[TowerPool]:

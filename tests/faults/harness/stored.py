@@ -155,8 +155,12 @@ class DeadLetter(NamedTuple):
 
 def partitions_of(consumer: Consumer, topic: str, timeout_s: float = 10) -> list[int]:
     """Numbers of a topic's partitions, none where there is no such topic."""
-    found = consumer.list_topics(topic, timeout=timeout_s).topics.get(topic)
-    return sorted(found.partitions) if found is not None and found.error is None else []
+    topic_metadata = consumer.list_topics(topic, timeout=timeout_s).topics.get(topic)
+    return (
+        sorted(topic_metadata.partitions)
+        if topic_metadata is not None and topic_metadata.error is None
+        else []
+    )
 
 
 def dead_letters(

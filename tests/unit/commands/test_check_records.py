@@ -85,7 +85,7 @@ def test_a_sender_with_a_wrong_clock_is_not_hidden_by_another_that_is_right() ->
 def test_a_clock_that_was_set_right_is_no_failure_any_more() -> None:
     results = judged(sample_record(0, 0, fresh=True), *[sample_record(2 * HOUR, -30)] * 9)
 
-    assert {each.level for each in results} == {Level.OK, Level.WARN}
+    assert {result.level for result in results} == {Level.OK, Level.WARN}
 
 
 def test_a_time_that_is_not_believed_is_no_own_time() -> None:

@@ -190,10 +190,10 @@ def test_of_whatever_stands_in_the_topic_it_says_what_the_worker_makes(milliseco
     )
     stored = [line_protocol.parse(line.decode()) for line in batch.lines]
     assert sorted(sorted(record.types) for record in result if record.is_point) == sorted(
-        sorted(each.fields) for each in stored
+        sorted(point.fields) for point in stored
     )
     assert sorted(record.point_s for record in result if record.is_point) == sorted(
-        each.time / 10**9 for each in stored
+        point.time / 10**9 for point in stored
     )
 
 

@@ -27,7 +27,7 @@ def settings(**more: str) -> Settings:
     ],
 )
 def test_bootstrap_servers_are_taken_apart(servers: str, expected: list[tuple[str, int]]) -> None:
-    assert addresses(servers) == [Address(*each) for each in expected]
+    assert addresses(servers) == [Address(*address) for address in expected]
 
 
 def test_a_name_that_does_not_resolve_and_a_closed_port_are_told_apart() -> None:
@@ -86,8 +86,8 @@ def test_a_broker_that_resolves_and_refuses_is_no_matter_of_etc_hosts() -> None:
 def test_some_brokers_down_is_a_warning_and_all_is_a_failure(down: int, level: Level) -> None:
     def tried(wanted: list[Address]) -> dict[Address, Unreachable | None]:
         return {
-            each: Unreachable(True, "refused") if place < down else None
-            for place, each in enumerate(wanted)
+            address: Unreachable(True, "refused") if place < down else None
+            for place, address in enumerate(wanted)
         }
 
     assert kafka.bootstrap(settings(), tried).level is level

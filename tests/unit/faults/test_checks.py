@@ -18,21 +18,21 @@ SECOND = 1_700_000_000
 @pytest.fixture
 def book(tmp_path: Path) -> Iterator[SendLedger]:
     """Two partitions of a hundred acknowledged records each."""
-    made = SendLedger(seed=7, partitions=2, path=tmp_path / "ledger")
+    ledger = SendLedger(seed=7, partitions=2, path=tmp_path / "ledger")
     for partition in range(2):
         for _ in range(RECORDS):
-            seq = made.attempt(partition, SECOND + len(made.books[partition].offsets) // 10)
-            made.deliver(partition, seq, seq)
-    yield made
-    made.close()
+            seq = ledger.attempt(partition, SECOND + len(ledger.books[partition].offsets) // 10)
+            ledger.deliver(partition, seq, seq)
+    yield ledger
+    ledger.close()
 
 
 def points(book: SendLedger) -> list[Point]:
     """What is stored where all went well."""
     return [
         Point(second * 10**9 + seq, partition, seq, checksum(book.seed, partition, seq))
-        for partition, each in enumerate(book.books)
-        for seq, second in enumerate(each.seconds)
+        for partition, attempts in enumerate(book.books)
+        for seq, second in enumerate(attempts.seconds)
     ]
 
 
@@ -70,7 +70,7 @@ def test_c1_is_not_satisfied_by_a_duplicate_that_makes_the_count_right(book: Sen
 
 
 def test_c1_takes_a_dead_letter_for_kept_and_asks_for_nothing_unacknowledged(book: SendLedger) -> None:
-    everything = [each for each in points(book) if each.seq not in {3, 4, 5}]
+    everything = [point for point in points(book) if point.seq not in {3, 4, 5}]
     book.fail(0, 4, SendStatus.TIMED_OUT)
     book.fail(1, 4, SendStatus.REFUSED)
     book.books[0].offsets[5] = book.books[1].offsets[5] = SendStatus.PENDING
@@ -80,7 +80,7 @@ def test_c1_takes_a_dead_letter_for_kept_and_asks_for_nothing_unacknowledged(boo
 
 
 def test_c1_leaves_out_what_was_stored_in_a_deleted_bucket(book: SendLedger) -> None:
-    stored = collect((each for each in points(book) if each.seq >= 10), book)
+    stored = collect((point for point in points(book) if point.seq >= 10), book)
 
     assert checks.no_loss(book, stored, excluded={0: 10, 1: 10}).ok
     assert not checks.no_loss(book, stored, excluded={0: 10, 1: 9}).ok

@@ -110,7 +110,7 @@ def test_a_swallowed_204_is_stored_and_not_heard(proxy: Proxy, bodies: list[byte
 
     assert isinstance(post(proxy), ConnectionError)
     assert bodies == [BODY]
-    assert [(each.upstream, each.status) for each in proxy.requests] == [(204, 0)]
+    assert [(request.upstream, request.status) for request in proxy.requests] == [(204, 0)]
 
 
 def test_a_held_204_comes_when_it_is_released(proxy: Proxy) -> None:
@@ -126,7 +126,7 @@ def test_a_held_204_comes_when_it_is_released(proxy: Proxy) -> None:
     assert not answers
     proxy.release()
     writer.join(5)
-    assert [each.status for each in answers] == [204]
+    assert [answer.status for answer in answers] == [204]
 
 
 @pytest.mark.parametrize("cut", [Cut.CLOSE, Cut.RESET, Cut.HALF])

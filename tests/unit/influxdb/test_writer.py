@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import fakes, server
-from tests.support.server import Answer, Server, told
+from tests.support.server import Answer, Server, influxdb_error
 from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import connection
@@ -94,7 +94,7 @@ class TestRequest:
         assert path == "/behind/a/proxy/api/v2/write?org=a%26b%3Dc%20d&bucket=%C3%BC%2F%3F%23&precision=ns"
 
     def test_one_connection_serves_many_writes(self, influxdb: Server, client: Writer) -> None:
-        influxdb.answer(Answer(), told(400, "no"), Answer(), told(503, "no"), Answer())
+        influxdb.answer(Answer(), influxdb_error(400, "no"), Answer(), influxdb_error(503, "no"), Answer())
         for _ in range(5):
             try:
                 client.write(LINES, TIMEOUT_S)
@@ -157,7 +157,7 @@ class TestAnswer:
     def test_only_204_is_proof(
         self, influxdb: Server, client: Writer, status: int, error: type[WriteError]
     ) -> None:
-        influxdb.answer(told(status, "why not"))
+        influxdb.answer(influxdb_error(status, "why not"))
 
         caught = refusal(client)
 
@@ -206,7 +206,7 @@ class TestAnswer:
         "message", ["unable to read data: gzip: invalid checksum", "gzip: invalid header"]
     )
     def test_a_damaged_body_rejects_no_line(self, influxdb: Server, client: Writer, message: str) -> None:
-        influxdb.answer(told(400, message))
+        influxdb.answer(influxdb_error(400, message))
 
         assert isinstance(refusal(client), Unavailable)
 
@@ -220,13 +220,13 @@ class TestAnswer:
     def test_a_record_about_gzip_does_not_make_a_rejection_wait_for_ever(
         self, influxdb: Server, client: Writer, message: str
     ) -> None:
-        influxdb.answer(told(400, message))
+        influxdb.answer(influxdb_error(400, message))
 
         assert isinstance(refusal(client), Rejected)
 
     def test_the_list_of_a_full_batch_is_read_whole(self, influxdb: Server, client: Writer) -> None:
         message = "\n".join(f"unable to parse 'labs a=nope {number}': invalid" for number in range(20_000))
-        influxdb.answer(told(400, message))
+        influxdb.answer(influxdb_error(400, message))
 
         assert refusal(client).message == message
 
@@ -312,7 +312,7 @@ class TestConnection:
     def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(
         self, influxdb: Server, client: Writer
     ) -> None:
-        influxdb.answer(Answer(silent=True), told(503, "busy"))
+        influxdb.answer(Answer(silent=True), influxdb_error(503, "busy"))
         refusal(client, timeout_s=0.2)
 
         assert refusal(client).status == 503
@@ -355,14 +355,14 @@ def echo(text: str) -> Answer:
 @pytest.mark.parametrize(
     "answer",
     [
-        told(401, "no"),
-        told(400, "no"),
+        influxdb_error(401, "no"),
+        influxdb_error(400, "no"),
         Answer(0),
         Answer(silent=True),
         echo(f"Token {CANARY}"),
         Answer(500, f'{{"headers":{{"Authorization":"Token {CANARY}"}}}}'.encode()),
-        told(400, f"unable to parse '{CANARY}': no {CANARY}"),
-        told(403, CANARY * 3),
+        influxdb_error(400, f"unable to parse '{CANARY}': no {CANARY}"),
+        influxdb_error(403, CANARY * 3),
         Answer(500, f"Token {CANARY}".encode()[:-1], missing=1),
     ],
 )

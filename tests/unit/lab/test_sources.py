@@ -45,14 +45,14 @@ class Machine:
 
     def toolchains(self) -> None:
         """Go, Rust and C that take the commands of a build and write a program."""
-        made = shlex.quote(f"#!/bin/sh\n{SAYS_2}\n")
+        script = shlex.quote(f"#!/bin/sh\n{SAYS_2}\n")
         self.program(
             "go",
             '[ "$1" = version ] && echo go version go1.24.3 linux/amd64 && exit\n'
             f'echo "$@" >> {self.argv}; env >> {self.argv}\n'
             'while [ "$1" != -o ]; do [ $# = 0 ] && exit; shift; done\n'
             'mkdir -p "$(dirname "$2")"; echo example.com/a/package\n'
-            f'echo {made} > "$2"; chmod +x "$2"',
+            f'echo {script} > "$2"; chmod +x "$2"',
         )
         self.program("cargo", "echo cargo 1.95.0")
         self.program("rustup", "echo stable-x86_64 '(active, default)'")

@@ -34,21 +34,21 @@ both_paths = pytest.mark.parametrize("native", [False, True], ids=["python", "na
 
 
 def converted(messages: Sequence[Message], *, native: bool = True, **options: object) -> Batch:
-    made = fakes.settings(**options)
+    chosen_settings = fakes.settings(**options)
     batch = Batch()
-    Converter(made, Encoder(made), native).convert(messages, batch)
+    Converter(chosen_settings, Encoder(chosen_settings), native).convert(messages, batch)
     return batch
 
 
 def account(messages: Sequence[Message], native: bool) -> dict[str, object]:
     """The outcome of a conversion, in a form that can be compared."""
-    made = fakes.settings()
-    encoder, batch = Encoder(made), Batch()
-    Converter(made, encoder, native).convert(messages, batch)
+    default_settings = fakes.settings()
+    encoder, batch = Encoder(default_settings), Batch()
+    Converter(default_settings, encoder, native).convert(messages, batch)
     return {
         "lines": batch.lines,
-        "origins": [origin_of(each) for each in batch.origins],
-        "dead letters": [(each.origin, each.reason, each.detail) for each in batch.dead_letters],
+        "origins": [origin_of(origin) for origin in batch.origins],
+        "dead letters": [(letter.origin, letter.reason, letter.detail) for letter in batch.dead_letters],
         "next_offsets": batch.next_offsets,
         "records": batch.records,
         "size": batch.size,
@@ -116,7 +116,7 @@ def test_each_payload_of_the_corpus_has_its_outcome(case: Case, native: bool) ->
 
 
 @both_paths
-@pytest.mark.parametrize("case", [each for each in CORPUS if each.values[0].fields])  # type: ignore[union-attr]
+@pytest.mark.parametrize("case", [case for case in CORPUS if case.values[0].fields])  # type: ignore[union-attr]
 def test_each_stored_payload_has_its_fields(case: Case, native: bool) -> None:
     batch = converted([FakeMessage(case.value)], native=native)
 
@@ -124,7 +124,7 @@ def test_each_stored_payload_has_its_fields(case: Case, native: bool) -> None:
 
 
 @both_paths
-@pytest.mark.parametrize("case", [each for each in CORPUS if each.values[0].at])  # type: ignore[union-attr]
+@pytest.mark.parametrize("case", [case for case in CORPUS if case.values[0].at])  # type: ignore[union-attr]
 def test_each_stored_payload_has_its_time(case: Case, native: bool) -> None:
     batch = converted([FakeMessage(case.value)], native=native)
 
@@ -161,9 +161,9 @@ def test_the_corpus_covers_every_reason_a_worker_finds_itself() -> None:
     # A record over the limit is a megabyte, and InfluxDB refuses; both have tests of their own.
     elsewhere = {Reason.TOO_LARGE, Reason.REFUSED, Reason.NO_TIME}
 
-    found = {reason for case in corpus.load() for reason in case.reasons}
+    reasons = {reason for case in corpus.load() for reason in case.reasons}
 
-    assert found == set(Reason) - elsewhere
+    assert reasons == set(Reason) - elsewhere
 
 
 def test_the_names_of_the_corpus_are_distinct_and_its_files_are_all_used() -> None:
@@ -177,18 +177,18 @@ def test_the_names_of_the_corpus_are_distinct_and_its_files_are_all_used() -> No
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), VALUES), max_size=12))
 def test_every_message_ends_as_lines_or_dead_letters(messages: list[tuple[int, bytes | None]]) -> None:
-    made = [FakeMessage(value, number, place) for place, (number, value) in enumerate(messages)]
+    fake_messages = [FakeMessage(value, number, place) for place, (number, value) in enumerate(messages)]
 
-    batch = converted(made)
+    batch = converted(fake_messages)
 
     assert len(batch.lines) == len(batch.origins)
-    assert len(batch.lines) + len(batch.dead_letters) == batch.records.total() >= len(made)
-    assert batch.next_offsets == {partition(each.number): each.place + 1 for each in made}
-    assert batch.dead_size == sum(len(each.origin.value or b"") for each in batch.dead_letters)
+    assert len(batch.lines) + len(batch.dead_letters) == batch.records.total() >= len(fake_messages)
+    assert batch.next_offsets == {partition(message.number): message.place + 1 for message in fake_messages}
+    assert batch.dead_size == sum(len(message.origin.value or b"") for message in batch.dead_letters)
     assert batch.size == sum(len(line) + 1 for line in batch.lines)
-    ended = {origin_of(each).message.offset() for each in batch.origins}
-    ended |= {each.origin.message.offset() for each in batch.dead_letters}
-    assert ended == {each.place for each in made}
+    ended = {origin_of(message).message.offset() for message in batch.origins}
+    ended |= {message.origin.message.offset() for message in batch.dead_letters}
+    assert ended == {message.place for message in fake_messages}
 
 
 def test_a_record_over_the_limit_is_a_dead_letter_undecoded() -> None:
@@ -218,7 +218,9 @@ def test_a_record_with_a_time_needs_none_of_kafka() -> None:
 def test_the_dead_letter_of_an_element_holds_its_own_bytes() -> None:
     batch = converted([FakeMessage(b'[{"memory":1}, "two" ,{"memory":3}]')])
 
-    assert [(each.origin.element, each.origin.value) for each in batch.dead_letters] == [(1, b'"two"')]
+    assert [(letter.origin.element, letter.origin.value) for letter in batch.dead_letters] == [
+        (1, b'"two"')
+    ]
 
 
 def test_the_dead_letter_of_a_message_holds_all_its_bytes() -> None:
@@ -226,7 +228,7 @@ def test_the_dead_letter_of_a_message_holds_all_its_bytes() -> None:
 
     batch = converted([FakeMessage(value)])
 
-    assert [each.origin.value for each in batch.dead_letters] == [value]
+    assert [letter.origin.value for letter in batch.dead_letters] == [value]
 
 
 def test_no_detail_quotes_the_record() -> None:
@@ -242,4 +244,4 @@ def test_no_detail_quotes_the_record() -> None:
     batch = converted([FakeMessage(value, place=place) for place, value in enumerate(values)])
 
     assert len(batch.dead_letters) == len(values)
-    assert [each.detail for each in batch.dead_letters if "CANARY" in each.detail] == []
+    assert [letter.detail for letter in batch.dead_letters if "CANARY" in letter.detail] == []

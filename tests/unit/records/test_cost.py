@@ -38,7 +38,7 @@ counted_version = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="co
 
 
 def records(kind: str) -> list[dict[str, Any]]:
-    made = []
+    kinds_of_records = []
     for place in range(RECORDS):
         # Unformatted: one field a line would hide the test behind its record.
         numbers = {
@@ -47,17 +47,19 @@ def records(kind: str) -> list[dict[str, Any]]:
             "timestamp": fakes.KAFKA_MS // 1000,
         }  # fmt: skip
         fields = {name: str(value) for name, value in numbers.items()} if kind == "text" else numbers
-        made.append({**fields, "ip": f"192.168.0.{place % DEVICES}"})
-    return made
+        kinds_of_records.append({**fields, "ip": f"192.168.0.{place % DEVICES}"})
+    return kinds_of_records
 
 
 def messages(kind: str, pack: str = "json") -> list[Message]:
-    made = []
+    packed = []
     for place, record in enumerate(records(kind)):
         value = msgpack.packb(record) if pack == "msgpack" else json.dumps(record).encode()
         stamp = (1, fakes.KAFKA_MS)
-        made.append(KafkaMessage(topic="resource", partition=0, offset=place, value=value, timestamp=stamp))
-    return cast("list[Message]", made)
+        packed.append(
+            KafkaMessage(topic="resource", partition=0, offset=place, value=value, timestamp=stamp)
+        )
+    return cast("list[Message]", packed)
 
 
 @contextmanager
@@ -88,7 +90,7 @@ def cost(converter: Converter, queue: list[Message]) -> float:
     return count[0] / RECORDS
 
 
-def made(native: bool, encoder: type[Encoder] = Encoder) -> Converter:
+def new_converter(native: bool, encoder: type[Encoder] = Encoder) -> Converter:
     settings = fakes.settings()
     return Converter(settings, encoder(settings), native=native)
 
@@ -97,7 +99,7 @@ def made(native: bool, encoder: type[Encoder] = Encoder) -> Converter:
 @pytest.mark.parametrize("kind", BYTECODES)
 @pytest.mark.parametrize("pack", ["json", "msgpack"])
 def test_a_record_costs_the_python_path_no_more_than_it_did(kind: str, pack: str) -> None:
-    assert cost(made(native=False), messages(kind, pack)) <= BYTECODES[kind] * SLACK
+    assert cost(new_converter(native=False), messages(kind, pack)) <= BYTECODES[kind] * SLACK
 
 
 class Client:
@@ -122,9 +124,9 @@ def test_a_message_costs_the_consumer_a_look_and_no_more(partitions: int, counte
     consumer.consume(RECORDS, 1.0)
 
     with bytecodes() as count:
-        found = consumer.consume(RECORDS, 1.0)
+        consumed = consumer.consume(RECORDS, 1.0)
 
-    assert len(found) == RECORDS
+    assert len(consumed) == RECORDS
     assert count[0] / RECORDS <= counted * SLACK
 
 
@@ -137,9 +139,9 @@ from tests.support.kernel import needs_kernel
 from tests.support import fakes
 from tests.unit.records import test_cost
 from workers.batch import Batch
-test_cost.made(native=True).convert(test_cost.messages("text"), Batch())
+test_cost.new_converter(native=True).convert(test_cost.messages("text"), Batch())
 print("msgspec" in sys.modules)
-test_cost.made(native=False).convert(test_cost.messages("text"), Batch())
+test_cost.new_converter(native=False).convert(test_cost.messages("text"), Batch())
 print("msgspec" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -165,7 +167,7 @@ class Slower(Encoder):
 @counted_version
 @pytest.mark.parametrize("kind", BYTECODES)
 def test_the_bound_catches_one_more_look_at_each_field(kind: str) -> None:
-    assert cost(made(native=False, encoder=Slower), messages(kind)) > BYTECODES[kind] * SLACK
+    assert cost(new_converter(native=False, encoder=Slower), messages(kind)) > BYTECODES[kind] * SLACK
 
 
 @needs_kernel
@@ -173,7 +175,7 @@ def test_the_bound_catches_one_more_look_at_each_field(kind: str) -> None:
 @pytest.mark.parametrize("pack", ["json", "msgpack"])
 def test_the_native_path_runs_no_python_for_a_record(kind: str, pack: str) -> None:
     """A batch costs some, a record none: names and heads it has met are not asked for again."""
-    assert cost(made(native=True), messages(kind, pack)) < 1
+    assert cost(new_converter(native=True), messages(kind, pack)) < 1
 
 
 @needs_kernel
@@ -185,7 +187,7 @@ def test_the_bound_catches_one_record_in_a_hundred_that_is_left() -> None:
     for place in range(0, RECORDS, 100):
         queue[place] = fakes.FakeMessage(left, place=place)
 
-    assert cost(made(native=True), queue) > 1
+    assert cost(new_converter(native=True), queue) > 1
 
 
 class Forgetful(Encoder):
@@ -219,7 +221,7 @@ def test_the_kernel_asks_for_each_name_and_device_once() -> None:
 @pytest.mark.parametrize("kind", BYTECODES)
 def test_a_record_in_hand_keeps_one_block_of_memory(kind: str, native: bool) -> None:
     """Its line; where it came from is the message itself."""
-    converter, queue = made(native), messages(kind)
+    converter, queue = new_converter(native), messages(kind)
     converter.convert(queue, Batch())
     gc.collect()
 

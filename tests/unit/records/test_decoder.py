@@ -63,13 +63,13 @@ def test_any_bytes_are_records_or_a_reason(value: bytes, format_: str) -> None:
     try:
         records = decode(value, format_)
     except RecordError as error:
-        found: set[str] = {error.reason}
+        outcomes: set[str] = {error.reason}
     else:
-        found = set()
+        outcomes = set()
         assert 1 <= len(records) <= MAX_RECORDS
         assert all(isinstance(raw, bytes) for _, raw in records)
 
-    assert found <= set(Reason)
+    assert outcomes <= set(Reason)
 
 
 @settings(max_examples=40, deadline=None)

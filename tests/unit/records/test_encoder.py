@@ -115,7 +115,7 @@ class TestProperties:
         assume(first != second)
         encoder = Encoder(fakes.settings())
         try:
-            lines = [encoder.encode(record, KAFKA_MS, *each).decode() for each in (first, second)]
+            lines = [encoder.encode(record, KAFKA_MS, *place).decode() for place in (first, second)]
         except RecordError:
             assume(False)
 
@@ -524,15 +524,15 @@ class TestLimits:
 
     @pytest.mark.timeout(10)
     def test_a_long_name_above_many_fields_is_not_repeated_in_memory(self) -> None:
-        record = {"k" * 900_000: {str(each): each for each in range(10_000)}}
+        record = {"k" * 900_000: {str(number): number for number in range(10_000)}}
 
         assert reason_of(record, max_fields=10_000) == Reason.KEY_TOO_LONG
 
     def test_names_and_tags_without_end_do_not_fill_the_memory(self) -> None:
         encoder = Encoder(fakes.settings())
 
-        for each in range(CACHED + 10):
-            encoder.encode({"ip": f"t{each}", f"f{each}": 1}, KAFKA_MS, 0, each)
+        for number in range(CACHED + 10):
+            encoder.encode({"ip": f"t{number}", f"f{number}": 1}, KAFKA_MS, 0, number)
 
         assert len(encoder._series) <= CACHED
         assert len(encoder._names) <= CACHED

@@ -101,8 +101,10 @@ def kernel_share(paths: Sequence[Path]) -> float:
 def message(value: bytes | None, place: int = 0, number: int = 0) -> Message:
     """A message as the Kafka client makes them, of the common kind."""
     stamp = (1, NOW * 1000 + 123)
-    made = KafkaMessage(topic="resource", partition=number, offset=place, value=value, timestamp=stamp)
-    return cast("Message", made)
+    kafka_message = KafkaMessage(
+        topic="resource", partition=number, offset=place, value=value, timestamp=stamp
+    )
+    return cast("Message", kafka_message)
 
 
 def assert_same(values: list[bytes | None]) -> None:
@@ -218,7 +220,7 @@ def test_both_paths_rename_alike(rename: str, records: list[dict[str, Any]]) -> 
     if "ip:a" in rename:
         options = {"rename": rename, "tag_fields": "a", "number_fields": "c", "time_fields": "b"}
     native, python = (Path(fakes.settings(**options), native=native) for native in (True, False))
-    messages = [message(form(each)) for each in records for form in (msgpack.packb, _json)]
+    messages = [message(form(record)) for record in records for form in (msgpack.packb, _json)]
 
     assert native.outcome(messages) == python.outcome(messages)
 
@@ -238,13 +240,15 @@ def test_the_kernel_converts_a_record_whose_own_time_is_the_only_one() -> None:
 @pytest.mark.parametrize("value", COMMON)
 @pytest.mark.parametrize("options", SETTINGS)
 def test_both_paths_agree_on_what_is_common(value: bytes, options: dict[str, object]) -> None:
-    made = fakes.settings(**options)
+    chosen_settings = fakes.settings(**options)
     messages = [message(value, place) for place in range(3)]
 
-    assert Path(made, native=True).outcome(messages) == Path(made, native=False).outcome(messages)
+    assert Path(chosen_settings, native=True).outcome(messages) == Path(
+        chosen_settings, native=False
+    ).outcome(messages)
 
 
-@pytest.mark.parametrize("case", [pytest.param(each, id=each.name) for each in corpus.load()])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in corpus.load()])
 def test_both_paths_agree_on_the_corpus(case: corpus.Case) -> None:
     neighbour = json.dumps(LAB).encode()
 
@@ -271,11 +275,11 @@ def test_both_paths_agree_on_a_record_with_any_byte_changed(value: bytes) -> Non
 
 def test_both_paths_agree_on_records_of_any_kind_and_bytes_near_them() -> None:
     """The short form of `python -m tests.support.variants`."""
-    made = variants.Variants(seed=5)
+    generator = variants.Variants(seed=5)
     pairs = variants.pairs()
     for native, python in pairs:
         for _ in range(25):
-            messages = made.messages(50)
+            messages = generator.messages(50)
             assert native.outcome(messages) == python.outcome(messages)
     assert kernel_share([native for native, _ in pairs]) > LEAST_SHARE
 
@@ -284,7 +288,7 @@ TEXTS = st.one_of(
     st.text(max_size=12),
     st.from_regex(r"[+-]?[0-9]{0,19}(\.[0-9]{0,18})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
     st.sampled_from(variants.ODD_NUMBERS + variants.ODD_TEXTS),
-    st.datetimes().map(lambda each: f"{each.isoformat()}Z"),
+    st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
 )
 VALUES = st.one_of(
     TEXTS,
@@ -321,8 +325,8 @@ def test_both_paths_spell_a_number_alike(value: float) -> None:
     near = [
         f"{value:.{digits}{form}}" for digits in (0, 2, 6, 14, 17) for form in "feg" if abs(value) < 1e20
     ]
-    values = [f'{{"load":{each}}}'.encode() for each in (text, *near)]
-    values += [f'{{"memory":"{each}"}}'.encode() for each in (text, *near)]
+    values = [f'{{"load":{spelling}}}'.encode() for spelling in (text, *near)]
+    values += [f'{{"memory":"{spelling}"}}'.encode() for spelling in (text, *near)]
     values.append(msgpack.packb({"memory": value}))
 
     assert_same(list(values))
@@ -350,7 +354,7 @@ def test_both_paths_read_a_time_alike(time: object, kafka_ms: int | None) -> Non
 
 @pytest.mark.parametrize("year", [1972, 1999, 2000, 2023, 2024, 2099, 2100])
 def test_both_paths_read_every_day_of_a_year_alike(year: int) -> None:
-    days = [date(year, 1, 1) + timedelta(days=each) for each in range(366)]
+    days = [date(year, 1, 1) + timedelta(days=number) for number in range(366)]
     texts = [f"{day}T12:34:56+09:00" for day in days] + [
         f"{year}-{month:02}-31 00:00:00" for month in range(14)
     ]
@@ -386,8 +390,8 @@ def test_partitions_and_topics_have_their_own_accounts() -> None:
 def test_ever_new_names_and_devices_are_forgotten_again() -> None:
     """More than either path keeps, and the lab's own records in between."""
     values: list[bytes | None] = []
-    for each in range(12_000):
-        record = {f"field{each}": 1, "ip": f"10.{each}", "timestamp": NOW} if each % 4 else LAB
+    for number in range(12_000):
+        record = {f"field{number}": 1, "ip": f"10.{number}", "timestamp": NOW} if number % 4 else LAB
         values.append(json.dumps(record).encode())
 
     assert_same(values)
@@ -395,7 +399,7 @@ def test_ever_new_names_and_devices_are_forgotten_again() -> None:
 
 @pytest.mark.parametrize("count", [63, 64, 65, 256, 257])
 def test_both_paths_agree_on_records_of_many_fields(count: int) -> None:
-    record = {f"f{each}": each for each in range(count)}
+    record = {f"f{number}": number for number in range(count)}
 
     assert_same([json.dumps(record).encode(), msgpack.packb(record), json.dumps(record).encode()])
 
@@ -413,12 +417,12 @@ class Broken(FakeMessage):
 
 
 def test_what_was_converted_before_an_error_is_accounted_for() -> None:
-    made = fakes.settings()
+    default_settings = fakes.settings()
     batch = Batch()
     good, broken = FakeMessage(place=4), Broken(place=5)
 
     with pytest.raises(OSError, match="gone"):
-        Converter(made, Encoder(made)).convert([good, broken], batch)
+        Converter(default_settings, Encoder(default_settings)).convert([good, broken], batch)
 
     assert len(batch.lines) == len(batch.origins) == 1
     assert (batch.next_offsets, batch.records) == ({partition(0): 5}, {partition(0): 1})
@@ -452,7 +456,7 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
         {"fields": [(b"tx", 1, 0, -1, b"")]},
         {"fields": [(b"tx", 1, 0, 0, b""), (b"tx", 1, 0, 1, b"")]},
         {"fields": [(b"x" * 257, 1, 0, 0, b"")]},
-        {"fields": [(f"f{each}".encode(), 1, 0, each, b"") for each in range(1100)]},
+        {"fields": [(f"f{number}".encode(), 1, 0, number, b"") for number in range(1100)]},
     ],
     ids=str,
 )
@@ -462,27 +466,27 @@ def test_a_kernel_refuses_what_it_has_no_room_for(wrong: dict[str, Any]) -> None
 
 
 def test_a_kernel_refuses_wrong_arguments() -> None:
-    made = built()
+    kernel = built()
     lists: list[Any] = [[], 0, [], [], {}, {}]
     wrong = [[*lists[:place], None, *lists[place + 1 :]] for place in range(len(lists))]
-    for each in [*wrong, lists[:-1]]:
+    for arguments in [*wrong, lists[:-1]]:
         with pytest.raises(TypeError):
-            made.convert(*each)
+            kernel.convert(*arguments)
     with pytest.raises(ValueError, match="negative"):
-        made.convert([], -1, [], [], {}, {})
+        kernel.convert([], -1, [], [], {}, {})
     with pytest.raises(RuntimeError):
-        type(made).__new__(type(made)).convert([], 0, [], [], {}, {})
+        type(kernel).__new__(type(kernel)).convert([], 0, [], [], {}, {})
 
 
 def test_a_kernel_converts_one_list_at_a_time() -> None:
     def again(_: str) -> bytes:
-        made.convert([message(b'{"rx":1}')], 0, [], [], {}, {})
+        kernel.convert([message(b'{"rx":1}')], 0, [], [], {}, {})
         return b"tx="
 
-    made = built(again)
+    kernel = built(again)
 
     with pytest.raises(RuntimeError, match="one list at a time"):
-        made.convert([message(b'{"tx":1}')], 0, [], [], {}, {})
+        kernel.convert([message(b'{"tx":1}')], 0, [], [], {}, {})
 
 
 def test_a_list_that_shrinks_meanwhile_ends_early() -> None:
@@ -507,7 +511,7 @@ def test_no_reference_is_lost_or_kept() -> None:
     topic = converted.topic()
 
     def counts() -> list[int]:
-        return [sys.getrefcount(each) for each in (value, broken, converted, left, topic)]
+        return [sys.getrefcount(counted) for counted in (value, broken, converted, left, topic)]
 
     NATIVE.converter.convert([converted, left], Batch())  # from here on it knows topic and partition
     before = counts()

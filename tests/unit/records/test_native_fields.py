@@ -79,7 +79,9 @@ def test_names_that_find_no_place_have_the_others_forgotten_and_find_one(path: P
 
 def test_configured_names_are_known_whatever_comes(path: Path) -> None:
     lab = FakeMessage(json.dumps({"memory": 1, "tx": 2, "disk": 3}).encode())
-    queue = [each for message in messages(*islice(colliding(hash), 5 * PROBES)) for each in (message, lab)]
+    queue = [
+        queued for message in messages(*islice(colliding(hash), 5 * PROBES)) for queued in (message, lab)
+    ]
 
     assert left(path, queue) <= 10
     assert left(path, [lab] * 3) == 0

@@ -41,7 +41,11 @@ def test_a_field_keeps_its_own_name_only_if_the_new_one_is_taken(
     for name, new in names.items():
         if name not in record:
             continue
-        earlier = [each for each in order[: order.index(name)] if each in record and names[each] == new]
+        earlier = [
+            earlier_name
+            for earlier_name in order[: order.index(name)]
+            if earlier_name in record and names[earlier_name] == new
+        ]
         assert (result[name] == name) == (new in record or bool(earlier))
 
 

@@ -14,12 +14,12 @@ CELLS = [pytest.param(cell, id=cell["i"]) for cell in chronograf.cells()]
 
 def paths(wanted: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Every key in `wanted`, at any depth below objects."""
-    found = []
+    wanted_paths = []
     for key, inner in wanted.items():
-        found.append((*above, key))
+        wanted_paths.append((*above, key))
         if isinstance(inner, dict):
-            found += paths(inner, (*above, key))
-    return found
+            wanted_paths += paths(inner, (*above, key))
+    return wanted_paths
 
 
 def test_the_dashboard_has_its_six_cells_side_by_side() -> None:

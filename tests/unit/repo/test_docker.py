@@ -19,9 +19,9 @@ DOCKERFILE = (DOCKER / "Dockerfile").read_text()
 
 def service(name: str) -> str:
     """The lines of one service."""
-    found = re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE)
-    assert found, name
-    return found.group(1)
+    block = re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE)
+    assert block, name
+    return block.group(1)
 
 
 def test_the_nodes_have_the_labs_ids_and_ports() -> None:

@@ -114,12 +114,12 @@ def commands(text: str) -> Iterator[str]:
 
 def targets(text: str) -> set[tuple[str, ...]]:
     """What `make` is asked for in a document: targets and variables."""
-    found = set()
+    documented = set()
     for line in commands(text):
         match = re.search(r"(?<!\S)make((?: [\w-]+(?:=\S+)?)+)", line)
         if match:
-            found.add(tuple(re.sub(r"=\S*", "=1", match[1]).split()))
-    return found
+            documented.add(tuple(re.sub(r"=\S*", "=1", match[1]).split()))
+    return documented
 
 
 def unknown_commands(text: str) -> list[str]:
@@ -135,10 +135,10 @@ def unknown_commands(text: str) -> list[str]:
 def _exists(command: click.Command, words: list[str]) -> bool:
     context = click.Context(command)
     while isinstance(command, click.Group) and words and words[0].isidentifier():
-        found = command.get_command(context, words[0])
-        if found is None:
+        subcommand = command.get_command(context, words[0])
+        if subcommand is None:
             return False
-        command, words = found, words[1:]
+        command, words = subcommand, words[1:]
     known = {
         name for option in command.get_params(context) for name in [*option.opts, *option.secondary_opts]
     } | {"--help", "-h"}

@@ -120,10 +120,10 @@ def test_the_page_tells_for_each_field_its_object_and_its_new_name() -> None:
     fields = re.findall(r'"(\w+)":%s', setting("command"))
     asked = re.findall(r"localhost (\S+?)\)", setting("command"))
     rename = dict(fakes.settings().rename)
-    told = [(field.strip("`"), OBJECTS[name], new.strip("`")) for field, name, new, _ in table("# The Pi")]
+    rows = [(field.strip("`"), OBJECTS[name], new.strip("`")) for field, name, new, _ in table("# The Pi")]
 
-    assert told == [(field, oid, rename[field]) for field, oid in zip(fields, asked, strict=True)]
-    assert len(told) == len(OBJECTS)
+    assert rows == [(field, oid, rename[field]) for field, oid in zip(fields, asked, strict=True)]
+    assert len(rows) == len(OBJECTS)
 
 
 def test_the_time_of_the_configuration_is_read_with_its_zone() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import fakes, processes, server
 from tests.support.fakes import FakeWait
-from tests.support.server import told
+from tests.support.server import influxdb_error
 from workers.batch import Batch
 from workers.influxdb.delivery import Delivery
 from workers.influxdb.writer import Writer
@@ -118,7 +118,7 @@ def test_a_rejected_token_is_not_logged_with_influxdbs_answer(caplog: pytest.Log
     wait = FakeWait()
     batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], next_offsets={fakes.partition(0): 1})
     with server.serving() as influxdb:
-        influxdb.answer(told(401, "unauthorized access"), told(503, "busy"))
+        influxdb.answer(influxdb_error(401, "unauthorized access"), influxdb_error(503, "busy"))
         settings = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
         client = Writer(settings)
         throttled_log = ThrottledLogger(logging.getLogger("tower.loop"))
@@ -136,7 +136,9 @@ def test_an_answer_that_repeats_the_token_shows_it_in_no_log_and_no_dead_letter(
     wait = FakeWait()
     batch = Batch(lines=[b"labs a=1 1"], origins=[fakes.origin()], next_offsets={fakes.partition(0): 1})
     with server.serving() as influxdb:
-        influxdb.answer(told(status, f"unable to parse 'labs a=1 1': Authorization: Token {TOKEN}"))
+        influxdb.answer(
+            influxdb_error(status, f"unable to parse 'labs a=1 1': Authorization: Token {TOKEN}")
+        )
         settings = fakes.settings({"TOWER_INFLUXDB_TOKEN": TOKEN}, influxdb_url=influxdb.url)
         client = Writer(settings)
         throttled_log = ThrottledLogger(logging.getLogger("tower.loop"))
