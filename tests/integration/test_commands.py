@@ -57,7 +57,7 @@ def test_status_tells_what_is_not_well(chain: Callable[..., Chain]) -> None:
     assert never.returncode == 1
     assert "supervisord -c supervisor.conf" in never.stdout
     assert one["healthy"] is False
-    assert "worker 1 is stopped" in one["troubles"]
+    assert "worker 1 is stopped" in [trouble["cause"] for trouble in one["troubles"]]
     assert away.returncode == 1
     assert "no broker can be reached" in away.stdout
     assert "worker 0" in away.stdout
@@ -264,7 +264,7 @@ def test_the_way_on_from_an_offset_that_no_longer_exists(chain: Callable[..., Ch
 
     assert check[0] == "FAIL"
     assert "--from earliest --partition 1" in check[1]
-    assert any(trouble.startswith("partition 1 is not read") for trouble in status["troubles"])
+    assert any(trouble["cause"].startswith("partition 1 is not read") for trouble in status["troubles"])
     assert moved.returncode == 0, moved.stderr
     assert "Kafka no longer has 15 of partition 1" in moved.stdout
     assert sorted(pipeline.sequences()) == [*range(10), *range(25, 40)]

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
+from workers.commands.clients.group_offsets import GroupOffsets
+from workers.commands.clients.recent_counts import RecentCounts
 from workers.commands.clients.worker_states import (
     HEARTBEAT_TIMEOUT_S,
     WorkerReport,
     read_states,
     running_workers,
 )
-from workers.commands.status import GroupOffsets, describe, find_problems, partition_rows
+from workers.commands.pool.facts import PoolFacts
+from workers.commands.pool.partition_rows import partition_rows
+from workers.commands.pool.troubles import Limits, Severity, Trouble, find_troubles
+from workers.commands.status import as_object, describe
 from workers.config.settings import load
 
 NOW = 1_700_000_000.0
@@ -49,8 +54,17 @@ def offsets(**more: Any) -> GroupOffsets:
     return GroupOffsets(**(attributes | more))
 
 
+def facts(group: GroupOffsets, **more: Any) -> PoolFacts:
+    return PoolFacts(group, 3, **more)
+
+
 def problems(workers: list[WorkerReport], group: GroupOffsets, **more: Any) -> list[str]:
-    return find_problems(workers, partition_rows(workers, group), group, 3, **more)
+    return [trouble.cause for trouble in find_troubles(workers, facts(group), Limits(**more))]
+
+
+def troubles(worker: WorkerReport, **more: Any) -> list[Trouble]:
+    """What is wrong with a pool of which worker 2 is this one and the others are well."""
+    return find_troubles([report(0), report(1), worker], facts(offsets(), **more))
 
 
 def test_three_workers_that_run_are_well() -> None:
@@ -93,7 +107,7 @@ def test_a_pool_that_never_ran_is_one_problem_and_not_three() -> None:
     reported = problems([], offsets())
 
     assert len(reported) == 1
-    assert "supervisord -c supervisor.conf" in reported[0]
+    assert "no state file in TOWER_RUN_DIR" in reported[0]
 
 
 def test_a_worker_on_another_machine_owns_its_partition_too() -> None:
@@ -131,12 +145,90 @@ def test_a_partition_that_moved_between_workers_has_one_account() -> None:
     assert rows[0].owner == "worker 0"
 
 
-def test_the_table_ends_with_the_verdict() -> None:
+def test_the_text_ends_with_the_verdict() -> None:
     workers = [report(0), report(1), report(2)]
-    rows = partition_rows(workers, offsets())
+    error, warning = Trouble("x", "do y"), Trouble("w", "do z", Severity.WARNING)
 
-    assert describe(SETTINGS, workers, rows, []).splitlines()[-1] == "no problem found; lag 0 records"
-    assert describe(SETTINGS, workers, rows, ["x"]).splitlines()[-1] == "problem: x"
+    def last_line(*found: Trouble) -> str:
+        return describe(SETTINGS, workers, facts(offsets()), found).splitlines()[-1]
+
+    assert last_line() == "no problem found; lag 0 records"
+    assert last_line(warning) == "no problem found, 1 to look at; lag 0 records"
+    assert last_line(error) == "  -> do y"
+
+
+def test_an_error_comes_before_a_warning_and_alone_makes_the_pool_unhealthy() -> None:
+    worker = report(2, why_not_native="not built")
+    warned = troubles(worker)
+    both = troubles(report(2, why_not_native="not built", stopped={2: "offset gone"}))
+
+    assert [trouble.severity for trouble in both] == [Severity.ERROR, Severity.WARNING]
+    assert as_object(SETTINGS, [worker], facts(offsets()), warned)["healthy"] is True
+    assert as_object(SETTINGS, [worker], facts(offsets()), both)["healthy"] is False
+    assert as_object(SETTINGS, [worker], facts(offsets()), both)["troubles"][0]["partition"] == 2
+
+
+def test_every_trouble_has_a_remedy() -> None:
+    recent = RecentCounts(300, 9, {"json": 9}, 1, 1, 9, 9)
+    worker = report(2, state="waiting", recent=recent, has_parent=False, why_not_native="not built")
+    found = [
+        *troubles(worker, run_dir_problem="its file system is full"),
+        *troubles(report(2, ended="TOWER_X: is missing")),
+        *troubles(report(2, recent=RecentCounts(300, 9, {}, 0, 0, 1))),
+    ]
+
+    assert len({trouble.cause for trouble in found}) >= 9
+    assert all(trouble.remedy for trouble in found)
+
+
+def test_a_worker_that_a_setting_ended_is_told_with_the_setting() -> None:
+    (trouble,) = troubles(report(2, state="stopped", ended="TOWER_INFLUXDB_TOKEN: is missing"))
+
+    assert trouble.cause == "worker 2 ended: TOWER_INFLUXDB_TOKEN: is missing"
+    assert "start worker:2" in trouble.remedy
+    assert trouble.worker == 2
+
+
+@pytest.mark.parametrize(
+    ("dead", "records", "severity"), [(1, 100, Severity.WARNING), (2, 100, Severity.ERROR)]
+)
+def test_dead_letters_are_told_and_above_a_share_an_error(
+    dead: int, records: int, severity: Severity
+) -> None:
+    (trouble,) = troubles(report(2, recent=RecentCounts(60, records, {"json": dead})))
+
+    assert trouble.severity is severity
+    assert f"{dead} of {records} records became dead letters in the last 60 s" in trouble.cause
+    assert "dlq list --reason json" in trouble.remedy
+
+
+def test_two_pools_of_one_name_are_told_and_a_client_that_was_replaced_once_is_a_warning() -> None:
+    (pools,) = troubles(report(2, recent=RecentCounts(60, 0, {}, 0, 0, 3, 3)))
+    (renewed,) = troubles(report(2, recent=RecentCounts(60, 0, {}, 0, 0, 1), renewal="fatal: x"))
+
+    assert "another pool has the same host name" in pools.cause
+    assert pools.severity is Severity.ERROR
+    assert renewed.severity is Severity.WARNING
+    assert "fatal: x" in renewed.cause
+
+
+def test_a_worker_without_supervisord_is_told() -> None:
+    (trouble,) = troubles(report(2, has_parent=False))
+
+    assert "supervisord is gone" in trouble.cause
+
+
+def test_an_old_heartbeat_is_told_with_a_folder_that_cannot_be_written() -> None:
+    (trouble,) = troubles(report(2, age_s=60), run_dir_problem="its file system is full")[:1]
+
+    assert "var cannot be written, because its file system is full" in trouble.cause
+
+
+def test_times_that_were_not_used_and_values_that_were_left_out_are_warnings() -> None:
+    found = troubles(report(2, recent=RecentCounts(60, 10, {}, values_omitted=4, times_implausible=5)))
+
+    assert [trouble.severity for trouble in found] == [Severity.WARNING] * 2
+    assert {trouble.cause[:2] for trouble in found} == {"4 ", "5 "}
 
 
 def test_state_files_are_read_and_incomplete_ones_omitted(tmp_path: Path) -> None:
@@ -172,14 +264,12 @@ def test_a_folder_that_is_not_there_has_no_workers(tmp_path: Path) -> None:
 def test_the_share_of_the_c_kernel_is_shown() -> None:
     workers = [report(0, by_kernel=990, by_python=0), report(1, by_kernel=0, by_python=10)]
 
-    shown = describe(SETTINGS, workers, partition_rows(workers, offsets()), [])
+    shown = describe(SETTINGS, workers, facts(offsets()), [])
 
     assert "C kernel: 990 of 1000 records (99.0%)" in shown
 
 
-def test_a_c_kernel_that_is_not_used_is_shown_with_its_reason_once() -> None:
+def test_a_c_kernel_that_is_not_used_is_one_warning_with_its_reason() -> None:
     workers = [report(0, why_not_native="not built"), report(1, why_not_native="not built"), report(2)]
 
-    shown = describe(SETTINGS, workers, partition_rows(workers, offsets()), [])
-
-    assert shown.count("C kernel not used: not built") == 1
+    assert problems(workers, offsets()) == ["the C kernel is not used by worker 0, 1: not built"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workers.commands.clients.recent_counts import RecentCounts
 from workers.state import WorkerState
 
 #: Seconds without a heartbeat after which a worker counts as not running. A healthy worker writes one each
@@ -31,6 +32,10 @@ class WorkerReport:
         by_kernel: Records that the C kernel converted.
         by_python: Records that Python converted, which is slower.
         why_not_native: Why it does not use the C kernel; empty if it does.
+        recent: What it counted in the last minutes.
+        renewal: Why its Kafka client was replaced last; empty if it never was.
+        ended: Which setting has to be changed before it can start (exit code 78); empty if none.
+        has_parent: Whether the process that started it, normally supervisord, is still its parent.
     """
 
     number: int
@@ -45,24 +50,15 @@ class WorkerReport:
     by_kernel: int = 0
     by_python: int = 0
     why_not_native: str = ""
+    recent: RecentCounts = RecentCounts()
+    renewal: str = ""
+    ended: str = ""
+    has_parent: bool = True
 
     @property
     def is_running(self) -> bool:
         """Whether it has a recent heartbeat and is not stopped."""
         return self.alive and self.age_s < HEARTBEAT_TIMEOUT_S and self.state != WorkerState.STOPPED
-
-    @property
-    def problem(self) -> str:
-        """What is wrong with it; empty if nothing is."""
-        if self.state == WorkerState.STOPPED:
-            return f"worker {self.number} is stopped"
-        if not self.alive:
-            return f"worker {self.number} has crashed or was killed (process {self.pid} does not exist)"
-        if self.age_s >= HEARTBEAT_TIMEOUT_S:
-            return f"worker {self.number} has had no heartbeat for {self.age_s:.0f} s"
-        if self.state != WorkerState.RUNNING:
-            return f"worker {self.number} is {self.state}" + (f": {self.why}" if self.why else "")
-        return ""
 
 
 def read_states(run_dir: Path, now: float) -> list[WorkerReport]:
@@ -102,6 +98,10 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         by_kernel=int(counters.get("records_by_kernel", 0)),
         by_python=int(counters.get("records_by_python", 0)),
         why_not_native=str(content.get("why_not_native", "")),
+        recent=RecentCounts.parse(content.get("recent", {})),
+        renewal=str(content.get("renewal", "")),
+        ended=str(content.get("ended", "")),
+        has_parent=bool(content.get("has_parent", True)),
     )
 
 

@@ -1,0 +1,66 @@
+"""The partitions of the topic: who owns each, its counters, and its offsets in Kafka."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workers.commands.clients.group_offsets import GroupOffsets
+from workers.commands.clients.worker_states import WorkerReport, total
+
+#: Counters of a partition, by their names in the state files.
+COUNTERS = ("consumed", "written", "dead_lettered", "uncommitted")
+
+
+@dataclass(frozen=True)
+class PartitionRow:
+    """One partition: its counters since its workers started, and its offsets in Kafka.
+
+    Args:
+        partition: Its number.
+        owner: `worker 0`, or the group's member if that is on another machine.
+        committed: The group's committed offset, None before the first commit.
+        end: Offset that the next record will get, None if Kafka does not answer.
+        lag: Records between the two.
+        state: State of its owner, or why it is not read.
+        age_s: Seconds since its owner's last heartbeat.
+    """
+
+    partition: int
+    owner: str | None
+    consumed: int
+    written: int
+    dead_lettered: int
+    uncommitted: int
+    committed: int | None
+    end: int | None
+    lag: int | None
+    state: str
+    age_s: float | None
+
+
+def partition_rows(workers: Sequence[WorkerReport], offsets: GroupOffsets) -> list[PartitionRow]:
+    """Build one row for each partition that Kafka has or a worker has had."""
+    numbers = set(offsets.ends) | {number for worker in workers for number in worker.accounts}
+    return [_row(number, workers, offsets) for number in sorted(numbers)]
+
+
+def _row(number: int, workers: Sequence[WorkerReport], offsets: GroupOffsets) -> PartitionRow:
+    owner = next((worker for worker in workers if number in worker.owned and worker.is_running), None)
+    member = offsets.owners.get(number)
+    committed, end = offsets.committed.get(number), offsets.ends.get(number)
+    lag = None
+    if end is not None:
+        lag = max(0, end - (offsets.starts.get(number, 0) if committed is None else committed))
+    if owner is not None:
+        state = owner.stopped.get(number, owner.state)
+    else:
+        state = "on another machine" if member else "no owner"
+    return PartitionRow(
+        partition=number,
+        owner=f"worker {owner.number}" if owner else member,
+        **{name: total(workers, number, name) for name in COUNTERS},
+        committed=committed,
+        end=end,
+        lag=lag,
+        state=state,
+        age_s=None if owner is None else round(owner.age_s, 1),
+    )

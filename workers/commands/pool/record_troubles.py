@@ -1,0 +1,65 @@
+"""Troubles of the records of the last minutes: dead letters, omitted values, times that were not used."""
+
+from collections.abc import Iterator, Sequence
+
+from workers.commands.clients import recent_counts
+from workers.commands.clients.recent_counts import RecentCounts
+from workers.commands.clients.worker_states import WorkerReport
+from workers.commands.console import age
+from workers.commands.pool.trouble import Severity, Trouble
+from workers.types import Reason
+
+#: Largest share of dead letters among the records of the last minutes that is no error.
+MAX_DEAD_SHARE = 0.01
+
+#: What to do about dead letters, by reason. The others are faults of the sender.
+REMEDIES = {
+    Reason.NO_TIME: "let the sender add a time, or set TOWER_TIME_FIELDS to the name of its time field",
+    Reason.TOO_LARGE: "raise TOWER_MAX_RECORD_BYTES, or let the sender send less at once",
+    Reason.TOO_DEEP: "raise TOWER_MAX_DEPTH, or let the sender nest less",
+    Reason.TOO_MANY_FIELDS: "raise TOWER_MAX_FIELDS, or let the sender send fewer fields",
+    Reason.KEY_TOO_LONG: "raise TOWER_MAX_KEY_BYTES, or let the sender use shorter names",
+    Reason.TAG_TOO_LONG: "raise TOWER_MAX_TAG_BYTES, or let the sender use shorter tags",
+    Reason.TEXT_TOO_LONG: "raise TOWER_MAX_TEXT_BYTES, or let the sender send shorter texts",
+    Reason.REFUSED: "the error of each says what InfluxDB does not accept: correct the sender",
+}
+
+
+def record_troubles(workers: Sequence[WorkerReport], max_dead_share: float) -> Iterator[Trouble]:
+    """Find the troubles of the records of the last minutes.
+
+    Args:
+        workers: The workers' state files.
+        max_dead_share: Largest share of dead letters that is no error, from 0 to 1.
+    """
+    recent = recent_counts.add(worker.recent for worker in workers if worker.is_running)
+    span = f"in the last {age(recent.seconds)}"
+    severity = Severity.ERROR if recent.dead_share > max_dead_share else Severity.WARNING
+    for reason, count in sorted(recent.dead_letters.items()):
+        yield Trouble(
+            f"{count} of {max(recent.records, count)} records became dead letters {span} (reason {reason})",
+            f"`tower dlq list --reason {reason}` shows them; {_remedy(reason)}; then `tower dlq replay "
+            f"--reason {reason}` sends them again",
+            severity,
+        )
+    yield from _omissions(recent, span)
+
+
+def _remedy(reason: str) -> str:
+    return next((text for known, text in REMEDIES.items() if known == reason), "correct their sender")
+
+
+def _omissions(recent: RecentCounts, span: str) -> Iterator[Trouble]:
+    if recent.times_implausible:
+        yield Trouble(
+            f"{recent.times_implausible} times of records were not used {span}: they differ from Kafka's "
+            "by more than TOWER_TIME_WINDOW_S, so these points have Kafka's time",
+            "set the sender's clock, or raise TOWER_TIME_WINDOW_S if its records are old on purpose",
+            Severity.WARNING,
+        )
+    if recent.values_omitted:
+        yield Trouble(
+            f"{recent.values_omitted} values were left out {span}: they are no number, no text or no time",
+            "`tower check` names the fields; correct their sender",
+            Severity.WARNING,
+        )
