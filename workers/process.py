@@ -93,13 +93,13 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     def reread_credentials() -> bool:
         return settings.influxdb_token.reread() or settings.influxdb_password.reread()
 
-    encoder = Encoder(settings)
+    encoder = Encoder(settings.route)
     writer = Writer(settings)
     parts = Parts(
         state=state,
         drain=Drain(settings.drain_s, time.monotonic),
         encoder=encoder,
-        converter=Converter(settings, encoder),
+        converter=Converter(settings.route, encoder),
         writer=writer,
         delivery=lambda wait, report: Delivery(
             settings,

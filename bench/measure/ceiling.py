@@ -87,7 +87,7 @@ def bodies(shape: RecordShape, count: int, partitions: int, size: int) -> Iterat
         size: Maximum number of lines in a body.
     """
     settings = load({"TOWER_INFLUXDB_TOKEN": "-", "TOWER_IDENTITY_PARTITIONS": str(max(16, partitions))})
-    converter = Converter(settings, Encoder(settings))
+    converter = Converter(settings.route, Encoder(settings.route))
     for first in range(0, count, size * partitions):
         values = shape.values(first, min(size * partitions, count - first))
         for number in range(partitions):

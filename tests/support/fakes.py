@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workers.config.route import Route
 from workers.config.settings import Settings, load
 from workers.errors import Rejected, TooLarge, WriteError
 from workers.types import Origin, Partition
@@ -16,6 +17,11 @@ def settings(environ: Mapping[str, str] | None = None, /, **options: object) -> 
     """Valid settings; `batch_lines=7` is TOWER_BATCH_LINES=7."""
     named = {f"TOWER_{name.upper()}": str(value) for name, value in options.items()}
     return load({"TOWER_INFLUXDB_TOKEN": "t0ken", **(environ or {}), **named})
+
+
+def route(**options: object) -> Route:
+    """The route that these settings describe."""
+    return settings(**options).route
 
 
 @dataclass(frozen=True, slots=True)

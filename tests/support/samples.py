@@ -10,7 +10,7 @@ from workers.commands.check.result import CheckResult
 NOW = 1_700_000_000.0
 HOUR = 3_600.0
 SETTINGS = fakes.settings()
-WANTED = SETTINGS.number_fields
+WANTED = SETTINGS.route.number_fields
 ALL = dict.fromkeys(WANTED, "float")
 
 
@@ -19,7 +19,9 @@ def sample_record(
 ) -> Record:
     """A record of the lab; times are in seconds from now. Without an own time its point has Kafka's."""
     own_s, kafka_s = (None if seconds is None else NOW + seconds for seconds in (own, kafka))
-    believed = own_s is not None and (kafka_s is None or abs(own_s - kafka_s) <= SETTINGS.time_window_s)
+    believed = own_s is not None and (
+        kafka_s is None or abs(own_s - kafka_s) <= SETTINGS.route.time_window_s
+    )
     point_s = own_s if believed else kafka_s
     return Record(
         **{"place": "resource[0]@7", "kafka_s": kafka_s, "fresh": fresh, "types": ALL, "own_s": own_s}

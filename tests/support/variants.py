@@ -18,7 +18,7 @@ from confluent_kafka import Message as KafkaMessage
 from tests.support import fakes
 from tests.support.kernel import require_kernel_on_ci
 from workers.batch import Batch
-from workers.config.settings import Settings
+from workers.config.route import Route
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.types import Message, origin_of
@@ -262,11 +262,11 @@ class Variants:
 class Path:
     """One of the two ways from messages to a batch, with the encoder it counts in."""
 
-    def __init__(self, settings: Settings, native: bool) -> None:
-        self.encoder = Encoder(settings)
+    def __init__(self, route: Route, native: bool) -> None:
+        self.encoder = Encoder(route)
         if native:
             require_kernel_on_ci()
-        self.converter = Converter(settings, self.encoder, native=native)
+        self.converter = Converter(route, self.encoder, native=native)
 
     def outcome(self, messages: Sequence[Message]) -> dict[str, Any]:
         """All that comes of `messages`; messages themselves stand for where lines came from."""
@@ -290,8 +290,8 @@ class Path:
 
 def pairs() -> list[tuple[Path, Path]]:
     """The native and the Python path under each of the settings."""
-    all_settings = [fakes.settings(**options) for options in SETTINGS]
-    return [(Path(options, native=True), Path(options, native=False)) for options in all_settings]
+    routes = [fakes.route(**options) for options in SETTINGS]
+    return [(Path(route, native=True), Path(route, native=False)) for route in routes]
 
 
 @click.command()

@@ -121,7 +121,7 @@ class Worker:
 
     def __init__(self, **options: object) -> None:
         settings = fakes.settings(**options)
-        encoder = Encoder(settings)
+        encoder = Encoder(settings.route)
         self.clock = FakeClock()
         self.consumer = FakeConsumer(self.clock)
         self.sink = FakeWriter()
@@ -131,7 +131,7 @@ class Worker:
             state=self.state,
             drain=Drain(settings.drain_s, self.clock),
             encoder=encoder,
-            converter=Converter(settings, encoder),
+            converter=Converter(settings.route, encoder),
             writer=cast("Any", self.sink),
             delivery=lambda wait, report: Delivery(
                 settings,

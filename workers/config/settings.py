@@ -2,159 +2,104 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workers.config import parsers, settings_file
+from workers.config import kafka_properties, parsers, settings_file
+from workers.config.kafka_properties import KAFKA_PREFIX
+from workers.config.limits import Limits
+from workers.config.options import declared, option, values, variable
+from workers.config.route import Route
 from workers.config.secret import Secret
 from workers.config.settings_file import PREFIX
 from workers.errors import SettingsError
-from workers.types import MOST_FIELDS
-
-KAFKA_PREFIX = "TOWER_KAFKA_"
 
 #: Variables with the prefix that are read by supervisord or the launcher, not by a worker.
 OTHER_VARIABLES = frozenset({"TOWER_CONFIG", "TOWER_WORKERS"})
 
-#: Words in the name of a Kafka property that make its value a secret.
-SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "SECRET", "KEY_PEM", "OAUTHBEARER_CONFIG")
-
-#: Kafka properties that the promise depends on, with the only allowed value.
-FIXED_KAFKA = {
-    "enable.auto.commit": "false",
-    "enable.auto.offset.store": "false",
-    "auto.offset.reset": "error",
-}
-
-#: Defaults for the lab. All other librdkafka properties are passed through by the same rule.
-KAFKA_DEFAULTS = {
-    "bootstrap.servers": "localhost:9090,localhost:9091,localhost:9092",
-    "group.id": "tower",
-}
-
-
-def _option(default: str | None, parse: Callable[[str], Any], text: str, lab: str = "") -> Any:
-    """Define a setting: its default as text, its parser, its line in the table.
-
-    `lab` names a variable of the lab that is used if Tower's is not set.
-    """
-    return field(metadata={"default": default, "parse": parse, "text": text, "lab": lab})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of one worker, built by `load`."""
+    """The settings of one worker, built by `load`.
 
-    topic: str = _option("resource", parsers.topic, "topic to read records from")
-    dead_letter_topic: str = _option("resource.dlq", parsers.topic, "topic for dead letters")
-    worker: int | None = _option(
+    Attributes:
+        routes: How the records of the topics become points.
+        limits: Limits on the size of a record.
+        kafka: Properties of Kafka's client.
+    """
+
+    dead_letter_topic: str = option("resource.dlq", parsers.topic, "topic for dead letters")
+    worker: int | None = option(
         None,
         parsers.whole(0, 9999),
         "number of this worker, set by supervisord; makes it a static member of the group",
     )
-    influxdb_url: str = _option("http://localhost:8086", parsers.url, "address of InfluxDB")
-    influxdb_api: str = _option(
+    influxdb_url: str = option("http://localhost:8086", parsers.url, "address of InfluxDB")
+    influxdb_api: str = option(
         "v2",
         parsers.choice("v2", "v1"),
         "v2: /api/v2/write with a token; v1: /write with user and password",
     )
-    influxdb_org: str = _option("GIST", parsers.text, "organisation (v2)")
-    influxdb_bucket: str = _option("Labs", parsers.text, "bucket (v2)")
-    influxdb_token: Secret = _option(
+    influxdb_org: str = option("GIST", parsers.text, "organisation (v2)")
+    influxdb_bucket: str = option("Labs", parsers.text, "bucket (v2)")
+    influxdb_token: Secret = option(
         None, Secret, "token that may write to the bucket (v2)", lab="INFLUXDB_ADMIN_TOKEN"
     )
-    influxdb_database: str = _option("Labs", parsers.text, "database (v1)")
-    influxdb_retention_policy: str = _option("autogen", parsers.text, "retention policy (v1)")
-    influxdb_user: str = _option("", str, "user (v1)", lab="INFLUXDB_V1_USER")
-    influxdb_password: Secret = _option(None, Secret, "password (v1)", lab="INFLUXDB_V1_PASSWORD")
+    influxdb_database: str = option("Labs", parsers.text, "database (v1)")
+    influxdb_retention_policy: str = option("autogen", parsers.text, "retention policy (v1)")
+    influxdb_user: str = option("", str, "user (v1)", lab="INFLUXDB_V1_USER")
+    influxdb_password: Secret = option(None, Secret, "password (v1)", lab="INFLUXDB_V1_PASSWORD")
     # Two in a row must fit in Kafka's max.poll.interval.ms of 300 s.
-    influxdb_timeout_s: float = _option(
+    influxdb_timeout_s: float = option(
         "30", parsers.seconds(0.1, 120), "seconds to wait for the answer to one write"
     )
-    batch_lines: int = _option("5000", parsers.whole(1, 100_000), "maximum lines in a batch")
-    batch_bytes: int = _option(
+    batch_lines: int = option("5000", parsers.whole(1, 100_000), "maximum lines in a batch")
+    batch_bytes: int = option(
         "4000000", parsers.whole(1_000, 100_000_000), "maximum bytes in a batch, before compression"
     )
-    batch_age_ms: int = _option(
+    batch_age_ms: int = option(
         "100",
         parsers.whole(1, 60_000),
         "maximum age of a batch in milliseconds",
     )
-    format: str = _option(
-        "auto",
-        parsers.choice("auto", "json", "msgpack", "text"),
-        "format of the records; auto detects it for each message",
-    )
-    measurement: str = _option("labs", parsers.measurement, "measurement of every point")
-    tags: tuple[tuple[str, str], ...] = _option(
-        "host=Labs,region=GIST", parsers.tags, "tags of every point"
-    )
-    rename: tuple[tuple[str, str], ...] = _option(
-        "free_ram:memory,tx_bytes:tx,rx_bytes:rx,cpu_load:CPU_Usage,tx_drops:tx_dropped,rx_drops:rx_dropped,"
-        "tx_errors:txError,rx_errors:rxError,disk_util:disk,"
-        "cpu:CPU_Usage,txDropped:tx_dropped,rxDropped:rx_dropped",
-        parsers.renames,
-        "new names for fields of a record; the settings below use the new names",
-    )
-    tag_fields: tuple[str, ...] = _option(
-        "ip,deviceId", parsers.tag_names, "fields of a record that become tags"
-    )
-    number_fields: tuple[str, ...] = _option(
-        "memory,tx,rx,CPU_Usage,tx_dropped,rx_dropped,rxError,txError,disk",
-        parsers.names,
-        "fields that hold numbers, even if sent as text; a value that is not a number is omitted",
-    )
-    time_fields: tuple[str, ...] = _option(
-        "timestamp,time",
-        parsers.names,
-        "fields that may hold the record's time; the first one with a readable time is used",
-    )
-    time_window_s: int = _option(
-        "86400",
-        parsers.whole(1, 10**9),
-        "largest difference in seconds between the record's and Kafka's time; beyond it, Kafka's time "
-        "is used",
-    )
-    identity_partitions: int = _option(
-        "16",
-        parsers.whole(1, 4096),
-        "must be above the highest partition's number; after a change, records that are read again "
-        "become new points",
-    )
-    max_record_bytes: int = _option("1000000", parsers.whole(100, 10**8), "largest record, in bytes")
-    max_depth: int = _option("8", parsers.whole(1, 100), "deepest nesting of a record")
-    max_fields: int = _option("256", parsers.whole(1, MOST_FIELDS), "most fields of a record")
-    max_key_bytes: int = _option("256", parsers.whole(1, 60_000), "longest name of a field, in bytes")
-    max_tag_bytes: int = _option("256", parsers.whole(1, 60_000), "longest value of a tag, in bytes")
-    max_text_bytes: int = _option(
-        "65536", parsers.whole(1, 1_000_000), "longest value of a string field, in bytes"
-    )
-    retry_max_s: float = _option(
+    retry_max_s: float = option(
         "1.5", parsers.seconds(0.1, 600), "longest pause between two attempts, in seconds"
     )
-    retry_after_max_s: float = _option(
+    retry_after_max_s: float = option(
         "60", parsers.seconds(0, 3600), "maximum Retry-After that is obeyed, in seconds"
     )
-    probe_s: float = _option(
+    probe_s: float = option(
         "5", parsers.seconds(0.1, 3600), "pause between attempts after 401, 403 and 404, in seconds"
     )
-    drain_s: float = _option(
+    drain_s: float = option(
         "10",
         parsers.seconds(0.1, 600),
         "time in seconds to finish the batch on SIGTERM, or before a partition is revoked",
     )
-    commit_idle_s: float = _option(
+    commit_idle_s: float = option(
         "30",
         parsers.seconds(1, 3600),
         "seconds without records after which offsets are committed again, for lag monitors",
     )
-    run_dir: Path = _option("var", Path, "folder of the workers' state files")
-    log_level: str = _option(
+    run_dir: Path = option("var", Path, "folder of the workers' state files")
+    log_level: str = option(
         "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "lowest level that is logged"
     )
+    routes: tuple[Route, ...] = field(metadata={})
+    limits: Limits = field(metadata={})
     kafka: Mapping[str, str | Secret] = field(metadata={})
+
+    @property
+    def route(self) -> Route:
+        """The first route."""
+        return self.routes[0]
+
+    @property
+    def topic(self) -> str:
+        """The topic of the first route."""
+        return self.route.topics[0]
 
     @property
     def group(self) -> str:
@@ -164,12 +109,7 @@ class Settings:
 
 def options() -> list[dataclasses.Field[Any]]:
     """All settings but the Kafka properties, in the order of the table in docs/settings.md."""
-    return [each for each in dataclasses.fields(Settings) if each.metadata]
-
-
-def variable(option: dataclasses.Field[Any]) -> str:
-    """The environment variable of a setting."""
-    return PREFIX + option.name.upper()
+    return [*declared(Route), *declared(Limits), *declared(Settings)]
 
 
 def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
@@ -188,13 +128,19 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     """
     given = {**_from_file(environ.get("TOWER_CONFIG")), **environ}
     _reject_unknown(given)
-    chosen = {each.name: _value(each, given, credentials) for each in options()}
-    settings = Settings(kafka=_kafka(given), **chosen)
+    limits = Limits(**values(Limits, given))
+    route = Route(limits=limits, **values(Route, given))
+    settings = Settings(
+        routes=(route,),
+        limits=limits,
+        kafka=kafka_properties.read(given),
+        **values(Settings, given, credentials),
+    )
     if settings.topic == settings.dead_letter_topic:
         raise SettingsError(
             "TOWER_DEAD_LETTER_TOPIC", "must differ from TOWER_TOPIC: Tower would read its own dead letters"
         )
-    _reject_old_names(settings)
+    _reject_old_names(route)
     if not credentials:
         return settings
     if settings.influxdb_api == "v2" and not settings.influxdb_token:
@@ -205,76 +151,17 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     return settings
 
 
-def _value(option: dataclasses.Field[Any], given: Mapping[str, str], credentials: bool) -> Any:
-    name, parse = variable(option), option.metadata["parse"]
-    if parse is Secret:
-        try:
-            return _secret(name, option.metadata["lab"], given)
-        except SettingsError:
-            if credentials:
-                raise
-            return Secret()
-    raw = given.get(name, given.get(option.metadata["lab"], option.metadata["default"]))
-    if raw is None:
-        return None
-    if not raw.isprintable():
-        # A control character would break the request in a header or address, and every line in a tag.
-        raise SettingsError(name, "contains a control character or is not UTF-8")
-    try:
-        return parse(raw)
-    except ValueError as error:
-        raise SettingsError(name, str(error)) from None
-
-
-def _reject_old_names(settings: Settings) -> None:
+def _reject_old_names(route: Route) -> None:
     """Reject a tag, number or time whose name is renamed: no record would have it."""
-    new_names = dict(settings.rename)
-    for option in ("tag_fields", "number_fields", "time_fields"):
-        for name in getattr(settings, option):
+    new_names = dict(route.rename)
+    for key in ("tag_fields", "number_fields", "time_fields"):
+        for name in getattr(route, key):
             if name in new_names and name not in new_names.values():
                 raise SettingsError(
-                    PREFIX + option.upper(),
+                    PREFIX + key.upper(),
                     f"contains {name}, but TOWER_RENAME renames it to {new_names[name]}: use "
                     f"{new_names[name]} here, or remove {name} from TOWER_RENAME",
                 )
-
-
-def _secret(name: str, lab: str, given: Mapping[str, str], lines: bool = False) -> Secret:
-    file = given.get(f"{name}_FILE")
-    if file and given.get(name):
-        raise SettingsError(name, f"is set, and so is {name}_FILE: remove one of them")
-    if not file:
-        source = name if given.get(name) or not given.get(lab) else lab
-        try:
-            return Secret(given.get(source), lines=lines)
-        except ValueError as error:
-            raise SettingsError(source, str(error)) from None
-    try:
-        return Secret(file=Path(file), lines=lines)
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{name}_FILE", f"cannot be read: {error}") from None
-
-
-def _kafka(given: Mapping[str, str]) -> dict[str, str | Secret]:
-    """Read Kafka's properties: TOWER_KAFKA_SSL_CA_LOCATION is `ssl.ca.location`."""
-    properties: dict[str, str | Secret] = dict(KAFKA_DEFAULTS)
-    for name in sorted(given):
-        if not name.startswith(KAFKA_PREFIX):
-            continue
-        stem = name.removesuffix("_FILE")
-        secret = any(word in stem for word in SECRET_WORDS)
-        key = (stem if secret else name).removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
-        if key in FIXED_KAFKA and given[name].lower() != FIXED_KAFKA[key]:
-            what = (
-                "skip records whose offset is gone" if "reset" in key else "commit unacknowledged records"
-            )
-            raise SettingsError(name, f"must be {FIXED_KAFKA[key]}: Tower must not {what}")
-        properties[key] = _secret(stem, "", given, lines=True) if secret else given[name]
-    for key in KAFKA_DEFAULTS:
-        if not properties[key]:
-            # Without a broker librdkafka waits forever; without a group it aborts the process.
-            raise SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), "must not be empty")
-    return properties
 
 
 def _from_file(path: str | None) -> dict[str, str]:

@@ -53,7 +53,7 @@ class GroupConsumer:
         self.rebalances = 0
         self._revoke_callback = on_revoke
         self._topic = settings.topic
-        self._room = settings.identity_partitions
+        self._room = settings.limits.identity_partitions
         self._prefetch = Prefetch(settings.batch_bytes)
         self._log = logging.getLogger("tower.consumer")
         self._throttled_log = ThrottledLogger(self._log)

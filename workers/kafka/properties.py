@@ -7,8 +7,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
+from workers.config.kafka_properties import FIXED_KAFKA, KAFKA_PREFIX
 from workers.config.secret import Secret
-from workers.config.settings import FIXED_KAFKA, KAFKA_PREFIX, Settings
+from workers.config.settings import Settings
 from workers.errors import SettingsError
 
 #: Defaults that a setting can change. Each comment gives librdkafka's default and why Tower differs.

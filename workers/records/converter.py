@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from workers.batch import Batch
-from workers.config.settings import Settings
+from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records.encoder import Encoder
 from workers.records.native import KernelUnavailableError, build_kernel
@@ -29,7 +29,7 @@ class Converter:
     """Fills a batch from consumed messages. One bad record costs one record, never its neighbours.
 
     Args:
-        settings: Format and limits.
+        route: Format and limits.
         encoder: Makes the lines.
         native: Convert common records in the C kernel if it is built. The lines are the same without it.
 
@@ -39,15 +39,15 @@ class Converter:
         why_not_native: Why the kernel is not used, and what to do; empty if it is used.
     """
 
-    def __init__(self, settings: Settings, encoder: Encoder, native: bool = True) -> None:
-        self._format = settings.format
-        self._max_bytes = settings.max_record_bytes
+    def __init__(self, route: Route, encoder: Encoder, native: bool = True) -> None:
+        self._format = route.format
+        self._max_bytes = route.limits.max_record_bytes
         self._encoder = encoder
         self._kernel: Kernel | None = None
         self.why_not_native = "" if native else "it is switched off"
         if native:
             try:
-                self._kernel = build_kernel(settings, encoder)
+                self._kernel = build_kernel(route, encoder)
             except KernelUnavailableError as error:
                 self.why_not_native = str(error)
         self.by_kernel = 0

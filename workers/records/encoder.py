@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from workers.config.parsers import RESERVED
-from workers.config.settings import Settings
+from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records import escape, timestamps
 from workers.records.point_time import PointTime
@@ -29,7 +29,7 @@ _TEXT = frozenset({str})
 
 
 class Encoder:
-    """Converts records to lines, by the settings of one worker.
+    """Converts records to lines, by one route.
 
     The line of a record depends on the record and its coordinates alone, so a redelivered record gives
     the same line.
@@ -39,21 +39,22 @@ class Encoder:
         times_implausible: Times further than the window from Kafka's own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, route: Route) -> None:
         self.values_omitted = 0
         self.times_implausible = 0
-        self._settings = settings
-        self._point_time = PointTime(settings.identity_partitions)
-        self._window_ns = settings.time_window_s * timestamps.SECOND
-        self._tag_fields = settings.tag_fields
-        self._rename = Rename(settings.rename, {*settings.tag_fields, *settings.time_fields})
+        self._route = route
+        self._limits = route.limits
+        self._point_time = PointTime(route.limits.identity_partitions)
+        self._window_ns = route.time_window_s * timestamps.SECOND
+        self._tag_fields = route.tag_fields
+        self._rename = Rename(route.rename, {*route.tag_fields, *route.time_fields})
         # A field that could not take its new name is as much a number under its own: sent as text by one
         # record and bare by the next, it would change its type.
-        self._numbers = frozenset(settings.number_fields).union(
-            name for name, new in settings.rename if new in settings.number_fields
+        self._numbers = frozenset(route.number_fields).union(
+            name for name, new in route.rename if new in route.number_fields
         )
-        self._measurement = escape.measurement(settings.measurement)
-        self._constant = {key: escape.tag(value) for key, value in settings.tags}
+        self._measurement = escape.measurement(route.measurement)
+        self._constant = {key: escape.tag(value) for key, value in route.tags}
         self._series: dict[tuple[Any, ...], str] = {}
         self._names: dict[str, str] = {}
         self._containers = 0
@@ -98,7 +99,7 @@ class Encoder:
 
     def _timestamp(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Timestamp:
         """Return the record's time, or Kafka's; remove the time fields that were read from `values`."""
-        for name in self._settings.time_fields:
+        for name in self._route.time_fields:
             if name not in values:
                 continue
             timestamp = timestamps.parse(values.pop(name))
@@ -119,7 +120,7 @@ class Encoder:
         """All fields on one level."""
         # Most records are flat, which a set tells without a look at each field from here.
         if (
-            len(record) <= self._settings.max_fields
+            len(record) <= self._limits.max_fields
             and _NESTED.isdisjoint(map(type, record.values()))
             and _TEXT.issuperset(map(type, record))
         ):
@@ -133,7 +134,7 @@ class Encoder:
         self, prefix: str, items: Iterable[tuple[Any, Any]], depth: int, values: dict[str, Any]
     ) -> None:
         """Nested objects and arrays to one level: `{"a": {"b": [7]}}` is `a_b_0`."""
-        max_depth, max_fields = self._settings.max_depth, self._settings.max_fields
+        max_depth, max_fields = self._limits.max_depth, self._limits.max_fields
         if depth > max_depth:
             raise RecordError(Reason.TOO_DEEP, f"more than {max_depth} levels (TOWER_MAX_DEPTH)")
         # What holds no field counts as well: a megabyte has room for a million empty arrays. A record with
@@ -149,10 +150,10 @@ class Encoder:
                 raise RecordError(Reason.NOT_A_RECORD, "a field name is not text")
             name = f"{prefix}{key}"
             if type(value) in _NESTED:
-                if len(name) > self._settings.max_key_bytes:
+                if len(name) > self._limits.max_key_bytes:
                     # Checked here, before the name of each field below repeats it, which could turn one
                     # megabyte into hundreds.
-                    raise _over(Reason.KEY_TOO_LONG, self._settings.max_key_bytes, "TOWER_MAX_KEY_BYTES")
+                    raise _over(Reason.KEY_TOO_LONG, self._limits.max_key_bytes, "TOWER_MAX_KEY_BYTES")
                 items_below = value.items() if type(value) is dict else enumerate(value)
                 self._flatten(f"{name}_" if name else "", items_below, depth + 1, values)
             elif len(values) >= max_fields:
@@ -219,10 +220,10 @@ class Encoder:
             return None
         if isinstance(value, Untyped) and (number := self._number(value)) is not None:
             return number
-        if len(value) > self._settings.max_text_bytes or (
-            not value.isascii() and len(value.encode("utf-8", "replace")) > self._settings.max_text_bytes
+        if len(value) > self._limits.max_text_bytes or (
+            not value.isascii() and len(value.encode("utf-8", "replace")) > self._limits.max_text_bytes
         ):
-            raise _over(Reason.TEXT_TOO_LONG, self._settings.max_text_bytes, "TOWER_MAX_TEXT_BYTES")
+            raise _over(Reason.TEXT_TOO_LONG, self._limits.max_text_bytes, "TOWER_MAX_TEXT_BYTES")
         return escape.string(value)
 
     def _tag(self, value: Any) -> str | None:
@@ -232,8 +233,8 @@ class Encoder:
         if isinstance(value, bytes):
             value = self._utf8(value)
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        if len(text.encode("utf-8", "replace")) > self._settings.max_tag_bytes:
-            raise _over(Reason.TAG_TOO_LONG, self._settings.max_tag_bytes, "TOWER_MAX_TAG_BYTES")
+        if len(text.encode("utf-8", "replace")) > self._limits.max_tag_bytes:
+            raise _over(Reason.TAG_TOO_LONG, self._limits.max_tag_bytes, "TOWER_MAX_TAG_BYTES")
         return text or None
 
     @staticmethod
@@ -247,8 +248,8 @@ class Encoder:
         """`name=` for one field, escaped, and kept for the next record."""
         if not name:
             raise RecordError(Reason.NOT_A_RECORD, "a field name is empty")
-        if len(name.encode("utf-8", "replace")) > self._settings.max_key_bytes:
-            raise _over(Reason.KEY_TOO_LONG, self._settings.max_key_bytes, "TOWER_MAX_KEY_BYTES")
+        if len(name.encode("utf-8", "replace")) > self._limits.max_key_bytes:
+            raise _over(Reason.KEY_TOO_LONG, self._limits.max_key_bytes, "TOWER_MAX_KEY_BYTES")
         # A field with the name of a tag could not be queried.
         is_reserved = name in RESERVED or name in self._constant
         if len(self._names) >= CACHED:
@@ -268,7 +269,7 @@ class Encoder:
         series = self._series.get(tags)
         if series is None:
             both = dict(self._constant)
-            for key, value in zip(self._settings.tag_fields, tags, strict=True):
+            for key, value in zip(self._route.tag_fields, tags, strict=True):
                 if value is not None:
                     both[key] = escape.tag(value)
             pairs = (f",{escape.name(key)}={both[key]}" for key in sorted(both))

@@ -5,7 +5,7 @@ how a name is escaped, and the series of some tags. Without the kernel Tower doe
 """
 
 from workers import __version__
-from workers.config.settings import Settings
+from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records.encoder import Encoder
 from workers.records.rename import Rename
@@ -38,12 +38,12 @@ class KernelUnavailableError(Exception):
     """The kernel cannot be used. The text says why, and what to do."""
 
 
-def build_kernel(settings: Settings, encoder: Encoder) -> "_kernel.Kernel":
+def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
     """A kernel that makes the lines `encoder` makes.
 
     Raises:
         KernelUnavailableError: The extension is not built, is of another version, or cannot convert by
-            these settings.
+            this route.
     """
     if not BUILT:
         raise KernelUnavailableError(NOT_BUILT)
@@ -51,7 +51,7 @@ def build_kernel(settings: Settings, encoder: Encoder) -> "_kernel.Kernel":
     # old version. Kernels before 0.2.0 have no version.
     if getattr(_kernel, "VERSION", "") != __version__:
         raise KernelUnavailableError(OUTDATED)
-    if settings.format == "text":
+    if route.format == "text":
         raise KernelUnavailableError("TOWER_FORMAT is text, which the C kernel does not convert")
 
     def name_of(name: str) -> bytes | None:
@@ -68,17 +68,17 @@ def build_kernel(settings: Settings, encoder: Encoder) -> "_kernel.Kernel":
 
     try:
         return _kernel.Kernel(
-            json=settings.format in {"auto", "json"},
-            msgpack=settings.format in {"auto", "msgpack"},
-            max_bytes=settings.max_record_bytes,
-            max_fields=settings.max_fields,
-            max_tag=settings.max_tag_bytes,
-            max_text=settings.max_text_bytes,
-            window=settings.time_window_s * SECOND,
-            partitions=settings.identity_partitions,
+            json=route.format in {"auto", "json"},
+            msgpack=route.format in {"auto", "msgpack"},
+            max_bytes=route.limits.max_record_bytes,
+            max_fields=route.limits.max_fields,
+            max_tag=route.limits.max_tag_bytes,
+            max_text=route.limits.max_text_bytes,
+            window=route.time_window_s * SECOND,
+            partitions=route.limits.identity_partitions,
             partition_type=Partition,
-            tag_count=len(settings.tag_fields),
-            fields=_fields(settings, encoder),
+            tag_count=len(route.tag_fields),
+            fields=_fields(route, encoder),
             name_of=name_of,
             series_of=series_of,
         )
@@ -86,17 +86,17 @@ def build_kernel(settings: Settings, encoder: Encoder) -> "_kernel.Kernel":
         raise KernelUnavailableError(f"the C kernel cannot be used with these settings: {error}") from None
 
 
-def _fields(settings: Settings, encoder: Encoder) -> list[tuple[bytes, int, int, int, bytes]]:
+def _fields(route: Route, encoder: Encoder) -> list[tuple[bytes, int, int, int, bytes]]:
     """The configured fields: name, kind, index of the tag, index of its group's first field, prefix.
 
     Raises:
         KernelUnavailableError: A name is too long, or there are too many.
     """
     # Later entries win: a time field is no tag then, and a tag no number.
-    kinds = dict.fromkeys(settings.number_fields, (_kernel.NUMBER, 0))
-    kinds |= {name: (_kernel.TAG, settings.tag_fields.index(name)) for name in settings.tag_fields}
-    kinds |= dict.fromkeys(settings.time_fields, (_kernel.TIME, 0))
-    new_names, groups = dict(settings.rename), Rename(settings.rename).groups()
+    kinds = dict.fromkeys(route.number_fields, (_kernel.NUMBER, 0))
+    kinds |= {name: (_kernel.TAG, route.tag_fields.index(name)) for name in route.tag_fields}
+    kinds |= dict.fromkeys(route.time_fields, (_kernel.TIME, 0))
+    new_names, groups = dict(route.rename), Rename(route.rename).groups()
     names = list(dict.fromkeys([*kinds, *groups]))
     if len(names) > _kernel.KEPT_FIELDS:
         raise KernelUnavailableError(

@@ -180,7 +180,7 @@ def test_of_whatever_stands_in_the_topic_it_says_what_the_worker_makes(milliseco
         for place, case in enumerate(corpus.load())
     ]
     batch = Batch()
-    Converter(settings, Encoder(settings)).convert(messages, batch)
+    Converter(settings.route, Encoder(settings.route)).convert(messages, batch)
 
     result = newest_records.sample(messages, settings, {}).records
 
@@ -212,7 +212,7 @@ NAMES = st.one_of(st.sampled_from([*PI, *NUMBERS, "timestamp", "ip", "host"]), s
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=6))
 def test_a_line_is_read_back_as_influxdb_reads_it(record: dict[str, Any]) -> None:
     try:
-        line = Encoder(fakes.settings()).encode(record, KAFKA_MS, 1, 2)
+        line = Encoder(fakes.route()).encode(record, KAFKA_MS, 1, 2)
     except RecordError:
         return
     expected = line_protocol.parse(line.decode())
@@ -228,7 +228,7 @@ def test_a_line_is_read_back_as_influxdb_reads_it(record: dict[str, Any]) -> Non
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=6))
 def test_what_is_left_out_adds_up_with_the_workers_count(record: dict[str, Any]) -> None:
     """Each value the encoder leaves out is a field's, or a time that cannot be read."""
-    encoder = Encoder(fakes.settings())
+    encoder = Encoder(fakes.route())
     try:
         encoder.encode(record, KAFKA_MS, 0, 0)
     except RecordError:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import fakes
+from workers.config.kafka_properties import FIXED_KAFKA
+from workers.config.options import variable
 from workers.config.secret import Secret
-from workers.config.settings import FIXED_KAFKA, Settings, load, options, variable
+from workers.config.settings import Settings, load, options
 from workers.errors import SettingsError
 
 TOKEN = {"TOWER_INFLUXDB_TOKEN": "t0ken"}
@@ -27,7 +29,7 @@ def test_the_lab_needs_a_token_and_nothing_else() -> None:
 
     assert settings.influxdb_token.reveal() == "from the lab"
     assert (settings.topic, settings.group, settings.influxdb_bucket) == ("resource", "tower", "Labs")
-    assert settings.tags == (("host", "Labs"), ("region", "GIST"))
+    assert settings.route.tags == (("host", "Labs"), ("region", "GIST"))
 
 
 def test_towers_own_token_comes_before_the_labs() -> None:
@@ -132,12 +134,12 @@ def test_a_wrong_setting_is_refused_by_its_name_in_one_line(name: str, value: st
 def test_the_default_renames_fill_the_labs_fields() -> None:
     settings = fakes.settings()
 
-    assert dict(settings.rename) == {
+    assert dict(settings.route.rename) == {
         "free_ram": "memory", "tx_bytes": "tx", "rx_bytes": "rx", "cpu_load": "CPU_Usage",
         "tx_drops": "tx_dropped", "rx_drops": "rx_dropped", "tx_errors": "txError", "rx_errors": "rxError",
         "disk_util": "disk", "cpu": "CPU_Usage", "txDropped": "tx_dropped", "rxDropped": "rx_dropped",
     }  # fmt: skip
-    assert set(dict(settings.rename).values()) == set(settings.number_fields)
+    assert set(dict(settings.route.rename).values()) == set(settings.route.number_fields)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_the_default_renames_fill_the_labs_fields() -> None:
     ],
 )
 def test_a_rename_is_a_name_and_its_new_name(raw: str, pairs: tuple[tuple[str, str], ...]) -> None:
-    assert fakes.settings(rename=raw).rename == pairs
+    assert fakes.route(rename=raw).rename == pairs
 
 
 def test_a_number_by_a_name_that_is_renamed_is_refused_with_the_name_to_write() -> None:
@@ -167,7 +169,7 @@ def test_a_number_by_a_name_that_is_renamed_is_refused_with_the_name_to_write() 
 def test_a_new_name_may_be_renamed_itself_and_be_a_number() -> None:
     settings = fakes.settings(rename="a:b,b:c", number_fields="b,c")
 
-    assert settings.number_fields == ("b", "c")
+    assert settings.route.number_fields == ("b", "c")
 
 
 @pytest.mark.parametrize("name", ["TOWER_INFLUXDB_TOKEN", "INFLUXDB_ADMIN_TOKEN"])
@@ -336,7 +338,7 @@ class TestFile:
     def test_its_keys_are_the_options(self, tmp_path: Path) -> None:
         settings = self.read(tmp_path, 'topic = "a"\nbatch_lines = 7\ntag_fields = ["x", "y"]\n')
 
-        assert (settings.topic, settings.batch_lines, settings.tag_fields) == ("a", 7, ("x", "y"))
+        assert (settings.topic, settings.batch_lines, settings.route.tag_fields) == ("a", 7, ("x", "y"))
 
     @pytest.mark.parametrize(
         ("text", "pairs"),
@@ -355,7 +357,7 @@ class TestFile:
     def test_renames_may_be_a_table(
         self, tmp_path: Path, text: str, pairs: tuple[tuple[str, str], ...]
     ) -> None:
-        assert self.read(tmp_path, text).rename == pairs
+        assert self.read(tmp_path, text).route.rename == pairs
 
     @pytest.mark.parametrize(
         "text",

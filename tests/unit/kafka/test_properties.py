@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from tests.support import fakes
-from workers.config.settings import FIXED_KAFKA
+from workers.config.kafka_properties import FIXED_KAFKA
 from workers.kafka.properties import (
     CLASSIC,
     COMMON,

@@ -34,17 +34,17 @@ both_paths = pytest.mark.parametrize("native", [False, True], ids=["python", "na
 
 
 def converted(messages: Sequence[Message], *, native: bool = True, **options: object) -> Batch:
-    chosen_settings = fakes.settings(**options)
+    chosen_route = fakes.route(**options)
     batch = Batch()
-    Converter(chosen_settings, Encoder(chosen_settings), native).convert(messages, batch)
+    Converter(chosen_route, Encoder(chosen_route), native).convert(messages, batch)
     return batch
 
 
 def account(messages: Sequence[Message], native: bool) -> dict[str, object]:
     """The outcome of a conversion, in a form that can be compared."""
-    default_settings = fakes.settings()
-    encoder, batch = Encoder(default_settings), Batch()
-    Converter(default_settings, encoder, native).convert(messages, batch)
+    default_route = fakes.route()
+    encoder, batch = Encoder(default_route), Batch()
+    Converter(default_route, encoder, native).convert(messages, batch)
     return {
         "lines": batch.lines,
         "origins": [origin_of(origin) for origin in batch.origins],

@@ -91,8 +91,8 @@ def cost(converter: Converter, queue: list[Message]) -> float:
 
 
 def new_converter(native: bool, encoder: type[Encoder] = Encoder) -> Converter:
-    settings = fakes.settings()
-    return Converter(settings, encoder(settings), native=native)
+    route = fakes.route()
+    return Converter(route, encoder(route), native=native)
 
 
 @counted_version
@@ -206,9 +206,9 @@ class Forgetful(Encoder):
 
 @needs_kernel
 def test_the_kernel_asks_for_each_name_and_device_once() -> None:
-    settings = fakes.settings()
-    encoder = Forgetful(settings)
-    converter = Converter(settings, encoder)
+    route = fakes.route()
+    encoder = Forgetful(route)
+    converter = Converter(route, encoder)
     configured = encoder.asked
 
     for _ in range(3):

@@ -49,7 +49,7 @@ COORDINATES = st.tuples(st.integers(0, 15), st.integers(0, 2**62), st.integers(0
 
 def encoded(record: dict[Any, Any], kafka_ms: int | None = KAFKA_MS, /, **options: object) -> str:
     """The line of a record at partition 0, offset 0."""
-    return Encoder(fakes.settings(**options)).encode(record, kafka_ms, 0, 0).decode()
+    return Encoder(fakes.route(**options)).encode(record, kafka_ms, 0, 0).decode()
 
 
 def fields(record: dict[Any, Any], **options: object) -> str:
@@ -72,7 +72,7 @@ class TestProperties:
     def test_n_records_are_exactly_n_points(
         self, records: list[tuple[dict[str, Any], tuple[int, int, int]]]
     ) -> None:
-        encoder = Encoder(fakes.settings())
+        encoder = Encoder(fakes.route())
         lines = []
         reasons: set[str] = set()
         for record, coordinates in records:
@@ -100,7 +100,7 @@ class TestProperties:
         lines = []
         for _ in range(2):
             try:
-                lines.append(Encoder(fakes.settings()).encode(record, KAFKA_MS, *coordinates))
+                lines.append(Encoder(fakes.route()).encode(record, KAFKA_MS, *coordinates))
             except RecordError:
                 assume(False)
 
@@ -113,7 +113,7 @@ class TestProperties:
     ) -> None:
         second = data.draw(st.tuples(st.integers(0, 15), st.integers(0, 14), st.integers(0, 1023)))
         assume(first != second)
-        encoder = Encoder(fakes.settings())
+        encoder = Encoder(fakes.route())
         try:
             lines = [encoder.encode(record, KAFKA_MS, *place).decode() for place in (first, second)]
         except RecordError:
@@ -213,7 +213,7 @@ def test_a_lab_field_is_a_float(value: object, text: str) -> None:
     ids=lambda value: repr(value)[:40],
 )
 def test_a_lab_field_that_is_no_number_is_left_out_and_counted(value: object) -> None:
-    encoder = Encoder(fakes.settings())
+    encoder = Encoder(fakes.route())
 
     line = encoder.encode({"memory": value, "tx": 1}, KAFKA_MS, 0, 0)
 
@@ -237,7 +237,7 @@ def test_any_other_field_has_its_own_type(value: object, text: str) -> None:
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("-inf"), 10**400])
 def test_a_value_without_a_type_is_left_out_and_counted(value: object) -> None:
-    encoder = Encoder(fakes.settings())
+    encoder = Encoder(fakes.route())
 
     encoder.encode({"other": value, "tx": 1}, KAFKA_MS, 0, 0)
 
@@ -297,7 +297,7 @@ class TestTime:
 
     @pytest.mark.parametrize("apart_s", [86_401, -86_401])
     def test_one_further_is_not_and_is_counted(self, apart_s: int) -> None:
-        encoder = Encoder(fakes.settings())
+        encoder = Encoder(fakes.route())
         record = {"time": 1_700_000_000 + apart_s, "memory": 1}
 
         line = encoder.encode(record, 1_700_000_000_000, 0, 0)
@@ -306,7 +306,7 @@ class TestTime:
         assert (encoder.times_implausible, encoder.values_omitted) == (1, 0)
 
     def test_one_that_cannot_be_read_is_left_out_and_counted(self) -> None:
-        encoder = Encoder(fakes.settings())
+        encoder = Encoder(fakes.route())
 
         line = encoder.encode({"timestamp": "?", "memory": 1}, KAFKA_MS, 0, 0)
 
@@ -529,7 +529,7 @@ class TestLimits:
         assert reason_of(record, max_fields=10_000) == Reason.KEY_TOO_LONG
 
     def test_names_and_tags_without_end_do_not_fill_the_memory(self) -> None:
-        encoder = Encoder(fakes.settings())
+        encoder = Encoder(fakes.route())
 
         for number in range(CACHED + 10):
             encoder.encode({"ip": f"t{number}", f"f{number}": 1}, KAFKA_MS, 0, number)

@@ -84,7 +84,7 @@ COMMON = [
 ]
 
 #: Made once: that also shows that nothing of one record stays behind for the next.
-NATIVE, PYTHON = Path(fakes.settings(), native=True), Path(fakes.settings(), native=False)
+NATIVE, PYTHON = Path(fakes.route(), native=True), Path(fakes.route(), native=False)
 
 
 #: Least share of deliberately odd records that the kernel converts. With less, comparing both paths would
@@ -176,7 +176,7 @@ def test_the_kernel_converts_the_records_of_older_senders(
 
 def test_a_renamed_field_may_be_a_tag_or_the_time() -> None:
     options = {"rename": "dev:deviceId,@timestamp:time,up:uptime"}
-    kernel = Path(fakes.settings(**options), native=True).converter._kernel
+    kernel = Path(fakes.route(**options), native=True).converter._kernel
 
     (line,) = lines_of(kernel, [b'{"dev":"pi","up":5,"@timestamp":"2026-11-26T07:50:00+0900"}'])
 
@@ -219,7 +219,7 @@ def test_both_paths_rename_alike(rename: str, records: list[dict[str, Any]]) -> 
     options = {"rename": rename, "tag_fields": "ip", "number_fields": "", "time_fields": "time"}
     if "ip:a" in rename:
         options = {"rename": rename, "tag_fields": "a", "number_fields": "c", "time_fields": "b"}
-    native, python = (Path(fakes.settings(**options), native=native) for native in (True, False))
+    native, python = (Path(fakes.route(**options), native=native) for native in (True, False))
     messages = [message(form(record)) for record in records for form in (msgpack.packb, _json)]
 
     assert native.outcome(messages) == python.outcome(messages)
@@ -240,12 +240,12 @@ def test_the_kernel_converts_a_record_whose_own_time_is_the_only_one() -> None:
 @pytest.mark.parametrize("value", COMMON)
 @pytest.mark.parametrize("options", SETTINGS)
 def test_both_paths_agree_on_what_is_common(value: bytes, options: dict[str, object]) -> None:
-    chosen_settings = fakes.settings(**options)
+    chosen_route = fakes.route(**options)
     messages = [message(value, place) for place in range(3)]
 
-    assert Path(chosen_settings, native=True).outcome(messages) == Path(
-        chosen_settings, native=False
-    ).outcome(messages)
+    assert Path(chosen_route, native=True).outcome(messages) == Path(chosen_route, native=False).outcome(
+        messages
+    )
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in corpus.load()])
@@ -417,12 +417,12 @@ class Broken(FakeMessage):
 
 
 def test_what_was_converted_before_an_error_is_accounted_for() -> None:
-    default_settings = fakes.settings()
+    default_route = fakes.route()
     batch = Batch()
     good, broken = FakeMessage(place=4), Broken(place=5)
 
     with pytest.raises(OSError, match="gone"):
-        Converter(default_settings, Encoder(default_settings)).convert([good, broken], batch)
+        Converter(default_route, Encoder(default_route)).convert([good, broken], batch)
 
     assert len(batch.lines) == len(batch.origins) == 1
     assert (batch.next_offsets, batch.records) == ({partition(0): 5}, {partition(0): 1})

@@ -57,7 +57,7 @@ def left(path: Path, queue: list[Message]) -> int:
 
 @pytest.fixture
 def path() -> Path:
-    return Path(fakes.settings(), native=True)
+    return Path(fakes.route(), native=True)
 
 
 def test_names_that_collide_under_a_known_hash_do_not_collide(path: Path) -> None:
@@ -98,6 +98,6 @@ def test_names_of_one_hash_stay_apart() -> None:
     values = [b'{"%s":1}' % one, b'{"%s":2}' % other, b'{"%s":3,"%s":4}' % (other, one)] * 2
     queue: list[Message] = [FakeMessage(value, place=place) for place, value in enumerate(values)]
 
-    native, python = (Path(fakes.settings(), native=native).outcome(queue) for native in (True, False))
+    native, python = (Path(fakes.route(), native=native).outcome(queue) for native in (True, False))
 
     assert native == python

@@ -25,8 +25,8 @@ SHARE = 0.99
 
 
 def converter(*, is_native: bool = True, **options: Any) -> Converter:
-    settings = fakes.settings(**options)
-    return Converter(settings, Encoder(settings), native=is_native)
+    route = fakes.route(**options)
+    return Converter(route, Encoder(route), native=is_native)
 
 
 def messages(values: Iterable[bytes]) -> list[Message]:

@@ -75,7 +75,7 @@ def test_fields_that_can_wait_get_the_same_names(
 
 def test_the_fields_of_most_records_can_wait() -> None:
     """Else each would cost a dict more."""
-    rename = Rename(fakes.settings().rename, ["ip", "deviceId", "timestamp", "time"])
+    rename = Rename(fakes.route().rename, ["ip", "deviceId", "timestamp", "time"])
 
     assert rename.can_wait({"free_ram": 1, "cpu_load": 2, "time": 3})
     assert rename.can_wait({"memory": 1, "CPU_Usage": 2, "time": 3})

@@ -26,7 +26,7 @@ from workers.records.native import BUILT
 from workers.types import Message
 
 #: Bytes of the largest record that is taken, and of a small one to compare with.
-LARGE = fakes.settings().max_record_bytes
+LARGE = fakes.route().limits.max_record_bytes
 SMALL = LARGE // 4
 
 #: How many times the cost of as many bytes of common records a record may cost, and a message of 1,024 of
@@ -71,9 +71,9 @@ def garbage_as_in_a_worker() -> Iterator[None]:
 
 def convert(messages: list[Message], *, native: bool) -> None:
     """All messages become lines or dead letters, with an empty cache."""
-    settings = fakes.settings()
+    route = fakes.route()
     batch = Batch()
-    Converter(settings, Encoder(settings), native).convert(messages, batch)
+    Converter(route, Encoder(route), native).convert(messages, batch)
     assert len(batch.lines) + len(batch.dead_letters) >= len(messages)
 
 

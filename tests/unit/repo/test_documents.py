@@ -18,8 +18,10 @@ from tests.faults.harness.report import FAULTS
 from tests.faults.harness.report import main as faults_report
 from tests.integration.test_lab_text import STEPS
 from workers.commands.main import tower
+from workers.config.kafka_properties import KAFKA_DEFAULTS, KAFKA_PREFIX
+from workers.config.options import variable
 from workers.config.secret import Secret
-from workers.config.settings import KAFKA_DEFAULTS, KAFKA_PREFIX, options, variable
+from workers.config.settings import options
 from workers.drain import Drain
 from workers.kafka.consumer import GroupConsumer
 from workers.kafka.membership import Membership

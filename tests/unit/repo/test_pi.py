@@ -119,7 +119,7 @@ def test_the_page_explains_each_line_of_the_configuration_and_no_other() -> None
 def test_the_page_tells_for_each_field_its_object_and_its_new_name() -> None:
     fields = re.findall(r'"(\w+)":%s', setting("command"))
     asked = re.findall(r"localhost (\S+?)\)", setting("command"))
-    rename = dict(fakes.settings().rename)
+    rename = dict(fakes.route().rename)
     rows = [(field.strip("`"), OBJECTS[name], new.strip("`")) for field, name, new, _ in table("# The Pi")]
 
     assert rows == [(field, oid, rename[field]) for field, oid in zip(fields, asked, strict=True)]
@@ -129,7 +129,7 @@ def test_the_page_tells_for_each_field_its_object_and_its_new_name() -> None:
 def test_the_time_of_the_configuration_is_read_with_its_zone() -> None:
     taken = datetime(2026, 11, 26, 7, 50, tzinfo=timezone(timedelta(hours=9)))
 
-    assert setting("time_key") in fakes.settings().time_fields
+    assert setting("time_key") in fakes.route().time_fields
     assert timestamps.parse(taken.strftime(setting("time_format"))) == timestamps.Timestamp(
         int(taken.timestamp()) * 10**9, timestamps.SECOND
     )

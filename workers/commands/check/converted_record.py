@@ -67,11 +67,12 @@ class SampleConverter:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._format = settings.format
-        self._encoder = Encoder(settings)
-        self._converter = Converter(settings, self._encoder)
-        self._untimed = Converter(settings, Encoder(settings))
-        self._names = Encoder(settings)
+        route = settings.route
+        self._format = route.format
+        self._encoder = Encoder(route)
+        self._converter = Converter(route, self._encoder)
+        self._untimed = Converter(route, Encoder(route))
+        self._names = Encoder(route)
 
     def records(self, message: Message, fresh: bool) -> list[Record]:
         """Convert the records of one message; dead letters come last."""

@@ -73,7 +73,7 @@ def access(
     header = basic(user, password) if user and password else authorization
     query = partial(influxdb.influxql, database, policy, authorization=header)
     # InfluxDB answers SHOW MEASUREMENTS even if there is no such database.
-    answer = query(f"SHOW FIELD KEYS FROM {quoted(settings.measurement)} LIMIT 1")
+    answer = query(f"SHOW FIELD KEYS FROM {quoted(settings.route.measurement)} LIMIT 1")
     check = "dashboard query"
     if not (user and password):
         return None, query if answer.status == 200 else None

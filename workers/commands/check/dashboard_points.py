@@ -51,11 +51,11 @@ def points(query: Query, settings: Settings, sample: Sample | None, now: float) 
     Raises:
         CommandError: InfluxDB does not answer in time.
     """
-    fields = settings.number_fields[:FIELDS]
+    fields = settings.route.number_fields[:FIELDS]
     if not fields:
         yield warn("newest point", "not checked: TOWER_NUMBER_FIELDS names no field", ADVICE)
         return
-    columns, table = ", ".join(map(quoted, fields)), quoted(settings.measurement)
+    columns, table = ", ".join(map(quoted, fields)), quoted(settings.route.measurement)
     hour = "time > now() - 1h AND time <= now() ORDER BY time DESC LIMIT 1"
     statements = [f"SELECT {quoted(field)} FROM {table} WHERE {hour}" for field in fields]  # noqa: S608 - quoted
     future = (
@@ -90,11 +90,11 @@ def newest_point(newest_s: float, settings: Settings, sample: Sample | None, now
         sample: The newest records.
         now: Seconds since the epoch.
     """
-    text = f"{age(max(0.0, now - newest_s))} old, in measurement {settings.measurement}"
+    text = f"{age(max(0.0, now - newest_s))} old, in measurement {settings.route.measurement}"
     times_s = [
         record.point_s
         for record in (sample.points if sample else [])
-        if record.point_s <= now and not record.types.keys().isdisjoint(settings.number_fields)
+        if record.point_s <= now and not record.types.keys().isdisjoint(settings.route.number_fields)
     ]
     if times_s and max(times_s) - newest_s > BEHIND_S:
         return warn(
@@ -131,7 +131,7 @@ def explain_no_points(
     query: Query, settings: Settings, newest_s: float | None, sample: Sample | None, now: float
 ) -> Iterator[CheckResult]:
     """Explain why the dashboard's last hour is empty."""
-    check, name = "newest point", settings.measurement
+    check, name = "newest point", settings.route.measurement
     if newest_s is not None:
         although = " although records come" if recent_records(sample, now) else ""
         yield warn(

@@ -20,7 +20,7 @@ def types(query: Query, settings: Settings, sample: Sample | None) -> Iterator[C
     Raises:
         CommandError: InfluxDB does not answer the query.
     """
-    rows = query_rows(query, f"SHOW FIELD KEYS FROM {quoted(settings.measurement)} LIMIT {FIELDS}")
+    rows = query_rows(query, f"SHOW FIELD KEYS FROM {quoted(settings.route.measurement)} LIMIT {FIELDS}")
     stored: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         stored[str(row.get("fieldKey"))].add(str(row.get("fieldType")))
@@ -36,7 +36,7 @@ def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sa
         sample: The newest records, with the types of their fields.
     """
     check, points = "field types", sample.points if sample else []
-    numbers = dict.fromkeys(settings.number_fields, "float")
+    numbers = dict.fromkeys(settings.route.number_fields, "float")
     written: dict[str, set[str]] = defaultdict(set)
     for types_ in [numbers, *(record.types for record in points)]:
         for name, type_ in types_.items():
@@ -51,7 +51,7 @@ def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sa
         is_lost = not _fit(numbers, stored) or len(rejected) == len(points)
         return (fail if is_lost else warn)(
             check,
-            f"in measurement {settings.measurement} {texts}: InfluxDB rejects such records (422)"
+            f"in measurement {settings.route.measurement} {texts}: InfluxDB rejects such records (422)"
             + (f", {len(rejected)} of the newest {len(points)}" if points else ""),
             "write to another bucket (TOWER_INFLUXDB_BUCKET) or measurement (TOWER_MEASUREMENT), or "
             "correct the type in the sender",
@@ -68,12 +68,12 @@ def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sa
     if len(stored) >= FIELDS and len(same) < len(numbers):
         return warn(
             check,
-            f"measurement {settings.measurement} has {FIELDS:,} fields or more, and the types of "
+            f"measurement {settings.route.measurement} has {FIELDS:,} fields or more, and the types of "
             f"{listed(name for name in numbers if name not in stored)} were not checked",
             "let the senders use fewer field names: each one costs InfluxDB memory",
         )
     if not same:
-        return ok(check, f"measurement {settings.measurement} has none of Tower's fields yet")
+        return ok(check, f"measurement {settings.route.measurement} has none of Tower's fields yet")
     return ok(check, f"{', '.join(same)}: float, as Tower writes them")
 
 

@@ -26,8 +26,8 @@ def check_fields(sample: Sample, settings: Settings) -> Iterator[CheckResult]:
     """
     if not sample.points:
         return
-    if settings.number_fields:
-        yield filled(sample.points, settings.number_fields)
+    if settings.route.number_fields:
+        yield filled(sample.points, settings.route.number_fields)
     yield from omitted_values(sample.points)
 
 

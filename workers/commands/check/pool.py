@@ -27,10 +27,10 @@ def settings_valid(settings: Settings) -> CheckResult:
 
 def kernel(settings: Settings) -> CheckResult:
     """Check that the C kernel can convert records; without it Python does, with more CPU."""
-    if settings.format == "text":
+    if settings.route.format == "text":
         return ok("C kernel", "not used: Python converts legacy text")
     try:
-        build_kernel(settings, Encoder(settings))
+        build_kernel(settings.route, Encoder(settings.route))
     except KernelUnavailableError as error:
         return warn("C kernel", f"not used: {error}")
     return ok("C kernel", "converts common records")

@@ -154,7 +154,7 @@ def remedy(record: Record, off: float, now: float) -> str:
 
 def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[CheckResult]:
     """Check the records whose own time is not the time of their points."""
-    fields, window_s = ", ".join(settings.time_fields), settings.time_window_s
+    fields, window_s = ", ".join(settings.route.time_fields), settings.route.time_window_s
     apart = [record for record in points if record.own_s is not None and not record.is_by_own_time]
     if apart:
         last = apart[0]

@@ -82,7 +82,7 @@ def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[Chec
         )
     else:
         yield ok("workers", f"TOWER_WORKERS is {workers}, one for each partition")
-    limit, highest = settings.identity_partitions, max(parts)
+    limit, highest = settings.limits.identity_partitions, max(parts)
     if limit > highest:
         yield ok(
             "identity", f"TOWER_IDENTITY_PARTITIONS is {limit}, above the highest partition, {highest}"

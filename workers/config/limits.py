@@ -1,0 +1,27 @@
+"""Limits on the size of a record, and on what it is given room for."""
+
+from dataclasses import dataclass
+
+from workers.config import parsers
+from workers.config.options import option
+from workers.types import MOST_FIELDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a record may be at most. A larger one is a dead letter."""
+
+    identity_partitions: int = option(
+        "16",
+        parsers.whole(1, 4096),
+        "must be above the highest partition's number; after a change, records that are read again "
+        "become new points",
+    )
+    max_record_bytes: int = option("1000000", parsers.whole(100, 10**8), "largest record, in bytes")
+    max_depth: int = option("8", parsers.whole(1, 100), "deepest nesting of a record")
+    max_fields: int = option("256", parsers.whole(1, MOST_FIELDS), "most fields of a record")
+    max_key_bytes: int = option("256", parsers.whole(1, 60_000), "longest name of a field, in bytes")
+    max_tag_bytes: int = option("256", parsers.whole(1, 60_000), "longest value of a tag, in bytes")
+    max_text_bytes: int = option(
+        "65536", parsers.whole(1, 1_000_000), "longest value of a string field, in bytes"
+    )
