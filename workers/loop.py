@@ -279,6 +279,7 @@ class Loop:
                 "renewals": consumer.renewals,
                 "commit_failures": consumer.commit_failures,
                 "values_omitted": self._encoder.values_omitted,
+                "names_doubled": self._encoder.names_doubled,
                 "times_implausible": self._encoder.times_implausible,
                 "records_by_kernel": self._converter.by_kernel,
                 "records_by_python": self._converter.by_python,

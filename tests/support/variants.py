@@ -42,6 +42,14 @@ OTHERS = [
     "_measurement",
     "x=y,z w",
     "region",
+    "host_",
+    "region_",
+    "_field_",
+    "time_",
+    "x/y",
+    "x\\y",
+    "x\ty",
+    "x_y",
     "é",
     'q"q',
     "k" * 257,
@@ -270,10 +278,10 @@ class Path:
 
     def outcome(self, messages: Sequence[Message]) -> dict[str, Any]:
         """All that comes of `messages`; messages themselves stand for where lines came from."""
-        before = self.encoder.values_omitted, self.encoder.times_implausible
+        before = self._counted()
         batch = Batch()
         self.converter.convert(messages, batch)
-        after = self.encoder.values_omitted, self.encoder.times_implausible
+        after = self._counted()
         return {
             "lines": batch.lines,
             "origins": [(id(origin.message), *origin[1:]) for origin in map(origin_of, batch.origins)],
@@ -286,6 +294,10 @@ class Path:
             "size": batch.size,
             "counted": [now - then for now, then in zip(after, before, strict=True)],
         }
+
+    def _counted(self) -> tuple[int, ...]:
+        encoder = self.encoder
+        return encoder.values_omitted, encoder.names_doubled, encoder.times_implausible
 
 
 def pairs() -> list[tuple[Path, Path]]:

@@ -80,6 +80,12 @@ def describe(
     idle = [worker.number for worker in workers if worker.is_running and not worker.owned]
     if idle:
         lines.append(f"without a partition: worker {', '.join(map(str, idle))}")
+    omitted = sum(worker.values_omitted for worker in workers)
+    doubled = sum(worker.names_doubled for worker in workers)
+    if omitted or doubled:
+        lines.append(
+            f"left out: {omitted} values that cannot be stored, {doubled} of names that stand twice"
+        )
     by_kernel = sum(worker.by_kernel for worker in workers)
     records = by_kernel + sum(worker.by_python for worker in workers)
     if records:
@@ -136,6 +142,8 @@ def _worker_object(worker: WorkerReport) -> dict[str, Any]:
         "alive": worker.alive,
         "owned": list(worker.owned),
         "native": not worker.why_not_native,
+        "values_omitted": worker.values_omitted,
+        "names_doubled": worker.names_doubled,
         "records_by_kernel": worker.by_kernel,
         "records_by_python": worker.by_python,
         "recent": asdict(worker.recent),

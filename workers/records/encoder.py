@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from workers.config.parsers import RESERVED
 from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records import escape, timestamps
+from workers.records.flatten import Flattener
 from workers.records.point_time import PointTime
 from workers.records.rename import Rename
 from workers.types import Nanoseconds, Reason, Untyped
@@ -23,9 +23,6 @@ _NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 #: Digits that a double holds exactly: a whole number with at most as many is written as it came.
 EXACT_DIGITS = 15
 EXACT_LIMIT = 10**EXACT_DIGITS
-
-_NESTED = frozenset({dict, list})
-_TEXT = frozenset({str})
 
 
 class Encoder:
@@ -42,8 +39,10 @@ class Encoder:
     def __init__(self, route: Route) -> None:
         self.values_omitted = 0
         self.times_implausible = 0
+        self._names_doubled = 0
         self._route = route
         self._limits = route.limits
+        self._flattener = Flattener(route.limits)
         self._point_time = PointTime(route.limits.identity_partitions)
         self._window_ns = route.time_window_s * timestamps.SECOND
         self._tag_fields = route.tag_fields
@@ -54,11 +53,17 @@ class Encoder:
             name for name, new in route.rename if new in route.number_fields
         )
         self._measurement = escape.measurement(route.measurement)
+        # A field with the name of a tag could not be queried.
+        self._reserved = RESERVED.union(map(escape.printable, (*dict(route.tags), *route.tag_fields)))
         self._constant = {key: escape.tag(value) for key, value in route.tags}
         self._series: dict[tuple[Any, ...], str] = {}
         self._names: dict[str, str] = {}
-        self._containers = 0
         self._names_by_sent: dict[str, str] = {}
+
+    @property
+    def names_doubled(self) -> int:
+        """Values dropped because an earlier field of their record is written under the same name."""
+        return self._names_doubled + self._flattener.names_doubled
 
     def encode(
         self,
@@ -80,7 +85,7 @@ class Encoder:
         Raises:
             RecordError: The record cannot become a point.
         """
-        values = self._flat(record)
+        values = self._flattener.flat(record)
         # A dict of the new names would cost a tenth of a record, and most records do not need it.
         can_wait = self._rename.can_wait(values)
         values = values.copy() if can_wait else self._rename.apply(values)
@@ -88,7 +93,7 @@ class Encoder:
         tags = tuple([values.pop(key, None) for key in self._tag_fields])
         # The cache has tags of text only, and no value of another type equals text: 7 does not find "7".
         series = self._series.get(tags) or self.series(tuple(map(self._tag, tags)))
-        fields = ",".join(self._fields(values, sent=can_wait))
+        fields = ",".join(self._fields(values, sent=can_wait).values())
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "no field has a valid value")
         time = self._point_time.nanoseconds(timestamp, partition, offset, index)
@@ -116,55 +121,10 @@ class Encoder:
             raise RecordError(Reason.NO_TIME, "neither the record nor Kafka has a time")
         return timestamps.from_milliseconds(kafka_ms)
 
-    def _flat(self, record: dict[Any, Any]) -> dict[str, Any]:
-        """All fields on one level."""
-        # Most records are flat, which a set tells without a look at each field from here.
-        if (
-            len(record) <= self._limits.max_fields
-            and _NESTED.isdisjoint(map(type, record.values()))
-            and _TEXT.issuperset(map(type, record))
-        ):
-            return record
-        values: dict[str, Any] = {}
-        self._containers = 0
-        self._flatten("", record.items(), 1, values)
-        return values
+    def _fields(self, values: dict[str, Any], sent: bool) -> dict[str, str]:
+        """`name=value` by `name=`, of all that has a value InfluxDB has a type for.
 
-    def _flatten(
-        self, prefix: str, items: Iterable[tuple[Any, Any]], depth: int, values: dict[str, Any]
-    ) -> None:
-        """Nested objects and arrays to one level: `{"a": {"b": [7]}}` is `a_b_0`."""
-        max_depth, max_fields = self._limits.max_depth, self._limits.max_fields
-        if depth > max_depth:
-            raise RecordError(Reason.TOO_DEEP, f"more than {max_depth} levels (TOWER_MAX_DEPTH)")
-        # What holds no field counts as well: a megabyte has room for a million empty arrays. A record with
-        # a field in each of its objects and arrays has no more of these.
-        self._containers += 1
-        if self._containers > max_depth * max_fields:
-            raise RecordError(
-                Reason.TOO_MANY_FIELDS, f"more than {max_depth * max_fields} objects and arrays"
-            )
-        for key, value in items:
-            # Below the first level the place in an array counts as a name, and msgpack's numbers so do too.
-            if type(key) is not str and (depth == 1 or not isinstance(key, str | int)):
-                raise RecordError(Reason.NOT_A_RECORD, "a field name is not text")
-            name = f"{prefix}{key}"
-            if type(value) in _NESTED:
-                if len(name) > self._limits.max_key_bytes:
-                    # Checked here, before the name of each field below repeats it, which could turn one
-                    # megabyte into hundreds.
-                    raise _over(Reason.KEY_TOO_LONG, self._limits.max_key_bytes, "TOWER_MAX_KEY_BYTES")
-                items_below = value.items() if type(value) is dict else enumerate(value)
-                self._flatten(f"{name}_" if name else "", items_below, depth + 1, values)
-            elif len(values) >= max_fields:
-                raise RecordError(
-                    Reason.TOO_MANY_FIELDS, f"more than {max_fields} fields (TOWER_MAX_FIELDS)"
-                )
-            else:
-                values[name] = value
-
-    def _fields(self, values: dict[str, Any], sent: bool) -> list[str]:
-        """`name=value` of all that has a value InfluxDB has a type for.
+        Two names can become one when they are written. The first one with a value counts.
 
         Args:
             values: Fields by name.
@@ -173,7 +133,7 @@ class Encoder:
         names = self._names_by_sent if sent else self._names
         name_of = self._name_by_sent if sent else self.name
         numbers = self._numbers
-        fields = []
+        fields: dict[str, str] = {}
         for name, value in values.items():
             # What nearly all values are comes first; `_number` takes it too.
             type_ = type(value)
@@ -185,8 +145,10 @@ class Encoder:
                 text = self._value(value)
             if text is None:
                 self.values_omitted += 1
+            elif (prefix := names.get(name) or name_of(name)) in fields:
+                self._names_doubled += 1
             else:
-                fields.append((names.get(name) or name_of(name)) + text)
+                fields[prefix] = prefix + text
         return fields
 
     def _number(self, value: Any) -> str | None:
@@ -250,12 +212,17 @@ class Encoder:
             raise RecordError(Reason.NOT_A_RECORD, "a field name is empty")
         if len(name.encode("utf-8", "replace")) > self._limits.max_key_bytes:
             raise _over(Reason.KEY_TOO_LONG, self._limits.max_key_bytes, "TOWER_MAX_KEY_BYTES")
-        # A field with the name of a tag could not be queried.
-        is_reserved = name in RESERVED or name in self._constant
         if len(self._names) >= CACHED:
             self._names.clear()
-        self._names[name] = prefix = f"{escape.name(name)}{'_' if is_reserved else ''}="
+        self._names[name] = prefix = f"{escape.name(self.stored_name(name))}="
         return prefix
+
+    def stored_name(self, name: str) -> str:
+        """The name that a field has in InfluxDB."""
+        stored = escape.printable(name)
+        while stored in self._reserved:
+            stored += "_"
+        return stored
 
     def _name_by_sent(self, name: str) -> str:
         """`name=` for one field by the name it was sent under."""

@@ -7,10 +7,16 @@ become a slash. Control characters end a line or confuse readers: in names and t
 """
 
 _CONTROL = dict.fromkeys((*range(32), 127), "_")
+_PRINTABLE = str.maketrans({**_CONTROL, "\\": "/"})
 _NAME = str.maketrans({**_CONTROL, ",": "\\,", "=": "\\=", " ": "\\ ", "\\": "/"})
 _TAG = str.maketrans({**_CONTROL, ",": "\\,", "=": "\\=", " ": "\\ "})
 _MEASUREMENT = str.maketrans({**_CONTROL, ",": "\\,", " ": "\\ ", "\\": "/"})
 _STRING = str.maketrans({'"': '\\"', "\\": "\\\\"})
+
+
+def printable(text: str) -> str:
+    """A name as InfluxDB stores it: without the characters that line protocol cannot hold."""
+    return text.translate(_PRINTABLE)
 
 
 def name(text: str) -> str:

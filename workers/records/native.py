@@ -5,10 +5,11 @@ how a name is escaped, and the series of some tags. Without the kernel Tower doe
 """
 
 from workers import __version__
+from workers.config.parsers import RESERVED
 from workers.config.route import Route
 from workers.errors import RecordError
+from workers.records import rename
 from workers.records.encoder import Encoder
-from workers.records.rename import Rename
 from workers.records.timestamps import SECOND
 from workers.types import Partition
 
@@ -96,7 +97,9 @@ def _fields(route: Route, encoder: Encoder) -> list[tuple[bytes, int, int, int, 
     kinds = dict.fromkeys(route.number_fields, (_kernel.NUMBER, 0))
     kinds |= {name: (_kernel.TAG, route.tag_fields.index(name)) for name in route.tag_fields}
     kinds |= dict.fromkeys(route.time_fields, (_kernel.TIME, 0))
-    new_names, groups = dict(route.rename), Rename(route.rename).groups()
+    # A field with a reserved name is stored under another one, which the record may have too.
+    reserved = [(name, encoder.stored_name(name)) for name in sorted(RESERVED.union(dict(route.tags)))]
+    new_names, groups = dict(route.rename), rename.groups([*route.rename, *reserved])
     names = list(dict.fromkeys([*kinds, *groups]))
     if len(names) > _kernel.KEPT_FIELDS:
         raise KernelUnavailableError(

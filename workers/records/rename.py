@@ -48,14 +48,15 @@ class Rename:
         names = {name: new_name for new_name, name in sent.items()}
         return {names.get(name, name): value for name, value in values.items()}
 
-    def groups(self) -> dict[str, int]:
-        """Every name of the map, with a number shared by all names that a rename connects.
 
-        A record with at most one field of each group has no conflict: each field takes its new name.
-        """
-        groups: dict[str, set[str]] = {}
-        for name, new in self._new.items():
-            group = groups.get(name, {name}) | groups.get(new, {new})
-            groups |= dict.fromkeys(group, group)
-        numbers: dict[int, int] = {}
-        return {name: numbers.setdefault(id(group), len(numbers)) for name, group in groups.items()}
+def groups(pairs: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Every name in pairs of old and new names, with a number shared by all names that pairs connect.
+
+    A record with at most one field of each group has no conflict: each field takes its new name.
+    """
+    groups: dict[str, set[str]] = {}
+    for name, new in pairs:
+        group = groups.get(name, {name}) | groups.get(new, {new})
+        groups |= dict.fromkeys(group, group)
+    numbers: dict[int, int] = {}
+    return {name: numbers.setdefault(id(group), len(numbers)) for name, group in groups.items()}

@@ -29,7 +29,7 @@ from workers.types import Message, Partition
 RECORDS, DEVICES = 1000, 20
 
 #: Bytecodes of CPython 3.11 for one record in the Python path: numbers, and numbers as text.
-BYTECODES = {"numbers": 1002, "text": 1246}
+BYTECODES = {"numbers": 1060, "text": 1306}
 #: The same for the consumer to hand one message out, by the partitions it owns.
 CONSUMED = {1: 9, 3: 20.1}
 SLACK = 1.05
@@ -160,8 +160,8 @@ def test_a_worker_loads_one_http_client() -> None:
 class Slower(Encoder):
     """An encoder that looks at each field once more."""
 
-    def _flat(self, record: dict[Any, Any]) -> dict[str, Any]:
-        return {name: value for name, value in super()._flat(record).items() if value is not self}
+    def encode(self, record: dict[Any, Any], *place: Any) -> bytes:
+        return super().encode({name: value for name, value in record.items() if value is not self}, *place)
 
 
 @counted_version

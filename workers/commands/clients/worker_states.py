@@ -29,6 +29,8 @@ class WorkerReport:
         owned: Partitions assigned to it.
         stopped: Those of them that it does not read, with the reason.
         accounts: Its counters of each partition it has had.
+        values_omitted: Values left out, because InfluxDB has no type for them or their field is a number.
+        names_doubled: Values left out, because an earlier field of their record has the same name.
         by_kernel: Records that the C kernel converted.
         by_python: Records that Python converted, which is slower.
         why_not_native: Why it does not use the C kernel; empty if it does.
@@ -47,6 +49,8 @@ class WorkerReport:
     owned: tuple[int, ...] = ()
     stopped: Mapping[int, str] = field(default_factory=dict)
     accounts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    values_omitted: int = 0
+    names_doubled: int = 0
     by_kernel: int = 0
     by_python: int = 0
     why_not_native: str = ""
@@ -95,6 +99,8 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         owned=tuple(int(number) for number in content.get("owned", ())),
         stopped={int(number): str(why) for number, why in content.get("stopped", {}).items()},
         accounts={int(number): account for number, account in content.get("partitions", {}).items()},
+        values_omitted=int(counters.get("values_omitted", 0)),
+        names_doubled=int(counters.get("names_doubled", 0)),
         by_kernel=int(counters.get("records_by_kernel", 0)),
         by_python=int(counters.get("records_by_python", 0)),
         why_not_native=str(content.get("why_not_native", "")),
