@@ -10,6 +10,9 @@ NO_TIMESTAMP = 0
 #: Maximum records of one message. workers/records/point_time.py has room for no larger index.
 MAX_RECORDS = 1024
 
+#: Maximum lines of one message of line protocol. Lines have times of their own.
+MOST_LINES = 10_000
+
 #: Most fields of one record that TOWER_MAX_FIELDS may allow. No decoder goes on past it.
 MOST_FIELDS = 10_000
 
@@ -92,6 +95,7 @@ class Reason(StrEnum):
     EMPTY = "empty"  # null value, no bytes, or an array without elements
     JSON = "json"  # begins like JSON and is not valid
     MSGPACK = "msgpack"  # begins like msgpack and is not valid
+    LINE = "line"  # looks like line protocol and is not valid
     TEXT = "text"  # none of the known formats, or not UTF-8
     NOT_A_RECORD = "not_a_record"  # decodes to a value that is not an object
     NO_FIELDS = "no_fields"  # nothing is left to store

@@ -9,8 +9,17 @@ import re
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]\d+)?")
+_FLOAT = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_INTEGER = re.compile(r"(-?\d+)(i)|(\d+)(u)")
 _STRING = re.compile(r'"(?:[^"\\]|\\["\\])*"', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Integer:
+    """The value of an integer field, which is not equal to a float."""
+
+    value: int
+    unsigned: bool = False
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,7 @@ class Point:
 
     measurement: str
     tags: dict[str, str]
-    fields: dict[str, float | bool | str]
+    fields: dict[str, float | bool | str | Integer]
     time: int
 
     @property
@@ -101,14 +110,17 @@ def _pair(text: str) -> tuple[str, str]:
     return _plain(name), _plain(value)
 
 
-def _field(text: str) -> tuple[str, float | bool | str]:
+def _field(text: str) -> tuple[str, float | bool | str | Integer]:
     name, value = re.split(r"(?<!\\)=", text, maxsplit=1)
     if not name or _CONTROL.search(name):
         raise ValueError("a field without a name, or a control character in it")
     if _STRING.fullmatch(value):
         return _plain(name), re.sub(r'\\(["\\])', r"\1", value[1:-1])
-    if value in {"true", "false"}:
-        return _plain(name), value == "true"
+    if value in {"t", "T", "true", "True", "TRUE", "f", "F", "false", "False", "FALSE"}:
+        return _plain(name), value[0] in "tT"
+    if (integer := _INTEGER.fullmatch(value)) is not None:
+        number, letter = filter(None, integer.groups())
+        return _plain(name), Integer(int(number), letter == "u")
     if not _FLOAT.fullmatch(value):
-        raise ValueError("neither string, bool nor float")
+        raise ValueError("neither string, bool, integer nor float")
     return _plain(name), float(value)

@@ -21,11 +21,16 @@ class Route:
     )
     format: str = option(
         "auto",
-        parsers.choice("auto", "json", "msgpack", "text"),
+        parsers.choice("auto", "json", "msgpack", "text", "line"),
         "format of the records; auto detects it for each message",
     )
     measurement: str = option("labs", parsers.measurement, "measurement of every point")
-    tags: tuple[tuple[str, str], ...] = option("host=Labs,region=GIST", parsers.tags, "tags of every point")
+    tags: tuple[tuple[str, str], ...] = option(
+        "host=Labs,region=GIST", parsers.tags, "tags of every point, but not of those sent as line protocol"
+    )
+    line_tags: tuple[tuple[str, str], ...] = option(
+        "", parsers.tags, "tags of every point sent as line protocol; a line's own tag of that name wins"
+    )
     rename: tuple[tuple[str, str], ...] = option(
         "free_ram:memory,tx_bytes:tx,rx_bytes:rx,cpu_load:CPU_Usage,tx_drops:tx_dropped,rx_drops:rx_dropped,"
         "tx_errors:txError,rx_errors:rxError,disk_util:disk,"

@@ -8,6 +8,8 @@ from workers.batch import Batch
 from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records.encoder import Encoder
+from workers.records.line_encoder import LineEncoder
+from workers.records.line_protocol import Line
 from workers.records.native import KernelUnavailableError, build_kernel
 from workers.types import (
     NO_TIMESTAMP,
@@ -40,6 +42,7 @@ class Converter:
     """
 
     def __init__(self, route: Route, encoder: Encoder, native: bool = True) -> None:
+        self._route = route
         self._format = route.format
         self._max_bytes = route.limits.max_record_bytes
         self._encoder = encoder
@@ -60,6 +63,10 @@ class Converter:
         from workers.records.decoder import decode  # noqa: PLC0415
 
         return decode
+
+    @cached_property
+    def _line_encoder(self) -> LineEncoder:
+        return LineEncoder(self._route, self._encoder)
 
     def convert(self, messages: Sequence[Message], batch: Batch) -> None:
         """Add all of `messages` to `batch`, in their order.
@@ -117,9 +124,14 @@ class Converter:
                 message if raw is value and index == 0 else Origin(message, index, raw)
             )
             try:
-                if not isinstance(record, dict):
+                if isinstance(record, dict):
+                    line = self._encoder.encode(record, kafka_ms, number, offset, index)
+                elif isinstance(record, RecordError):
+                    raise record
+                elif isinstance(record, Line):
+                    line = self._line_encoder.encode(record, kafka_ms, number, offset, index)
+                else:
                     raise RecordError(Reason.NOT_A_RECORD, type(record).__name__)
-                line = self._encoder.encode(record, kafka_ms, number, offset, index)
             except RecordError as error:
                 batch.dead_letters.append(DeadLetter(origin_of(origin), error.reason, error.detail))
                 batch.dead_size += len(raw)

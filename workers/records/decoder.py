@@ -9,10 +9,11 @@ import msgpack
 import msgspec
 
 from workers.errors import RecordError
+from workers.records import line_protocol
 from workers.types import MAX_RECORDS, MOST_FIELDS, Nanoseconds, NumberName, Reason, Untyped
 
-#: One record: its fields by name, and its own bytes.
-Record = tuple[dict[str, Any], bytes]
+#: One record: its fields by name, a `Line`, or why it is none (RecordError); and its own bytes.
+Record = tuple[Any, bytes]
 
 #: Fluentd's EventTime: extension 0 of 8 bytes, seconds and nanoseconds, both unsigned big-endian
 #: (Fluentd forward protocol specification, "EventTime Ext Format").
@@ -75,16 +76,16 @@ _unpack_any_keys = partial(_unpack, strict_map_key=False, object_pairs_hook=_wit
 
 
 def detect(value: bytes) -> str:
-    """The format of a message: json, msgpack or text, by its first byte.
+    """The format of a message: json or msgpack by its first byte, line or text by its form.
 
     JSON begins with `{` or `[`, msgpack maps and arrays with a byte that is no ASCII; what is left is
-    legacy text.
+    line protocol or legacy text.
     """
     if value[0] in _JSON_FIRST or value.lstrip(_JSON_SPACE)[:1] in {b"{", b"["}:
         return "json"
     if value[0] in _MSGPACK_FIRST:
         return "msgpack"
-    return "text"
+    return "line" if line_protocol.is_line_protocol(value) else "text"
 
 
 def decode(value: bytes | None, format_: str = "auto") -> list[Record]:
@@ -108,6 +109,8 @@ def decode(value: bytes | None, format_: str = "auto") -> list[Record]:
         raise RecordError(Reason.EMPTY, "only a byte order mark")
     if format_ == "auto":
         format_ = detect(plain)
+    if format_ == "line":
+        return [*line_protocol.decode(plain)]
     if format_ == "text":
         return [(_decode_text(plain), value)]
     if format_ == "json":
@@ -219,6 +222,8 @@ def _decode_text(value: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise RecordError(Reason.TEXT, "not UTF-8") from None
     if not _FIRST_NAME.match(text):
+        if (refusal := line_protocol.refusal(value)) is not None:
+            raise refusal
         raise RecordError(Reason.TEXT, "does not begin with name:value")
     if _LTSV.search(text):
         raise RecordError(Reason.TEXT, "tabs between the fields (LTSV is not supported)")

@@ -52,8 +52,8 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
     # old version. Kernels before 0.2.0 have no version.
     if getattr(_kernel, "VERSION", "") != __version__:
         raise KernelUnavailableError(OUTDATED)
-    if route.format == "text":
-        raise KernelUnavailableError("TOWER_FORMAT is text, which the C kernel does not convert")
+    if route.format in {"text", "line"}:
+        raise KernelUnavailableError(f"TOWER_FORMAT is {route.format}, which the C kernel does not convert")
 
     def name_of(name: str) -> bytes | None:
         try:

@@ -98,6 +98,7 @@ def test_settings_cannot_be_changed() -> None:
         pytest.param("TOWER_MEASUREMENT", "", id="empty measurement"),
         pytest.param("TOWER_MEASUREMENT", "#labs", id="measurement that makes a comment of each line"),
         pytest.param("TOWER_TAGS", "host", id="tag without value"),
+        pytest.param("TOWER_LINE_TAGS", "host", id="tag of lines without value"),
         pytest.param("TOWER_TAGS", "host=", id="tag with an empty value"),
         pytest.param("TOWER_TAGS", "time=now", id="reserved constant tag"),
         pytest.param("TOWER_TAG_FIELDS", "ip,_field", id="reserved tag"),

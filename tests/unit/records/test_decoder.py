@@ -13,7 +13,7 @@ from workers.errors import RecordError
 from workers.records.decoder import decode, detect
 from workers.types import MAX_RECORDS, MOST_FIELDS, Nanoseconds, NumberName, Reason
 
-FORMATS = ["auto", "json", "msgpack", "text"]
+FORMATS = ["auto", "json", "msgpack", "text", "line"]
 
 #: What a sender can put into a record that both JSON and msgpack carry.
 SCALARS = st.one_of(

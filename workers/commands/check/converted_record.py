@@ -118,6 +118,10 @@ class SampleConverter:
         missing: dict[int, frozenset[str] | None] = {}
         decoded = decode(message.value(), self._format) if points else []
         for element, stored in points.items():
+            if not isinstance(decoded[element][0], dict):
+                # A line of line protocol: InfluxDB gets all of its fields.
+                missing[element] = frozenset()
+                continue
             record = _as_numbers(decoded[element][0])
             try:
                 line = self._names.encode(record, 0, message.partition(), message.offset())

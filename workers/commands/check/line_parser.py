@@ -17,7 +17,8 @@ class Point:
     """One point.
 
     Args:
-        types: Type of each field by its name, in InfluxDB's words: float, string or boolean.
+        types: Type of each field by its name, in InfluxDB's words: float, integer, unsigned, string or
+            boolean.
         time: Nanoseconds since the epoch.
     """
 
@@ -26,7 +27,7 @@ class Point:
 
 
 def parse(line: bytes) -> Point:
-    """Parse a line that the encoder produced.
+    """Parse a line that an encoder produced.
 
     Raises:
         ValueError: It is not such a line.
@@ -45,4 +46,6 @@ def parse(line: bytes) -> Point:
 def _type(value: str) -> str:
     if value.startswith('"'):
         return "string"
-    return "boolean" if value in {"true", "false"} else "float"
+    if value[0] in "tTfF":
+        return "boolean"
+    return {"i": "integer", "u": "unsigned"}.get(value[-1], "float")
