@@ -229,7 +229,7 @@ class Loop:
     def _drop(self, partitions: set[Partition]) -> None:
         """Drop records in hand, uncommitted. The next owner of the partition reads them again."""
         for partition in partitions & self._batch.next_offsets.keys():
-            self._state.dropped[partition] += self._batch.records[partition]
+            self._state.drop(partition, self._batch.records[partition], self._batch.next_offsets[partition])
         self._batch.drop(partitions)
 
     def stop(self, number: int, frame: Any) -> None:
@@ -253,6 +253,7 @@ class Loop:
 
     def _report(self, force: bool = False) -> None:
         self._feed_watchdog()
+        self._dead_letters.write_log()
         self._state.write(self._report_content, self._clock(), force)
 
     def _report_content(self) -> dict[str, Any]:
@@ -285,4 +286,14 @@ class Loop:
                 "records_by_python": self._converter.by_python,
             },
             "dead_letter_reasons": dict(self._dead_letters.reasons),
+            "renewal": consumer.renewal,
+            "recent": self._state.recent(
+                {
+                    "values_omitted": self._encoder.values_omitted,
+                    "times_implausible": self._encoder.times_implausible,
+                    "renewals": consumer.renewals,
+                },
+                self._dead_letters.reasons,
+                consumer.fenced,
+            ),
         }

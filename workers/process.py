@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from workers import gc_tuning, log
+from workers import ended, gc_tuning, log
 from workers.config.settings import Settings, load
 from workers.errors import SettingsError
 from workers.exit_codes import CRASHED, MISCONFIGURED, OK
@@ -35,6 +35,7 @@ def run() -> NoReturn:
         _run(settings)
     except SettingsError as error:
         sys.stderr.write(f"tower: {error}\n")
+        ended.leave_behind(os.environ, str(error))
         sys.exit(MISCONFIGURED)
     except Exception:
         logging.getLogger("tower").exception(

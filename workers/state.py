@@ -1,6 +1,7 @@
 """A worker's state and counters, and the state file that `status` reads."""
 
 import json
+import logging
 import os
 import time
 from collections import Counter
@@ -9,11 +10,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from workers.count_window import CountWindow
 from workers.errors import SettingsError
+from workers.log import ThrottledLogger
 from workers.types import Partition
 
 #: Seconds between two writes of the state file.
 WRITE_S = 1.0
+
+#: Seconds in which clients that were pushed out of the group are counted: soon after the end of the cause
+#: `status` no longer tells it.
+FENCED_S = 60.0
 
 #: Beginning of `why` if the state file could not be written.
 NOT_WRITTEN = "state file: "
@@ -47,6 +54,7 @@ class State:
         dead_lettered: Records stored in the dead-letter topic, by partition.
         dropped: Records in hand when their partition was revoked or the time to finish was over. They are
             read again, by this or another worker.
+        dropped_to: Offset after the last of them, by partition.
 
     Raises:
         SettingsError: The folder of the state file cannot be created.
@@ -59,10 +67,15 @@ class State:
         self.written: Counter[Partition] = Counter()
         self.dead_lettered: Counter[Partition] = Counter()
         self.dropped: Counter[Partition] = Counter()
+        self.dropped_to: dict[Partition, int] = {}
         self._file = file
         self._worker = worker
         self._started = time.time()
         self._next = 0.0
+        self._parent = os.getppid()
+        self._window = CountWindow()
+        self._fenced_window = CountWindow(FENCED_S)
+        self._throttled_log = ThrottledLogger(logging.getLogger("tower"))
         if file is not None:
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +88,42 @@ class State:
     def enter(self, state: WorkerState, why: str = "") -> None:
         """Change to a state, with the reason if there is one."""
         self.current, self.why = state, why
+
+    def drop(self, partition: Partition, records: int, next_offset: int) -> None:
+        """Count records in hand that are given up uncommitted.
+
+        Args:
+            partition: Their partition.
+            records: Their number.
+            next_offset: The offset after the last of them.
+        """
+        self.dropped[partition] += records
+        self.dropped_to[partition] = max(next_offset, self.dropped_to.get(partition, 0))
+
+    def recent(
+        self, totals: Mapping[str, int], dead_letters: Mapping[str, int], fenced: int
+    ) -> dict[str, Any]:
+        """Return what was counted in the last minutes.
+
+        Args:
+            totals: Counters of this worker, by name.
+            dead_letters: Confirmed dead letters, by reason.
+            fenced: Clients that were pushed out of the group.
+        """
+        by_reason = {f"dead letters: {reason}": count for reason, count in dead_letters.items()}
+        stored = sum(self.written.values()) + sum(self.dead_lettered.values())
+        seconds, counts = self._window.recent({**totals, **by_reason, "records": stored})
+        return {
+            "seconds": round(seconds, 1),
+            "records": counts.get("records", 0),
+            "dead_letters": {
+                reason: counts[name]
+                for reason, name in zip(dead_letters, by_reason, strict=True)
+                if name in counts
+            },
+            **{name: counts.get(name, 0) for name in totals},
+            "fenced": self._fenced_window.recent({"fenced": fenced})[1].get("fenced", 0),
+        }
 
     def account(
         self,
@@ -97,6 +146,8 @@ class State:
                 "written": self.written[partition],
                 "dead_lettered": self.dead_lettered[partition],
                 "uncommitted": in_hand.get(partition, 0) + self.dropped[partition],
+                "dropped": self.dropped[partition],
+                "dropped_to": self.dropped_to.get(partition),
                 "committed": committed.get(partition),
                 "position": positions.get(partition),
                 "lag": lags.get(partition),
@@ -122,6 +173,7 @@ class State:
             "why": self.why,
             "started": self._started,
             "heartbeat": time.time(),
+            "has_parent": os.getppid() == self._parent,
             **content(),
         }
         draft = self._file.with_suffix(".tmp")
@@ -133,3 +185,10 @@ class State:
         except OSError as error:
             # A full disk must not stop the records. `status` reports that the heartbeat is old.
             self.why = self.why or f"{NOT_WRITTEN}{error.strerror}"
+            self._throttled_log.error(
+                "state file",
+                "%s cannot be written (%s). Records are still stored, but `tower status` does not see this "
+                "worker. Make room in TOWER_RUN_DIR, or make it writable",
+                self._file,
+                error.strerror,
+            )

@@ -61,6 +61,12 @@ class Message(Protocol):
     def value(self) -> bytes | None:
         """Return the record's bytes, None for a tombstone."""
 
+    def key(self) -> bytes | None:
+        """Return the key, None if there is none."""
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Return the headers in order, None if there are none. A name may stand more than once."""
+
     def error(self) -> Any:
         """Return None for a record, else the event that the client reports in its place."""
 

@@ -73,6 +73,12 @@ class BenchMessage:
         """Return the record."""
         return self.content
 
+    def key(self) -> None:
+        """Return no key."""
+
+    def headers(self) -> None:
+        """Return no headers."""
+
     def error(self) -> None:
         """Return no error: this message is a record."""
 

@@ -33,6 +33,8 @@ class FakeMessage:
     place: int = 0
     name: str = "resource"
     milliseconds: int | None = KAFKA_MS
+    named: bytes | None = None
+    head: tuple[tuple[str, bytes | None], ...] = ()
 
     def topic(self) -> str:
         return self.name
@@ -48,6 +50,12 @@ class FakeMessage:
 
     def value(self) -> bytes | None:
         return self.raw
+
+    def key(self) -> bytes | None:
+        return self.named
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        return list(self.head) or None
 
     def error(self) -> Any:
         return None

@@ -38,7 +38,8 @@ class FakeConsumer:
         self.owned = {partition(number) for number in range(3)}
         self.stopped: dict[Partition, str] = {}
         self.committed: dict[Partition, int] = {}
-        self.rebalances = self.renewals = self.commit_failures = 0
+        self.rebalances = self.renewals = self.commit_failures = self.fenced = 0
+        self.renewal = ""
         self.steps: list[Step] = []
         self.asked: list[tuple[str, object]] = []
         self.at_poll_paused: list[Callable[[], None]] = []
@@ -110,6 +111,9 @@ class FakeDeadLetterProducer:
 
     def store(self, dead_letters: list[DeadLetter]) -> None:
         self.stored += dead_letters
+
+    def write_log(self) -> None:
+        """Nothing to log."""
 
 
 class Worker:

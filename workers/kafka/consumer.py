@@ -82,6 +82,16 @@ class GroupConsumer:
         """Clients that were replaced, because they failed for good or their credentials changed."""
         return self._membership.renewals
 
+    @property
+    def fenced(self) -> int:
+        """Those of them that another client with the same `group.instance.id` pushed out of the group."""
+        return self._membership.fenced
+
+    @property
+    def renewal(self) -> str:
+        """Why the last of them was replaced; empty if none was."""
+        return self._membership.renewal
+
     def consume(self, max_messages: int, timeout_s: float, *, gather: bool = True) -> list[Message]:
         """Return up to `max_messages` messages of owned partitions, in order within each partition.
 

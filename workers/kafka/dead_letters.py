@@ -11,6 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from workers.config.settings import Settings
 from workers.errors import SettingsError
 from workers.kafka.credentials import Credentials
+from workers.kafka.dead_letter_log import DeadLetterLog
+from workers.kafka.message_headers import read_headers
 from workers.kafka.properties import (
     CREDENTIAL_ERRORS,
     advice,
@@ -19,7 +21,7 @@ from workers.kafka.properties import (
 )
 from workers.log import ThrottledLogger, printable
 from workers.retry import Backoff
-from workers.types import DeadLetter
+from workers.types import DeadLetter, Origin
 
 #: Seconds between two polls for delivery reports.
 REPORT_S = 0.05
@@ -51,6 +53,7 @@ class DeadLetterProducer:
         self._wait = wait
         self._clock = clock
         self._throttled_log = ThrottledLogger(logging.getLogger("tower.deadletters"))
+        self._letter_log = DeadLetterLog(logging.getLogger("tower.deadletters"), clock)
         # Created at the first dead letter: most workers never need its memory and threads.
         self._producer: Producer | None = None
         self._credentials = Credentials(settings)
@@ -78,6 +81,7 @@ class DeadLetterProducer:
                 # The settings were valid before, so a file is being written: the worker goes on.
                 failures = [(dead_letter, str(error)) for dead_letter in unconfirmed]
             self.reasons.update(dead_letter.reason for dead_letter in confirmed)
+            self.write_log()
             unconfirmed = [dead_letter for dead_letter, _ in failures]
             if self._must_replace:
                 # After a fatal error (for example, the topic was created again) an idempotent producer
@@ -86,7 +90,7 @@ class DeadLetterProducer:
             if failures:
                 cause = failures[0][1]
                 why = f"dead letters cannot be written to {topic}: {cause}"
-                largest = max(len(dead_letter.origin.value or b"") for dead_letter in unconfirmed)
+                largest = max(map(_size, unconfirmed))
                 self._throttled_log.error(
                     cause,
                     "%s. This worker waits and retries; none of its partitions advances. Check that the "
@@ -96,6 +100,10 @@ class DeadLetterProducer:
                     largest,
                 )
                 self._wait(max(backoff.next(), REPORT_S), why)
+
+    def write_log(self) -> None:
+        """Log the dead letters that are not logged yet, if their line is due."""
+        self._letter_log.write_due()
 
     def _produce(
         self,
@@ -116,9 +124,14 @@ class DeadLetterProducer:
             self._producer = self._connect()
 
         def reporter(dead_letter: DeadLetter) -> Callable[[KafkaError | None, Any], None]:
-            def on_delivery(error: KafkaError | None, _: Any) -> None:
+            def on_delivery(error: KafkaError | None, stored: Any) -> None:
                 if error is None:
                     confirmed.append(dead_letter)
+                    self._letter_log.add(
+                        str(dead_letter.reason),
+                        place_of(dead_letter.origin),
+                        f"{stored.partition()}/{stored.offset()}",
+                    )
                 else:
                     self._check_fatal(error)
                     failures.append((dead_letter, error.str()))
@@ -129,6 +142,7 @@ class DeadLetterProducer:
             try:
                 self._producer.produce(
                     self._settings.dead_letter_topic,
+                    key=dead_letter.origin.message.key(),
                     value=dead_letter.origin.value,
                     headers=headers(dead_letter),
                     on_delivery=reporter(dead_letter),
@@ -182,16 +196,39 @@ class DeadLetterProducer:
         )
 
 
-def headers(dead_letter: DeadLetter) -> dict[str, str | bytes | None]:
-    """Return the headers of a dead letter: the reason, and the coordinates of its record."""
+def headers(dead_letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
+    """Return the headers of a dead letter: those of its message, then the reason and the coordinates.
+
+    A message may have headers of these names too. The last ones are Tower's, and `tower.headers` says how
+    many came before them.
+    """
     message = dead_letter.origin.message
+    original, unreadable = read_headers(message)
     kind, milliseconds = message.timestamp()
-    return {
-        "tower.reason": str(dead_letter.reason),
-        "tower.error": printable(dead_letter.detail),
-        "tower.topic": message.topic(),
-        "tower.partition": str(message.partition()),
-        "tower.offset": str(message.offset()),
-        "tower.index": str(dead_letter.origin.element),
-        "tower.timestamp": str(milliseconds) if kind else "",
-    }
+    return [
+        *original,
+        ("tower.reason", str(dead_letter.reason)),
+        ("tower.error", printable(dead_letter.detail)),
+        ("tower.topic", message.topic()),
+        ("tower.partition", str(message.partition())),
+        ("tower.offset", str(message.offset())),
+        ("tower.index", str(dead_letter.origin.element)),
+        ("tower.timestamp", str(milliseconds) if kind else ""),
+        *([("tower.unreadable_headers", str(unreadable))] if unreadable else []),
+        ("tower.headers", str(len(original))),
+    ]
+
+
+def place_of(origin: Origin) -> str:
+    """Return where a record came from, for people: `resource[0]@17`."""
+    message, element = origin.message, origin.element
+    return f"{message.topic()}[{message.partition()}]@{message.offset()}" + (
+        f" element {element}" if element else ""
+    )
+
+
+def _size(dead_letter: DeadLetter) -> int:
+    """Return the bytes of a dead letter: key, value and headers."""
+    origin = dead_letter.origin
+    pairs = sum(len(name) + len(value or "") for name, value in headers(dead_letter))
+    return len(origin.message.key() or b"") + len(origin.value or b"") + pairs

@@ -32,6 +32,8 @@ CLIENT_FAILED = frozenset(
     {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError._CRIT_SYS_RESOURCE}  # noqa: SLF001
 )
 
+#: Another client uses this one's `group.instance.id`: it has taken its place, or does not leave it.
+FENCED = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
 
 #: Why a client is replaced that did not fail.
 NEW_CREDENTIALS = (
@@ -63,6 +65,8 @@ class Membership:
     Attributes:
         incremental: True if partitions are assigned and revoked one by one.
         renewals: Clients that were replaced, because they failed for good or their credentials changed.
+        fenced: Those of them that another client with the same `group.instance.id` pushed out.
+        renewal: Why the last of them was replaced; empty if none was.
     """
 
     def __init__(
@@ -70,8 +74,10 @@ class Membership:
     ) -> None:
         self._settings = settings
         self.incremental = is_incremental(consumer_properties(settings))
-        self.renewals = 0
+        self.renewals = self.fenced = 0
+        self.renewal = ""
         self._failure = ""
+        self._is_fenced = False
         self._credentials = Credentials(settings)
         self._callbacks = callbacks
         self._throttled_log = throttled_log
@@ -173,6 +179,8 @@ class Membership:
                 self._failure,
             )
         self.renewals += 1
+        self.fenced += self._is_fenced
+        self.renewal, self._is_fenced = self._failure, False
         # In a thread, because `close` may hang. Nothing of its result is needed.
         threading.Thread(target=client.close, daemon=True).start()
         self._failure = ""
@@ -183,6 +191,7 @@ class Membership:
         if error.fatal() or error.code() in CLIENT_FAILED:
             # The client is replaced outside its own call: an exception raised in here would be lost.
             self._failure = error.str()
+            self._is_fenced = error.code() in FENCED
             return
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()

@@ -145,6 +145,18 @@ def test_a_partition_that_moved_between_workers_has_one_account() -> None:
     assert rows[0].owner == "worker 0"
 
 
+def test_what_a_worker_dropped_is_uncommitted_until_the_group_has_committed_past_it() -> None:
+    """Another worker reads those records again, and counts them itself."""
+    gave_up = account(consumed=15, uncommitted=5, dropped=5, dropped_to=10)
+    workers = [report(0), report(1, accounts={0: gave_up, 1: account()}), report(2)]
+    before = partition_rows(workers, offsets(committed={0: 9, 1: 10, 2: 10}))[0]
+    after = partition_rows(workers, offsets())[0]
+
+    assert (before.consumed, before.uncommitted) == (25, 5)
+    assert (after.consumed, after.uncommitted) == (20, 0)
+    assert not problems(workers, offsets())
+
+
 def test_the_text_ends_with_the_verdict() -> None:
     workers = [report(0), report(1), report(2)]
     error, warning = Trouble("x", "do y"), Trouble("w", "do z", Severity.WARNING)

@@ -13,11 +13,17 @@ from tests.support.fakes import FakeClock, FakeMessage, FakeWait
 from workers.errors import DrainExpired, SettingsError
 from workers.kafka import dead_letters
 from workers.kafka.dead_letters import DeadLetterProducer, headers
+from workers.log import REPEAT_S
 from workers.types import DeadLetter, Origin, Reason
 
 
 def letter(value: bytes | None = b"poison", offset: int = 0, detail: str = "why") -> DeadLetter:
     return DeadLetter(fakes.origin(2, offset, value, element=3), Reason.JSON, detail)
+
+
+def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The level of each line that was logged."""
+    return [record.levelname for record in caplog.records]
 
 
 class FakeProducer:
@@ -43,15 +49,21 @@ class FakeProducer:
         return self
 
     def produce(
-        self, topic: str, value: bytes | None, headers: object, on_delivery: Callable[[Any, Any], None]
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: object,
+        on_delivery: Callable[[Any, Any], None],
     ) -> None:
+        assert key is None
         verdict = self.verdicts.pop(0) if self.verdicts else None
         if isinstance(verdict, Exception):
             raise verdict
         assert (topic, bool(headers)) == ("resource.dlq", True)
         self.sent.append(value)
         self.reports.append(on_delivery)
-        self.pending.append(lambda: on_delivery(verdict, None))
+        self.pending.append(lambda: on_delivery(verdict, FakeMessage(place=len(self.sent))))
 
     def poll(self, timeout_s: float) -> int:
         assert timeout_s
@@ -117,7 +129,7 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(
     assert store.reasons == {"json": 5}
     assert len(wait.pauses) == 2
     assert "resource.dlq" in caplog.text
-    assert len(caplog.records) == 2  # one for each cause
+    assert levels(caplog) == ["WARNING", "ERROR", "ERROR"]  # one for the reason, one for each cause
 
 
 def test_the_membership_is_kept_while_reports_are_awaited(kafka: FakeProducer) -> None:
@@ -136,14 +148,14 @@ def test_the_reason_is_shown_during_the_next_try(
     kafka.verdicts = [failed(), large, large]
     wait = FakeWait()
 
-    DeadLetterProducer(fakes.settings(), wait).store([letter(b"x" * 70)])
+    DeadLetterProducer(fakes.settings(), wait).store([letter(b"x" * 70, detail="")])
 
     first, *later = [why for _, why in wait.asked]
     assert first == "dead letters are not confirmed yet by resource.dlq"
     assert all(why.startswith("dead letters cannot be written to resource.dlq: ") for why in later)
     # Each cause once, however soon it follows another, and what to do about it.
-    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
-    assert "allows messages of 70 bytes" in caplog.text
+    assert levels(caplog) == ["ERROR", "ERROR", "WARNING"]
+    assert int(caplog.text.partition("allows messages of ")[2].split()[0]) in range(170, 300)
 
 
 @pytest.mark.usefixtures("kafka")
@@ -155,7 +167,7 @@ def test_a_warning_is_logged_before_kafkas_client_gives_up(caplog: pytest.LogCap
 
     DeadLetterProducer(fakes.settings(), FakeWait(then=pass_by), clock).store([letter()])
 
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert levels(caplog) == ["WARNING", "WARNING"]
     assert "not confirmed yet by resource.dlq" in caplog.text
 
 
@@ -232,11 +244,16 @@ def test_a_property_the_producer_rejects_is_a_wrong_setting() -> None:
     assert caught.value.option == "TOWER_KAFKA_CLIENT_DNS_LOOKUP"
 
 
+def own(dead_letter: DeadLetter) -> dict[str, Any]:
+    """Tower's own headers of a dead letter: the last of each name."""
+    return dict(headers(dead_letter))
+
+
 class TestHeaders:
     """The headers of a dead letter."""
 
     def test_they_say_why_and_where_it_stood(self) -> None:
-        assert headers(letter(offset=17)) == {
+        assert own(letter(offset=17)) == {
             "tower.reason": "json",
             "tower.error": "why",
             "tower.topic": "resource",
@@ -244,19 +261,50 @@ class TestHeaders:
             "tower.offset": "17",
             "tower.index": "3",
             "tower.timestamp": str(fakes.KAFKA_MS),
+            "tower.headers": "0",
         }
 
     def test_a_message_without_a_time_has_an_empty_one(self) -> None:
         message = FakeMessage(milliseconds=None)
 
-        assert headers(DeadLetter(Origin(message, 0, None), Reason.EMPTY, ""))["tower.timestamp"] == ""
+        assert own(DeadLetter(Origin(message, 0, None), Reason.EMPTY, ""))["tower.timestamp"] == ""
+
+    def test_the_messages_own_headers_come_first_and_cannot_pass_for_towers(self) -> None:
+        sent = (("trace", b"1"), ("tower.reason", b"mine"), ("trace", None), ("tower.headers", b"9"))
+        message = FakeMessage(head=sent)
+
+        pairs = headers(DeadLetter(Origin(message, 0, None), Reason.EMPTY, ""))
+
+        assert tuple(pairs[:4]) == sent
+        assert dict(pairs)["tower.reason"] == "empty"
+        assert pairs[-1] == ("tower.headers", "4")
 
     @pytest.mark.parametrize("detail", ["a\nb\0c\x1b[31m", "\ud800", "x" * 100_000, "\u2028"])
     def test_what_a_sender_wrote_is_one_short_printable_line(self, detail: str) -> None:
-        error = str(headers(letter(detail=detail))["tower.error"])
+        error = str(own(letter(detail=detail))["tower.error"])
 
         assert error.isprintable()
         assert len(error.encode()) <= 1_200
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_flood_of_dead_letters_is_one_log_line_per_reason_with_an_example(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = FakeClock()
+    store = DeadLetterProducer(fakes.settings(), FakeWait(), clock)
+    for _ in range(100):
+        store.store([letter(offset=7), letter(offset=8)])
+    clock.now += REPEAT_S
+    store.write_log()
+    store.write_log()
+
+    first, last = (record.getMessage() for record in caplog.records)
+    assert first.startswith("2 records became dead letters (reason json), the last one from resource[2]@8")
+    assert "`tower dlq show 0/2` shows why" in first
+    assert last.startswith("198 records became dead letters")
+    assert "tower dlq show 0/200" in last
+    assert "why`" not in first + last  # what the record holds is not logged
 
 
 def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> None:
@@ -271,3 +319,18 @@ def test_kafka_keeps_the_original_bytes_and_the_headers(cluster: Brokers) -> Non
         for message in cluster.read("resource.dlq", len(letters))
     }
     assert values == {b"5": b"\xff\0 poison", b"6": None, b"7": b"", b"8": b"x" * 1_000_000}
+
+
+def test_kafka_keeps_the_key_and_the_headers_of_the_message(cluster: Brokers) -> None:
+    cluster.make_topic("resource.dlq.whole")
+    sent = (("trace", b"\xff1"), ("empty", None), ("trace", b"2"))
+    message = FakeMessage(b"poison", 1, 5, named=b"\0key\xff", head=sent)
+    settings = fakes.settings(
+        {"TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap}, dead_letter_topic="resource.dlq.whole"
+    )
+
+    DeadLetterProducer(settings, FakeWait()).store([DeadLetter(Origin(message, 0, b"poison"), "json", "")])
+
+    (stored,) = cluster.read("resource.dlq.whole", 1)
+    assert stored.key() == b"\0key\xff"
+    assert tuple(stored.headers()[:3]) == sent

@@ -37,6 +37,7 @@ LAYERS = {
     "process": {
         "config",
         "drain",
+        "ended",
         "errors",
         "exit_codes",
         "gc_tuning",
@@ -54,7 +55,8 @@ LAYERS = {
     "kafka": {"config", "errors", "log", "retry", "types"},
     "influxdb": {"batch", "config", "errors", "log", "retry", "types"},
     "records": {"_kernel", "batch", "config", "errors", "log", "types"},
-    "state": {"errors", "types"},
+    "ended": {"config", "errors", "state"},
+    "state": {"count_window", "errors", "log", "types"},
     "drain": {"errors"},
     "batch": {"types"},
     "config": {"errors", "types"},

@@ -81,6 +81,45 @@ def test_a_full_disk_does_not_stop_the_records(tmp_path: Path) -> None:
     assert read(file)["why"] == ""
 
 
+def test_a_file_that_cannot_be_written_is_logged_once_with_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "var" / "worker.json"
+    state = State(file, 0)
+    file.parent.rmdir()
+
+    for now in range(20):
+        state.write(content, float(now))
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert str(file) in line
+    assert "make it writable" in line
+
+
+def test_a_worker_whose_parent_is_another_one_than_at_its_start_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State(tmp_path / "worker.json", 0)
+    state.write(content, 0.0)
+    before = read(tmp_path / "worker.json")["has_parent"]
+
+    monkeypatch.setattr("workers.state.os.getppid", lambda: 1)
+    state.write(content, 5.0)
+
+    assert (before, read(tmp_path / "worker.json")["has_parent"]) == (True, False)
+
+
+def test_what_the_last_minutes_brought_is_told_by_reason() -> None:
+    state = State(None, 0)
+    state.written[partition(0)] += 8
+    state.dead_lettered[partition(0)] += 2
+
+    recent = state.recent({"renewals": 1}, {"json": 2, "text": 0}, fenced=1)
+
+    assert (recent["records"], recent["dead_letters"]) == (10, {"json": 2})
+    assert (recent["renewals"], recent["fenced"]) == (1, 1)
+
+
 def test_without_a_path_no_file_is_written() -> None:
     State(None, 0).write(lambda: pytest.fail("asked for nothing"), 0.0, force=True)
 
@@ -125,6 +164,8 @@ def test_an_owned_partition_without_records_is_listed_too() -> None:
             "written": 0,
             "dead_lettered": 0,
             "uncommitted": 0,
+            "dropped": 0,
+            "dropped_to": None,
             "committed": 5,
             "position": 5,
             "lag": 0,

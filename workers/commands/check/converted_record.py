@@ -146,6 +146,7 @@ class _Untimed:
     def __init__(self, message: Message) -> None:
         self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
         self.value, self.error = message.value, message.error
+        self.key, self.headers = message.key, message.headers
 
     def timestamp(self) -> tuple[int, int]:
         """Return that there is none."""

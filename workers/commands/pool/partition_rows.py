@@ -1,7 +1,8 @@
 """The partitions of the topic: who owns each, its counters, and its offsets in Kafka."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workers.commands.clients.group_offsets import GroupOffsets
 from workers.commands.clients.worker_states import WorkerReport, total
@@ -20,6 +21,7 @@ class PartitionRow:
         committed: The group's committed offset, None before the first commit.
         end: Offset that the next record will get, None if Kafka does not answer.
         lag: Records between the two.
+        uncommitted: Records in hand, and records that a worker dropped and the group has not committed yet.
         state: State of its owner, or why it is not read.
         age_s: Seconds since its owner's last heartbeat.
     """
@@ -54,13 +56,27 @@ def _row(number: int, workers: Sequence[WorkerReport], offsets: GroupOffsets) ->
         state = owner.stopped.get(number, owner.state)
     else:
         state = "on another machine" if member else "no owner"
+    counters = {name: total(workers, number, name) for name in COUNTERS}
+    # Records that a worker dropped at a handover are read again and counted again. Once the group has
+    # committed past them, they are counted with the worker that stored them, and only there.
+    settled = sum(_settled(worker.accounts.get(number, {}), committed) for worker in workers)
+    counters["consumed"] -= settled
+    counters["uncommitted"] -= settled
     return PartitionRow(
         partition=number,
         owner=f"worker {owner.number}" if owner else member,
-        **{name: total(workers, number, name) for name in COUNTERS},
+        **counters,
         committed=committed,
         end=end,
         lag=lag,
         state=state,
         age_s=None if owner is None else round(owner.age_s, 1),
     )
+
+
+def _settled(account: Mapping[str, Any], committed: int | None) -> int:
+    """Return the records that a worker dropped and the group has committed past."""
+    dropped_to = account.get("dropped_to")
+    if committed is None or dropped_to is None or committed < int(dropped_to):
+        return 0
+    return int(account.get("dropped", 0))
