@@ -2,12 +2,10 @@
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from workers.errors import DrainExpired
 
@@ -17,56 +15,64 @@ LEAVE_S = 5.0
 
 
 class Drain:
-    """Raises `DrainExpired` when the time to finish is over.
+    """Raises `DrainExpired` when the time to finish is over, but only where the worker waits.
+
+    Every wait for InfluxDB, Kafka or the dead letters calls `check` a few times per second. Work between
+    two waits is short and is never interrupted, so counters and batch stay consistent.
 
     Args:
         budget_s: Seconds to finish (TOWER_DRAIN_S).
         clock: Monotonic seconds.
+        at_stop: Called once, at the first signal.
 
     Attributes:
         stopping: True after the first SIGTERM or SIGINT.
     """
 
-    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        budget_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        at_stop: Callable[[], None] = lambda: None,
+    ) -> None:
         self.stopping = False
         self._budget_s = budget_s
         self._clock = clock
-        self._expired = self._closed = False
-        self._deadline: float | None = None
+        self._at_stop = at_stop
+        self._hurried = self._closed = False
+        self._stop_by: float | None = None
+        self._revoke_by: float | None = None
 
-    def stop(self, *_: int | FrameType | None) -> None:
-        """Start the time to finish. This handles SIGTERM and SIGINT; the second signal ends it at once."""
-        if self._closed:
-            return
+    def stop(self) -> None:
+        """Start the time to finish; the second call ends it at once.
+
+        A signal handler calls this between any two bytecodes of the main thread. So it takes no lock,
+        starts no thread, raises nothing and only changes flags.
+        """
         if self.stopping:
-            self._expire()
+            self._hurried = True
+            return
+        self._stop_by = self._clock() + self._budget_s
         self.stopping = True
-        signal.signal(signal.SIGALRM, self._expire)
-        signal.setitimer(signal.ITIMER_REAL, self._budget_s)
-        # A commit or close inside Kafka's client can hang while brokers are down, and C code is not
-        # interrupted by a signal. Then a thread exits the process, and uncommitted records are read again.
-        last_resort = threading.Timer(self._budget_s + LEAVE_S, _exit)
-        last_resort.daemon = True
-        last_resort.start()
+        self._at_stop()
 
     def close(self) -> None:
-        """End the time to finish. From now on only the thread of `stop` interrupts the worker."""
+        """End the time to finish: `check` raises no more."""
         self._closed = True
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
     @contextmanager
     def revocation(self) -> Iterator[None]:
         """Limit the time of the block: the group waits until the partitions are given up."""
-        self._deadline = self._clock() + self._budget_s
+        self._revoke_by = self._clock() + self._budget_s
         try:
             yield
         finally:
-            self._deadline = None
+            self._revoke_by = None
 
     @property
     def revoking(self) -> bool:
         """True inside `revocation`. Kafka's client must not be polled then."""
-        return self._deadline is not None
+        return self._revoke_by is not None
 
     @property
     def is_final(self) -> bool:
@@ -75,24 +81,52 @@ class Drain:
 
     def remaining(self, max_s: float) -> float:
         """Return the seconds until a revocation's deadline, at most `max_s`."""
-        if self._deadline is None:
+        if self._revoke_by is None:
             return max_s
-        return max(0.0, min(max_s, self._deadline - self._clock()))
+        return max(0.0, min(max_s, self._revoke_by - self._clock()))
 
     def check(self, why: str) -> None:
         """Raise `DrainExpired` if the time to finish is over.
 
         Args:
-            why: The error's text: what the worker was waiting for.
+            why: What the worker is waiting for; a part of the error's text.
         """
-        if self._expired or (self._deadline is not None and self._clock() >= self._deadline):
+        if self._closed:
+            return
+        if self._hurried:
+            raise DrainExpired(f"a second signal arrived: {why}")
+        if self._stop_by is not None and self._clock() >= self._stop_by:
+            raise DrainExpired(f"the {self._budget_s:g} s of TOWER_DRAIN_S are over: {why}")
+        if self._revoke_by is not None and self._clock() >= self._revoke_by:
             raise DrainExpired(why)
 
-    def _expire(self, number: int | None = None, _: FrameType | None = None) -> None:
-        self._expired = True
-        if not self._closed:
-            alarm = f"the {self._budget_s:g} s of TOWER_DRAIN_S are over"
-            raise DrainExpired("a second signal arrived" if number is None else alarm)
+
+class LastResort:
+    """Exits the process some time after `begin`, if it has not ended by then.
+
+    A commit or close inside Kafka's client can hang while brokers are down, and no signal interrupts C
+    code. Uncommitted records are read again.
+
+    The thread starts at once, and not in `begin`: a signal handler that starts a thread can deadlock with
+    the code that it interrupts. A write to a pipe cannot.
+
+    Args:
+        after_s: Seconds from `begin` to the exit.
+    """
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._reader, self._writer = os.pipe()
+        threading.Thread(target=self._run, name="last resort", daemon=True).start()
+
+    def begin(self) -> None:
+        """Start the time. This may run in a signal handler."""
+        os.write(self._writer, b"!")
+
+    def _run(self) -> None:
+        os.read(self._reader, 1)
+        time.sleep(self._after_s)
+        _exit()
 
 
 def _exit() -> None:

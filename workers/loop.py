@@ -54,7 +54,7 @@ class Loop:
         self._trouble_since: float | None = None
         self._committed_at = clock()
         self._failures = 0
-        self._signal = ""
+        self._signal = 0
         self._state = parts.state
         self._drain = parts.drain
         self._encoder = parts.encoder
@@ -86,8 +86,10 @@ class Loop:
                 else:
                     self._repeat_commit()
                 self._report()
+            self._state.enter(WorkerState.STOPPING)
             self._flush()
         except DrainExpired as error:
+            # Raised by `Drain.check` only: while the worker waits, never between two lines.
             records = sum(self._batch.records.values())
             if records:
                 self._log.warning(
@@ -232,11 +234,10 @@ class Loop:
             self._state.drop(partition, self._batch.records[partition], self._batch.next_offsets[partition])
         self._batch.drop(partitions)
 
-    def stop(self, number: int, frame: Any) -> None:
+    def stop(self, number: int, _: Any) -> None:
         """Finish the batch in hand and end `run`. This is the handler of SIGTERM and SIGINT."""
-        self._signal = signal.Signals(number).name
-        self._state.enter(WorkerState.STOPPING)
-        self._drain.stop(number, frame)
+        self._signal = number
+        self._drain.stop()
 
     def _close(self) -> None:
         self._writer.close()
@@ -246,7 +247,7 @@ class Loop:
             self._log.info(
                 "Stopped by %s. supervisord starts this worker again, unless it was stopped with "
                 "supervisorctl",
-                self._signal,
+                signal.Signals(self._signal).name,
             )
         self._log.info("shutdown report: %s", json.dumps(self._report_content()))
         self._consumer.close()

@@ -81,7 +81,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
         SettingsError: A Kafka property or the file of a certificate is not usable.
     """
     # Imported here, so that a wrong setting is reported without loading the Kafka client.
-    from workers.drain import Drain  # noqa: PLC0415
+    from workers.drain import LEAVE_S, Drain, LastResort  # noqa: PLC0415
     from workers.influxdb.delivery import Delivery  # noqa: PLC0415
     from workers.influxdb.writer import Writer  # noqa: PLC0415
     from workers.kafka.consumer import GroupConsumer  # noqa: PLC0415
@@ -95,10 +95,12 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
         return settings.influxdb_token.reread() or settings.influxdb_password.reread()
 
     encoder = Encoder(settings.route)
-    writer = Writer(settings)
+    last_resort = LastResort(settings.drain_s + LEAVE_S)
+    drain = Drain(settings.drain_s, time.monotonic, last_resort.begin)
+    writer = Writer(settings, lambda: drain.check("InfluxDB has not answered"))
     parts = Parts(
         state=state,
-        drain=Drain(settings.drain_s, time.monotonic),
+        drain=drain,
         encoder=encoder,
         converter=Converter(settings.route, encoder),
         writer=writer,
@@ -111,7 +113,9 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
             report=report,
         ),
         dead_letters=lambda wait: DeadLetterProducer(settings, wait, time.monotonic),
-        consumer=lambda on_revoke: GroupConsumer(settings, on_revoke),
+        consumer=lambda on_revoke: GroupConsumer(
+            settings, on_revoke, lambda: drain.check("Kafka has not answered")
+        ),
     )
     return Loop(settings, parts, feed_watchdog, time.monotonic, time.sleep)
 
@@ -136,8 +140,11 @@ def _on_stop(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
 
 
 def _exit_at_start(_number: int, _frame: Any) -> NoReturn:
-    """Exit on a signal that arrives before the loop exists: no record is in hand yet."""
-    _exit()
+    """Exit on a signal that arrives before the loop exists: no record is in hand yet.
+
+    Not sys.exit: its exception would rise between any two bytecodes, and some code swallows it.
+    """
+    os._exit(OK)
 
 
 def _exit() -> NoReturn:

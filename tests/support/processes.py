@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,11 +45,13 @@ def run(folder: Path, environ: Mapping[str, str]) -> "subprocess.CompletedProces
 
 
 @contextmanager
-def running(folder: Path, environ: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+def running(
+    folder: Path, environ: Mapping[str, str], command: Sequence[str] = COMMAND
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker that runs until the end, its output in `OUTPUT`; killed if it is still there then."""
     with (folder / OUTPUT).open("wb") as output:
         process = subprocess.Popen(
-            COMMAND, cwd=ROOT, env=environment(folder, environ), stdout=output, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=environment(folder, environ), stdout=output, stderr=subprocess.STDOUT
         )
         try:
             yield process

@@ -7,7 +7,7 @@ HTTP/1.1 does not number answers: a second answer to one request, after the next
 
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import h11
@@ -64,17 +64,25 @@ class Connection:
     """One server, and the connection to it that is reused from one request to the next.
 
     The idle connection is taken out for a request and put back if the connection is clean afterwards. A
-    request that fails, or that a signal handler interrupts at any point, leaves no connection behind.
+    request that fails, or that an exception interrupts at any point, leaves no connection behind.
 
     Args:
         host: Name, IPv4 or IPv6 address.
         port: TCP port; None for the scheme's own.
         tls: How to verify the server; None for a plain connection.
+        check: Called before each wait, at least every `SLICE_S` seconds; an exception from it ends the
+            exchange.
     """
 
-    def __init__(self, host: str, port: int | None, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        tls: ssl.SSLContext | None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         default = 80 if tls is None else 443
-        self._host, self._port, self._tls = host, port or default, tls
+        self._host, self._port, self._tls, self._check = host, port or default, tls, check
         name = host.partition("%")[0].encode("idna")
         name = b"[%b]" % name if b":" in name else name
         self._authority = name if self._port == default else b"%b:%d" % (name, self._port)
@@ -109,14 +117,14 @@ class Connection:
                 if exchange.received:
                     raise
         try:
-            connected = transport.connect(self._host, self._port, self._tls, deadline)
+            connected = transport.connect(self._host, self._port, self._tls, deadline, self._check)
         except OSError as error:
             raise NoAnswer(_summary(error)) from None
         return self._run(_Exchange(connected, request, body), connected, deadline)
 
     def _run(self, exchange: "_Exchange", used: Transport, deadline: float) -> HttpResponse:
         try:
-            return exchange.run(deadline)
+            return exchange.run(deadline, self._check)
         except (OSError, h11.RemoteProtocolError) as error:
             raise NoAnswer(_summary(error)) from None
         finally:
@@ -163,7 +171,7 @@ class _Exchange:
         self._whole = self._cut = False
         self._surplus = b""
 
-    def run(self, deadline: float) -> HttpResponse:
+    def run(self, deadline: float, check: Callable[[], None]) -> HttpResponse:
         """Send the request and read its final answer until it is complete or breaks off.
 
         Raises:
@@ -175,6 +183,7 @@ class _Exchange:
             while not (self._whole or self._cut):
                 if time.monotonic() >= deadline:
                     raise DeadlineExceeded
+                check()
                 self._continue(deadline)
         except (OSError, h11.RemoteProtocolError, DeadlineExceeded):
             # If an answer breaks off, its status is known.

@@ -1,15 +1,20 @@
 """A connected socket, plain or TLS, with a deadline for every wait."""
 
+import os
 import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 #: Maximum bytes of one `receive`.
 RECEIVE_BYTES = 65_536
 
 #: Seconds to connect, including the TLS handshake. A healthy server accepts at once.
 CONNECT_S = 5.0
+
+#: Longest wait in seconds without a look at the time to finish.
+SLICE_S = 0.25
 
 #: Shortest time-out in seconds: with 0, even an immediate answer would be too late.
 MIN_TIMEOUT_S = 0.05
@@ -64,21 +69,23 @@ class Transport:
             self._awaited |= select.POLLOUT
 
     def wait(self, deadline: float) -> None:
-        """Wait until `receive` or `send` can continue, or the deadline has passed.
+        """Wait until `receive` or `send` can continue, until the deadline, and no longer than `SLICE_S`.
 
         Args:
             deadline: Seconds of the monotonic clock.
         """
         self._poll.register(self._sock, self._awaited)
         # A negative time-out would mean to wait for ever.
-        self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        self._poll.poll(max(0.0, min(SLICE_S, deadline - time.monotonic())) * 1000)
 
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
 
 
-def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float) -> Transport:
+def connect(
+    host: str, port: int, tls: ssl.SSLContext | None, deadline: float, check: Callable[[], None]
+) -> Transport:
     """Connect within `CONNECT_S` and before the deadline. The resolver has its own time-out.
 
     Args:
@@ -86,33 +93,40 @@ def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float) -
         port: TCP port.
         tls: How to verify the server; None for a plain connection.
         deadline: Seconds of the monotonic clock.
+        check: Called before each wait, at least every `SLICE_S` seconds. It may raise.
 
     Raises:
         OSError: The name does not resolve, no address accepts in time, or the TLS handshake fails.
     """
     until = min(deadline, time.monotonic() + CONNECT_S)
-    sock = _connected(host, port, until)
+    sock = _connected(host, port, until, check)
     try:
         # Otherwise a request would wait until the server has acknowledged the one before.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
-            sock.settimeout(_remaining(until))
-            sock = tls.wrap_socket(sock, server_hostname=host)
+            sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            _shake_hands(sock, until, check)
         return Transport(sock)
     except BaseException:
         sock.close()
         raise
 
 
-def _connected(host: str, port: int, until: float) -> socket.socket:
+def _connected(host: str, port: int, until: float, check: Callable[[], None]) -> socket.socket:
     """Return a socket to the first address that accepts. Each address gets a share of the time."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure = OSError(f"{host} has no address")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(_remaining(until) / (len(addresses) - tried))
-            sock.connect(address)
+            sock.setblocking(False)
+            try:
+                sock.connect(address)
+            except BlockingIOError:
+                share_s = _remaining(until) / (len(addresses) - tried)
+                _wait(sock, select.POLLOUT, time.monotonic() + share_s, check)
+                if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    raise OSError(number, os.strerror(number)) from None
         except OSError as error:
             sock.close()
             failure = error
@@ -122,6 +136,35 @@ def _connected(host: str, port: int, until: float) -> socket.socket:
         else:
             return sock
     raise failure
+
+
+def _shake_hands(sock: ssl.SSLSocket, until: float, check: Callable[[], None]) -> None:
+    while True:
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            _wait(sock, select.POLLIN, until, check)
+        except ssl.SSLWantWriteError:
+            _wait(sock, select.POLLOUT, until, check)
+        else:
+            return
+
+
+def _wait(sock: socket.socket, events: int, until: float, check: Callable[[], None]) -> None:
+    """Wait for a socket.
+
+    Raises:
+        TimeoutError: The time is over.
+    """
+    poll = select.poll()
+    poll.register(sock, events)
+    while True:
+        check()
+        left_s = until - time.monotonic()
+        if poll.poll(max(0.0, min(SLICE_S, left_s)) * 1000):
+            return
+        if left_s <= 0:
+            raise TimeoutError("timed out")
 
 
 def _remaining(until: float) -> float:

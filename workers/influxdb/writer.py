@@ -3,7 +3,7 @@
 import json
 import ssl
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -45,17 +45,18 @@ class Writer:
     Args:
         settings: Address and credentials. It writes through `/api/v2/write` with a token, or through the v1
             endpoint `/write` with user and password. Lines and answers are the same.
+        check: Called while the writer waits; an exception from it ends the write.
 
     Attributes:
         sent_bytes: Bytes of all request bodies, compressed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, check: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
         parts = urlsplit(settings.influxdb_url)
         # Created only for https, because it costs memory.
         tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._connection = Connection(parts.hostname or "", parts.port, tls)
+        self._connection = Connection(parts.hostname or "", parts.port, tls, check)
         self._path = parts.path + self._target(settings)
         self.sent_bytes = 0
 

@@ -30,6 +30,7 @@ class GroupConsumer:
     Args:
         settings: Topic and Kafka properties.
         on_revoke: Called before partitions are given up.
+        check: Called during longer waits for Kafka. It may raise `DrainExpired`.
         topic_id: Returns the id of the current topic, None if Kafka does not answer. Asks Kafka unless a
             test replaces it.
 
@@ -46,12 +47,14 @@ class GroupConsumer:
         self,
         settings: Settings,
         on_revoke: RevokeCallback,
+        check: Callable[[], None] = lambda: None,
         topic_id: Callable[[], str | None] | None = None,
     ) -> None:
         self.owned: set[Partition] = set()
         self.stopped: dict[Partition, str] = {}
         self.rebalances = 0
         self._revoke_callback = on_revoke
+        self._check = check
         self._topic = settings.topic
         self._room = settings.limits.identity_partitions
         self._prefetch = Prefetch(settings.batch_bytes)
@@ -64,7 +67,7 @@ class GroupConsumer:
         callbacks = ConsumerCallbacks(
             self._on_assign, self._on_revoke, self._commits.on_answer, self._topic_recreation.change
         )
-        self._membership = Membership(settings, callbacks, self._throttled_log)
+        self._membership = Membership(settings, callbacks, self._throttled_log, check)
         self._consumer = self._membership.join()
 
     @property
@@ -197,7 +200,7 @@ class GroupConsumer:
         self.owned |= assigned
         # In this order: if the topic is created again in between, the offset's id is found to differ.
         refreshed = self._topic_recreation.refresh()
-        starts = offsets.committed(self._consumer, partitions, self._throttled_log)
+        starts = offsets.committed(self._consumer, partitions, self._throttled_log, self._check)
         self._topic_recreation.add(starts, refreshed)
         # auto.offset.reset is "error", so that an offset that no longer exists is never mistaken for a
         # missing one. A group without an offset starts at the beginning because of these lines.

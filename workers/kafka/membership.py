@@ -26,6 +26,9 @@ from workers.retry import Backoff
 #: Longest pause in seconds before a failed client is replaced.
 RENEW_S = 5.0
 
+#: Longest part of that pause without a look at the time to finish.
+SLICE_S = 0.25
+
 #: Errors after which librdkafka's consumer does nothing any more. The last one means that there was no
 #: memory for a broker's thread, which librdkafka never tries again.
 CLIENT_FAILED = frozenset(
@@ -61,6 +64,7 @@ class Membership:
         settings: Topic and Kafka properties.
         callbacks: Functions for partitions, commits and the topic id.
         throttled_log: Where temporary errors are logged.
+        check: Called while it waits. It may raise `DrainExpired`.
 
     Attributes:
         incremental: True if partitions are assigned and revoked one by one.
@@ -70,7 +74,11 @@ class Membership:
     """
 
     def __init__(
-        self, settings: Settings, callbacks: ConsumerCallbacks, throttled_log: ThrottledLogger
+        self,
+        settings: Settings,
+        callbacks: ConsumerCallbacks,
+        throttled_log: ThrottledLogger,
+        check: Callable[[], None],
     ) -> None:
         self._settings = settings
         self.incremental = is_incremental(consumer_properties(settings))
@@ -81,6 +89,7 @@ class Membership:
         self._credentials = Credentials(settings)
         self._callbacks = callbacks
         self._throttled_log = throttled_log
+        self._check = check
         self._parent = os.getppid()
         self._backoff = Backoff(RENEW_S)
         self._log = logging.getLogger("tower.consumer")
@@ -150,7 +159,7 @@ class Membership:
             The new client; the old one if none can be created yet. The next call tries again.
 
         Raises:
-            DrainExpired: supervisord is gone and another worker has replaced this one.
+            DrainExpired: supervisord is gone and another worker has replaced this one, or from `check`.
         """
         if os.getppid() != self._parent:
             self._log.error(
@@ -161,7 +170,7 @@ class Membership:
             raise DrainExpired(
                 f"supervisord is gone and another worker has replaced this one: {self._failure}"
             )
-        time.sleep(self._backoff.next())
+        self._pause(self._backoff.next())
         try:
             successor = self._join(self.renewals + 1)
         except SettingsError as error:
@@ -185,6 +194,12 @@ class Membership:
         threading.Thread(target=client.close, daemon=True).start()
         self._failure = ""
         return successor
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left_s := until - time.monotonic()) > 0:
+            self._check()
+            time.sleep(min(SLICE_S, left_s))
 
     def on_error(self, error: KafkaError) -> None:
         """Handle an error that the client reports."""

@@ -28,7 +28,10 @@ def from_kafka(partitions: Iterable[TopicPartition]) -> set[Partition]:
 
 
 def committed(
-    client: Any, partitions: list[TopicPartition], throttled_log: ThrottledLogger
+    client: Any,
+    partitions: list[TopicPartition],
+    throttled_log: ThrottledLogger,
+    check: Callable[[], None],
 ) -> list[TopicPartition]:
     """Return the group's committed offsets; an offset is negative if the group has none.
 
@@ -36,12 +39,14 @@ def committed(
         client: The consumer.
         partitions: The partitions to ask for.
         throttled_log: Where failed requests are logged.
+        check: Called before each request. It may raise `DrainExpired`.
 
     Raises:
         KafkaException: The coordinator did not answer within `COORDINATOR_S`.
     """
     deadline = time.monotonic() + COORDINATOR_S
     while True:
+        check()
         try:
             answers: list[TopicPartition] = client.committed(partitions, timeout=ASK_S)
             failure = next((answer.error for answer in answers if answer.error is not None), None)

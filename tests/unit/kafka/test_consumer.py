@@ -54,7 +54,7 @@ class Member:
         self.consumer = GroupConsumer(
             fakes.settings(named | dict(environ or {}), **options),
             lambda partitions, lost: self.revoked.append((partitions, lost)),
-            lambda: self.topic_id,
+            topic_id=lambda: self.topic_id,
         )
 
     def read(self, count: int, most: int = 1_000) -> list[Message]:

@@ -1,14 +1,11 @@
 """The time to finish is limited, and a second signal ends it at once."""
 
-import signal
 import threading
-import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.fakes import FakeClock
-from workers.drain import Drain
+from workers.drain import Drain, LastResort
 from workers.errors import DrainExpired
 
 BUDGET_S = 10.0
@@ -17,16 +14,6 @@ BUDGET_S = 10.0
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
-
-
-@pytest.fixture(autouse=True)
-def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keeps the test process's signal handlers, and does not let it exit."""
-    monkeypatch.setattr("workers.drain._exit", lambda: None)
-    before = signal.getsignal(signal.SIGALRM)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def test_without_a_stop_or_revocation_nothing_is_bounded(clock: FakeClock) -> None:
@@ -68,44 +55,63 @@ class TestStop:
 
     def test_the_first_lets_the_batch_be_finished(self, clock: FakeClock) -> None:
         drain = Drain(BUDGET_S, clock)
-        drain.stop(signal.SIGTERM, None)
+        drain.stop()
+        clock.now += BUDGET_S - 0.1
 
         assert (drain.stopping, drain.is_final) == (True, True)
         drain.check("in time")
-        drain.close()
 
-    def test_the_second_ends_it_at_once(self, clock: FakeClock) -> None:
+    def test_the_end_of_the_budget_ends_the_next_wait(self, clock: FakeClock) -> None:
         drain = Drain(BUDGET_S, clock)
-        drain.stop(signal.SIGTERM, None)
+        drain.stop()
+        clock.now += BUDGET_S
 
-        with pytest.raises(DrainExpired):
-            drain.stop(signal.SIGTERM, None)
-        with pytest.raises(DrainExpired):
-            drain.check("over")
+        with pytest.raises(DrainExpired, match=r"^the 10 s of TOWER_DRAIN_S are over: no answer$"):
+            drain.check("no answer")
+
+    def test_the_second_ends_the_next_wait_and_raises_nothing_itself(self, clock: FakeClock) -> None:
+        """It may arrive at any bytecode, and code between two waits must not be interrupted."""
+        drain = Drain(BUDGET_S, clock)
+        drain.stop()
+        drain.stop()
+
+        with pytest.raises(DrainExpired, match=r"^a second signal arrived: no answer$"):
+            drain.check("no answer")
+
+    def test_the_second_does_not_begin_the_budget_again(self, clock: FakeClock) -> None:
+        begun: list[float] = []
+        drain = Drain(BUDGET_S, clock, lambda: begun.append(clock.now))
+        drain.stop()
+        drain.stop()
+
+        assert begun == [clock.now]
+
+    def test_a_stop_does_not_outlast_its_budget_because_of_a_revocation(self, clock: FakeClock) -> None:
+        drain = Drain(BUDGET_S, clock)
+        drain.stop()
+        clock.now += BUDGET_S - 1
+        with drain.revocation():
+            drain.check("in time")
+            clock.now += 1
+            with pytest.raises(DrainExpired):
+                drain.check("over")
+
+    def test_after_the_end_nothing_is_interrupted(self, clock: FakeClock) -> None:
+        drain = Drain(BUDGET_S, clock)
+        drain.stop()
         drain.close()
+        drain.stop()
+        clock.now += 1e6
 
-    def test_the_end_of_the_budget_interrupts_any_work(self) -> None:
-        drain = Drain(0.05)
-        drain.stop(signal.SIGTERM, None)
+        drain.check("closed")
 
-        with pytest.raises(DrainExpired):
-            time.sleep(5)
-        drain.close()
 
-    def test_after_the_end_nothing_is_interrupted(self) -> None:
-        drain = Drain(0.05)
-        drain.stop(signal.SIGTERM, None)
-        drain.close()
-        drain.stop(signal.SIGTERM, None)
+def test_a_client_that_hangs_does_not_keep_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = threading.Event()
+    monkeypatch.setattr("workers.drain._exit", left.set)
+    last_resort = LastResort(0.02)
 
-        time.sleep(0.1)
+    assert not left.wait(0.1)
 
-    def test_a_client_that_hangs_does_not_keep_the_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        left = threading.Event()
-        monkeypatch.setattr("workers.drain._exit", left.set)
-        monkeypatch.setattr("workers.drain.LEAVE_S", 0.02)
-        drain = Drain(1.0)
-        drain.stop(signal.SIGTERM, None)
-        drain.close()
-
-        assert left.wait(30)
+    last_resort.begin()
+    assert left.wait(30)

@@ -2,13 +2,26 @@
 
 import json
 import signal
+import socket
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.support import processes
+from tests.support import brokers, processes
 from workers.exit_codes import MISCONFIGURED, OK
+
+#: A worker whose topic has no id: librdkafka's mock brokers give none.
+WITHOUT_ID = """
+from workers import process
+from workers.kafka.topic_id import TopicId
+TopicId.ask = lambda _: ""
+process.run()
+"""
+
+#: The default of TOWER_DRAIN_S.
+DRAIN_S = 10.0
 
 
 @pytest.mark.parametrize(
@@ -74,3 +87,30 @@ def test_signals_while_a_stopped_worker_exits_do_not_change_its_exit_code(tmp_pa
             time.sleep(0.005)
 
         assert processes.terminate(worker) == OK
+
+
+def test_signals_while_influxdb_does_not_answer_end_a_worker_in_order(tmp_path: Path) -> None:
+    """A storm of them, with records in hand: it neither waits for the answer nor crashes."""
+    with brokers.running() as cluster, socket.create_server(("127.0.0.1", 0)) as silent:
+        cluster.produce("resource", [b'{"memory":1}'] * 8)
+        environ = {
+            "TOWER_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap,
+            "TOWER_KAFKA_GROUP_PROTOCOL": "consumer",
+            "TOWER_INFLUXDB_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+        }
+        command = [sys.executable, "-c", WITHOUT_ID]
+        with processes.running(tmp_path, environ, command) as worker:
+            silent.settimeout(processes.START_S)
+            with silent.accept()[0] as connection:
+                assert connection.recv(1)
+                begun = time.monotonic()
+                assert processes.terminate(worker) == OK
+                took_s = time.monotonic() - begun
+
+    output = (tmp_path / processes.OUTPUT).read_text()
+    (line,) = [line for line in output.splitlines() if "shutdown report: " in line]
+    partitions = json.loads(line.partition("shutdown report: ")[2])["partitions"].values()
+    assert "Traceback" not in output
+    assert sum(account["consumed"] for account in partitions) > 0
+    assert all(account["consumed"] == account["uncommitted"] for account in partitions)
+    assert took_s < DRAIN_S

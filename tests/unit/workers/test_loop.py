@@ -3,27 +3,16 @@
 import json
 import logging
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from tests.support.fakes import FakeMessage
 from tests.support.worker import Step, Worker
-from workers import drain
 from workers.errors import Misconfigured, Unavailable, WriteError
 from workers.records import native
 from workers.state import WorkerState
 from workers.types import DeadLetter, Message, Partition
-
-
-@pytest.fixture(autouse=True)
-def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keeps the test process's signal handlers, and does not let it exit."""
-    monkeypatch.setattr(drain, "_exit", lambda: None)
-    before = signal.getsignal(signal.SIGALRM)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
@@ -138,22 +127,23 @@ def test_a_stop_that_takes_too_long_drops_what_is_not_written(
     assert worker.consumer.asked[-1] == ("close", None)
     (line,) = [message for message in caplog.messages if "not finished" in message]
     assert line == (
-        "The batch is not finished (a second signal arrived): 1 records are dropped uncommitted and are "
-        "read again"
+        "The batch is not finished (a second signal arrived: InfluxDB: 503: ): 1 records are dropped "
+        "uncommitted and are read again"
     )
 
 
 def test_a_stop_that_outlasts_its_time_says_so(caplog: pytest.LogCaptureFixture) -> None:
     worker = Worker(batch_lines=1, drain_s=1)
 
-    def judge(_: list[bytes]) -> None:
+    def judge(_: list[bytes]) -> Unavailable:
         worker.loop.stop(signal.SIGTERM, None)
-        signal.raise_signal(signal.SIGALRM)
+        worker.clock.now += 1
+        return Unavailable(503, "busy")
 
     worker.sink.judge = judge
     worker.run(step(messages(0, 1, 2)))
 
-    assert "The batch is not finished (the 1 s of TOWER_DRAIN_S are over): 2 records" in caplog.text
+    assert "(the 1 s of TOWER_DRAIN_S are over: InfluxDB: 503: busy): 2 records" in caplog.text
     assert worker.account() == {0: (2, 0, 0, 2)}
 
 
