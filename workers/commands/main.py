@@ -9,9 +9,13 @@ from workers.commands.lazy_group import LazyGroup
 OPERATOR = {
     "check": "workers.commands.check.command:check",
     "dlq": "workers.commands.dlq.command:dlq",
+    "down": "workers.commands.lifecycle.command:down",
+    "init": "workers.commands.init.command:init",
     "provision": "workers.commands.provision.command:provision",
     "replay": "workers.commands.replay.command:replay",
+    "restart": "workers.commands.lifecycle.command:restart",
     "status": "workers.commands.status:status",
+    "up": "workers.commands.lifecycle.command:up",
 }
 
 

@@ -1,4 +1,4 @@
-"""Every setting of a worker, read once: environment first, then the file `TOWER_CONFIG` names."""
+"""Every setting of a worker, read once: environment first, then the settings file."""
 
 import dataclasses
 import difflib
@@ -126,7 +126,7 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     Raises:
         SettingsError: A setting is unknown, malformed or missing; its text names the setting.
     """
-    given = {**_from_file(environ.get("TOWER_CONFIG")), **environ}
+    given = {**_from_file(environ.get("TOWER_CONFIG") or settings_file.beside()), **environ}
     _reject_unknown(given)
     limits = Limits(**values(Limits, given))
     route = Route(limits=limits, **values(Route, given))

@@ -14,6 +14,15 @@ PREFIX = "TOWER_"
 RENAME = f"{PREFIX}RENAME"
 
 
+#: The settings file of a folder that `tower init` has made. It is used if TOWER_CONFIG is not set.
+BESIDE = "tower.toml"
+
+
+def beside() -> str | None:
+    """The settings file of the current folder, None if it has none."""
+    return BESIDE if Path(BESIDE).is_file() else None
+
+
 def read(path: str) -> dict[str, str]:
     """Read variables and their values: the key `topic` is TOWER_TOPIC.
 

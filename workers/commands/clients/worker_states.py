@@ -95,7 +95,7 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         state=str(content["state"]),
         why=str(content.get("why", "")),
         age_s=max(0.0, now - float(content["heartbeat"])),
-        alive=_is_alive(pid),
+        alive=is_alive(pid),
         owned=tuple(int(number) for number in content.get("owned", ())),
         stopped={int(number): str(why) for number, why in content.get("stopped", {}).items()},
         accounts={int(number): account for number, account in content.get("partitions", {}).items()},
@@ -121,7 +121,8 @@ def total(reports: Iterable[WorkerReport], partition: int, name: str) -> int:
     return sum(int(report.accounts.get(partition, {}).get(name) or 0) for report in reports)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether a process with this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,0 +1,1 @@
+"""`init`: writes the files of a new pool."""
