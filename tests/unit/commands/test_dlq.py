@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.commands.dlq import dead_letter, replay
-from workers.commands.dlq.dead_letter import StoredDeadLetter, from_message, printable_payload
+from workers.commands.dlq import dead_letter, listing, producer, purge, replay
+from workers.commands.dlq.dead_letter import (
+    REPLAYED,
+    REPLAYS,
+    StoredDeadLetter,
+    UnknownMessage,
+    from_message,
+    printable_payload,
+)
+from workers.commands.dlq.letter_filter import LetterFilter, build_filter, parse_place
 from workers.commands.dlq.producer import Outcome
 from workers.commands.dlq.progress import ReplayProgress
 from workers.commands.dlq.replay import Replay
@@ -23,13 +31,23 @@ SETTINGS = load({}, credentials=False)
 class Stored:
     """A message as the dead-letter topic gives it back."""
 
-    def __init__(self, offset: int, headers: dict[str, str] | None, value: bytes | None = b"{") -> None:
+    def __init__(
+        self,
+        offset: int,
+        headers: dict[str, str] | None,
+        value: bytes | None = b"{",
+        original: Sequence[tuple[str, bytes | None]] = (),
+    ) -> None:
         self._offset, self._headers, self._value = offset, headers, value
+        self._original = list(original)
 
-    def headers(self) -> list[tuple[str, bytes]] | None:
-        return (
-            None if self._headers is None else [(key, text.encode()) for key, text in self._headers.items()]
-        )
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        if self._headers is None:
+            return None
+        return [*self._original, *((key, text.encode()) for key, text in self._headers.items())]
+
+    def key(self) -> bytes | None:
+        return b"key"
 
     def timestamp(self) -> tuple[int, int]:
         return 1, 1_700_000_000_000
@@ -58,7 +76,7 @@ HEADERS = {
 def test_a_letter_is_read_from_its_headers() -> None:
     letter = from_message(Stored(7, HEADERS))
 
-    assert letter is not None
+    assert isinstance(letter, StoredDeadLetter)
     assert letter.place == "resource[1]@42 element 3"
     assert letter.timestamp_ms == 1_699_999_999_000
     assert letter.value == b"{"
@@ -76,13 +94,55 @@ def test_a_letter_is_read_from_its_headers() -> None:
     ],
 )
 def test_what_tower_did_not_write_is_no_letter(headers: dict[str, str] | None) -> None:
-    assert from_message(Stored(7, headers)) is None
+    assert from_message(Stored(7, headers)) == UnknownMessage(0, 7)
+
+
+def test_the_key_and_the_headers_of_the_record_are_read_and_no_header_of_a_sender_passes_for_towers() -> (
+    None
+):
+    sent = [("trace", b"1"), ("tower.reason", b"mine"), ("tower.headers", b"0"), ("trace", None)]
+    letter = from_message(Stored(7, HEADERS | {"tower.headers": "4"}, original=sent))
+
+    assert isinstance(letter, StoredDeadLetter)
+    assert (letter.key, letter.headers, letter.reason) == (b"key", tuple(sent), "json")
+
+
+def test_a_record_of_before_1970_is_a_dead_letter_like_any_other() -> None:
+    letter = from_message(Stored(7, HEADERS | {"tower.timestamp": "-1"}))
+
+    assert isinstance(letter, StoredDeadLetter)
+    assert letter.timestamp_ms == -1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*HEADERS, "tower.headers", "tower.replays", "tower.replayed", "x"]),
+            st.none() | st.binary(max_size=30),
+        )
+    ),
+    st.dictionaries(st.sampled_from([*HEADERS, "tower.headers"]), st.text(max_size=25)),
+)
+def test_whatever_the_headers_hold_the_message_is_shown_and_the_list_goes_on(
+    original: list[tuple[str, bytes | None]], changed: dict[str, str]
+) -> None:
+    message = Stored(7, HEADERS | changed, original=original)
+    letter = from_message(message)
+    summary = listing.Summary()
+    if isinstance(letter, StoredDeadLetter):
+        summary.add(letter, is_replayed=False)
+        rows = [listing.as_row(letter, is_replayed=False, payload=True)]
+        assert all(line.isprintable() for line in listing.describe_rows(rows, payload=True).splitlines())
+    content = listing.message_object(message, letter, is_replayed=False)
+
+    assert all(line.isprintable() for line in listing.describe_message(content).splitlines())
+    assert all(line.isprintable() for line in summary.describe(0, 0.0).splitlines())
 
 
 def test_headers_cannot_command_a_terminal() -> None:
     letter = from_message(Stored(7, HEADERS | {"tower.error": "\x1b]0;owned\x07", "tower.topic": "a\nb"}))
 
-    assert letter is not None
+    assert isinstance(letter, StoredDeadLetter)
     assert letter.error.isprintable()
     assert letter.topic == "a.b"
 
@@ -138,8 +198,8 @@ def test_the_progress_of_a_reason_covers_that_reason_alone_until_all_are_past() 
 class Topic:
     """A dead-letter topic and the group that commits the progress; stands in for the reader."""
 
-    def __init__(self, held: list[StoredDeadLetter]) -> None:
-        self.held = held
+    def __init__(self, held: Sequence[StoredDeadLetter | UnknownMessage]) -> None:
+        self.held = list(held)
         self.progress = ReplayProgress()
 
     def commit(self, offset: Any) -> None:
@@ -169,7 +229,9 @@ def install(patch: pytest.MonkeyPatch, sender: Sent) -> None:
     """Replace producer and reader."""
     patch.setattr(replay, "ReplayProducer", lambda _: sender)
 
-    def read(reader: Topic, _: str, __: int, start: int, end: int) -> Iterator[StoredDeadLetter]:
+    def read(
+        reader: Topic, _: str, __: int, start: int, end: int
+    ) -> Iterator[StoredDeadLetter | UnknownMessage]:
         return (letter for letter in reader.held if start <= letter.offset < end)
 
     patch.setattr(dead_letter, "read", read)
@@ -190,8 +252,11 @@ def letter(offset: int, **more: Any) -> StoredDeadLetter:
     return StoredDeadLetter(**(attributes | more))
 
 
-def run(topic: Topic, reason: str | None = None, *, dry_run: bool = False) -> Replay:
-    replayed = Replay(SETTINGS, topic, {0, 1, 2}, reason, dry_run=dry_run)  # type: ignore[arg-type]
+def run(
+    topic: Topic, reason: str | None = None, *, wanted: LetterFilter | None = None, **more: Any
+) -> Replay:
+    by = wanted or LetterFilter(reason)
+    replayed = Replay(SETTINGS, topic, {0, 1, 2}, by, dry_run=more.pop("dry_run", False), **more)  # type: ignore[arg-type]
     replayed.run(0, 0, len(topic.held), topic.progress)
     return replayed
 
@@ -315,6 +380,114 @@ def test_a_dry_run_sends_and_commits_nothing(sent: Sent) -> None:
     assert replayed.as_object()["sent"] == 5
     assert sent.letters == []
     assert topic.progress == ReplayProgress()
+
+
+def test_what_cannot_be_sent_is_reported_and_never_counts_as_replayed(sent: Sent) -> None:
+    """A message of somebody else, a record of another topic, one that came back again and again."""
+    again = ((REPLAYS, b"5"),)
+    topic = Topic(
+        [letter(0), UnknownMessage(0, 1), letter(2, topic="secret"), letter(3, headers=again), letter(4)]
+    )
+    first = run(topic)
+    second = run(topic)
+
+    assert sent.letters == [0, 4]
+    assert first.is_incomplete
+    assert second.is_incomplete
+    assert [message.offset for message in second.unknown] == [1]
+    assert (second.foreign, second.exhausted) == (1, 1)
+    assert not any(topic.progress.covers(offset, "json") for offset in (1, 2, 3))
+    run(topic, most_replays=6)
+    assert sent.letters == [0, 4, 3]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 40), st.sets(st.integers(0, 1_999), max_size=200))
+def test_however_many_messages_are_unknown_none_is_passed_and_the_progress_fits(
+    step: int, unknown: set[int]
+) -> None:
+    """If Kafka has no room to remember them, the replay stops before them and says so."""
+    every_other = {*unknown, *range(0, 2_000, step)}
+    topic = Topic(
+        [UnknownMessage(0, offset) if offset in every_other else letter(offset) for offset in range(2_000)]
+    )
+    sent = Sent()
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch, sent)
+        for _ in range(4):
+            replayed = run(topic)
+
+    assert len(topic.progress.metadata()) <= 4_096
+    assert not any(topic.progress.covers(offset, "json") for offset in every_other)
+    assert len(sent.letters) == len(set(sent.letters))
+    assert replayed.is_full == (topic.progress.offset < 2_000)
+    assert ("dlq purge" in replayed.describe()) == replayed.is_full
+
+
+def test_chosen_ones_are_sent_and_the_others_stay_for_later(sent: Sent) -> None:
+    topic = Topic([letter(offset, kept_ms=offset * 1000) for offset in range(10)])
+    run(topic, wanted=LetterFilter(places=frozenset({(0, 7)})))
+    run(topic, wanted=LetterFilter(since_ms=2_000, until_ms=4_000))
+    some = list(sent.letters)
+    run(topic)
+
+    assert some == [7, 2, 3]
+    assert sorted(sent.letters) == list(range(10))
+    assert topic.progress == ReplayProgress(10)
+
+
+def test_a_record_is_sent_back_with_its_own_key_headers_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    produced: dict[str, Any] = {}
+
+    class OneRecord:
+        def __init__(self, _: object) -> None:
+            pass
+
+        def produce(self, topic: str, on_delivery: Any, **what: Any) -> None:
+            produced.update(what, topic=topic)
+            on_delivery(None, None)
+
+    monkeypatch.setattr(producer, "Producer", OneRecord)
+    own = (("trace", b"\xff"), ("trace", None), (REPLAYED, b"resource.dlq/0/1"), (REPLAYS, b"2"))
+
+    (outcome,) = producer.ReplayProducer(SETTINGS).send([letter(9, key=b"\0k", headers=own)])
+
+    assert outcome.problem is None
+    assert (produced["key"], produced["timestamp"], produced["value"]) == (b"\0k", 1, b"{")
+    assert produced["headers"] == [
+        *(("trace", b"\xff"), ("trace", None)),
+        *((REPLAYED, b"resource.dlq/0/9"), (REPLAYS, b"3")),
+    ]
+
+
+def test_a_purge_of_what_was_replayed_stops_at_the_first_that_was_not() -> None:
+    progress = {0: ReplayProgress(10), 1: ReplayProgress(10, rejected={4, 7})}
+
+    assert purge.targets_replayed(progress) == {0: 10, 1: 4}
+
+
+@pytest.mark.usefixtures("sent")
+def test_a_purge_says_how_many_were_never_replayed() -> None:
+    topic: Any = Topic([letter(0), UnknownMessage(0, 1), letter(2, reason="text"), letter(3)])
+    (part,) = purge.plan(topic, "dlq", {0: 3}, starts={0: 0}, ends={0: 4}, progress={0: ReplayProgress(1)})
+
+    assert (part.count, part.not_replayed) == (3, 2)
+    assert part.reasons == {"json": 1, "unknown": 1, "text": 1}
+
+
+@pytest.mark.parametrize("text", ["", "1", "a/1", "1/a", "-1/2", "1/2/3", "1/\u0663", "0/1" + "0" * 30])
+def test_a_place_that_is_none_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(CommandError, match="0/17"):
+        parse_place(text)
+
+
+def test_a_filter_takes_times_and_places() -> None:
+    wanted = build_filter("json", "1970-01-01T00:00:01", "1970-01-01T00:00:02", ["0/5"])
+
+    assert wanted.accepts(letter(5, kept_ms=1_000))
+    assert not wanted.accepts(letter(5, kept_ms=2_000))
+    assert not wanted.accepts(letter(5, kept_ms=1_000, reason="text"))
+    assert not wanted.accepts(letter(6, kept_ms=1_000))
 
 
 def test_only_one_replay_at_a_time(tmp_path: Path) -> None:

@@ -202,6 +202,12 @@ class KafkaAdmin:
                     "stop the pool (`supervisorctl -c supervisor.conf shutdown`) and try again",
                 )
 
+    def delete_records(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Delete a topic's messages before an offset, by partition. Kafka cannot undo it."""
+        wanted = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
+        for future in self._admin.delete_records(wanted, request_timeout=REQUEST_S).values():
+            finish(future, f"cannot delete messages of {topic}")
+
     def create(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
         """Create a topic; False if it exists already, which changes nothing."""
         new = kafka.NewTopic(topic, partitions, replication, config=dict(config))

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.commands.clients.topic_reader import TopicReader
+from workers.kafka.message_headers import read_headers
 from workers.log import printable
 from workers.types import NO_TIMESTAMP, Message
 
 #: Bytes of a dead letter besides its record: headers and Kafka's own overhead.
 OVERHEAD_BYTES = 2_048
 
-#: Most characters of a payload that are shown.
+#: Most characters of a payload that a list shows.
 SHOWN_CHARACTERS = 2_000
+
+#: Headers of a record that was sent back: partition and offset of its dead letter, and how many times it
+#: was sent back.
+REPLAYED = "tower.replayed"
+REPLAYS = "tower.replays"
 
 #: Identifies a record. Topic, partition and offset are not enough: after a topic was deleted and created
 #: again, another record can have the same ones.
@@ -36,6 +42,8 @@ class StoredDeadLetter:
         index: Place of the record in its message, from 0.
         timestamp_ms: Kafka's timestamp of the record's message, None if it had none.
         value: The record's own bytes.
+        key: Key of the record's message. Tower 0.1.0 did not keep it.
+        headers: Headers of the record's message, in their order. Tower 0.1.0 did not keep them.
     """
 
     number: int
@@ -49,6 +57,15 @@ class StoredDeadLetter:
     index: int
     timestamp_ms: int | None
     value: bytes | None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+    @property
+    def replays(self) -> int:
+        """How many times its record has been sent back before it became this dead letter."""
+        counts = [value for name, value in self.headers if name == REPLAYS]
+        text = (counts[-1] or b"").decode("ascii", "replace") if counts else ""
+        return int(text) if _is_whole(text) else 0
 
     @property
     def place(self) -> str:
@@ -63,50 +80,76 @@ class StoredDeadLetter:
         return self.topic, self.partition, self.record_offset, self.index, self.timestamp_ms, content
 
 
-def from_message(message: Any) -> StoredDeadLetter | None:
-    """Parse a message of the dead-letter topic; None if Tower did not write it."""
-    headers = {key: (value or b"").decode("utf-8", "replace") for key, value in message.headers() or []}
+@dataclass(frozen=True)
+class UnknownMessage:
+    """A message of the dead-letter topic that Tower did not write, or that somebody changed."""
+
+    number: int
+    offset: int
+
+
+def from_message(message: Any) -> StoredDeadLetter | UnknownMessage:
+    """Parse a message of the dead-letter topic."""
+    pairs = read_headers(message).pairs
+    # Tower's own come last, so that no header of a sender can pass for one.
+    own = {name: (value or b"").decode("utf-8", "replace") for name, value in pairs}
     kind, kept_ms = message.timestamp()
-    stamp = headers.get("tower.timestamp", "")
+    stamp = own.get("tower.timestamp", "")
     try:
         return StoredDeadLetter(
             number=message.partition(),
             offset=message.offset(),
             kept_ms=kept_ms if kind != NO_TIMESTAMP else 0,
-            reason=printable(headers["tower.reason"]),
-            error=printable(headers.get("tower.error", "")),
-            topic=printable(headers["tower.topic"]),
-            partition=_whole(headers["tower.partition"]),
-            record_offset=_whole(headers["tower.offset"]),
-            index=_whole(headers.get("tower.index", "0")),
-            timestamp_ms=_whole(stamp) if stamp else None,
+            reason=printable(own["tower.reason"]),
+            error=printable(own.get("tower.error", "")),
+            topic=printable(own["tower.topic"]),
+            partition=_whole(own["tower.partition"]),
+            record_offset=_whole(own["tower.offset"]),
+            index=_whole(own.get("tower.index", "0")),
+            # Before 1970 it is negative, and Kafka allows that.
+            timestamp_ms=_whole(stamp.removeprefix("-")) * (-1 if stamp[0] == "-" else 1)
+            if stamp
+            else None,
             value=message.value(),
+            key=message.key(),
+            headers=tuple(pairs[: _whole(own.get("tower.headers", "0"))]),
         )
     except (KeyError, ValueError):
-        return None
+        return UnknownMessage(message.partition(), message.offset())
 
 
-def read(reader: TopicReader, topic: str, number: int, start: int, end: int) -> Iterator[StoredDeadLetter]:
-    """Read Tower's dead letters in a range of offsets of one partition; ignores other messages."""
+def read(
+    reader: TopicReader, topic: str, number: int, start: int, end: int
+) -> Iterator[StoredDeadLetter | UnknownMessage]:
+    """Read a range of offsets of one partition of the dead-letter topic."""
     message: Message
     for message in reader.read(topic, number, start, end):
-        letter = from_message(message)
-        if letter is not None:
-            yield letter
+        yield from_message(message)
 
 
-def printable_payload(value: bytes | None) -> str:
-    """Escape a payload to one printable line, because terminals obey control codes."""
+def printable_payload(value: bytes | None, most: int | None = SHOWN_CHARACTERS) -> str:
+    """Escape bytes to one printable line, because terminals obey control codes.
+
+    Args:
+        value: A payload, a key or a header.
+        most: Most characters that are shown; None for all.
+    """
     if value is None:
         return "null"
-    text = value[: SHOWN_CHARACTERS + 4].decode("utf-8", "backslashreplace")[:SHOWN_CHARACTERS]
+    cut = value if most is None else value[: most + 4]
+    text = cut.decode("utf-8", "backslashreplace")[:most]
     escaped = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
-    return escaped + (f" … ({len(value)} bytes)" if len(value) > SHOWN_CHARACTERS else "")
+    is_cut = most is not None and len(value) > most
+    return escaped + (f" … ({len(value)} bytes)" if is_cut else "")
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+    if not _is_whole(text):
         raise ValueError("not a whole number")
     return int(text)

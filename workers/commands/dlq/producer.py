@@ -7,15 +7,12 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from workers.commands.console import ProgressWait
-from workers.commands.dlq.dead_letter import StoredDeadLetter
+from workers.commands.dlq.dead_letter import REPLAYED, REPLAYS, StoredDeadLetter
 from workers.config.settings import Settings
 from workers.kafka.properties import producer_properties, settings_error
 
 #: Seconds for the delivery reports of one batch: above the producer's own message.timeout.ms.
 REPORTS_S = 60.0
-
-#: Header of a record that was sent back: topic, partition and offset of its dead letter.
-HEADER = "tower.replayed"
 
 #: Kafka's errors that a retry would not change.
 FINAL_ERRORS = frozenset(
@@ -46,7 +43,7 @@ class Outcome(NamedTuple):
 
 
 class ReplayProducer:
-    """Sends records to the topic and partition they came from, with their original Kafka timestamp.
+    """Sends records to the topic and partition they came from, with their own key, headers and timestamp.
 
     Args:
         settings: How to reach the brokers.
@@ -97,9 +94,14 @@ class ReplayProducer:
         origin = f"{self._dead_letter_topic}/{letter.number}/{letter.offset}"
         self._producer.produce(
             letter.topic,
+            key=letter.key,
             value=letter.value,
             partition=letter.partition,
-            headers={HEADER: origin},
+            headers=[
+                *(pair for pair in letter.headers if pair[0] not in {REPLAYED, REPLAYS}),
+                (REPLAYED, origin.encode()),
+                (REPLAYS, b"%d" % (letter.replays + 1)),
+            ],
             on_delivery=report,
             # 0: the client uses the current time, as for a record without a timestamp.
             timestamp=letter.timestamp_ms or 0,

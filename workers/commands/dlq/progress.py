@@ -1,8 +1,19 @@
 """The progress of replaying dead letters, stored as the committed offset of a separate group."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from workers.commands.clients.topic_reader import TopicReader
+from workers.config.settings import Settings
+
+#: Lock file of the commands that change dead letters or their progress.
+LOCK = "dlq-replay.lock"
+
+#: Most bytes of `metadata` before a batch is sent: Kafka allows 4,096, and a batch may add some.
+METADATA_BYTES = 2_800
 
 
 @dataclass
@@ -17,7 +28,7 @@ class ReplayProgress:
         offset: All dead letters before it are replayed, except `rejected`.
         reasons: By reason, an offset before which all dead letters of that reason are replayed.
         ahead: Offsets after that which are replayed too.
-        rejected: Offsets before that which are not replayed, because Kafka rejected them.
+        rejected: Offsets before that which are not replayed: Kafka rejected them, or they were left out.
     """
 
     offset: int = 0
@@ -67,8 +78,8 @@ class ReplayProgress:
         """Encode everything but the offset as text; empty if there is nothing else."""
         parts = {
             "reasons": self.reasons,
-            "beyond": sorted(self.ahead),
-            "holes": sorted(self.rejected),
+            "beyond": _as_ranges(self.ahead),
+            "holes": _as_ranges(self.rejected),
         }
         present = {name: part for name, part in parts.items() if part}
         return json.dumps(present, separators=(",", ":")) if present else ""
@@ -80,8 +91,38 @@ class ReplayProgress:
         try:
             content = json.loads(metadata or "{}")
             reasons = {str(name): int(end) for name, end in content.get("reasons", {}).items()}
-            ahead = {int(offset) for offset in content.get("beyond", ())}
-            rejected = {int(offset) for offset in content.get("holes", ())}
+            ahead = set(_from_ranges(content.get("beyond", ())))
+            rejected = set(_from_ranges(content.get("holes", ())))
         except (ValueError, TypeError, AttributeError):
             return cls(offset)
         return cls(offset, reasons, ahead, rejected)
+
+
+def replay_group(settings: Settings) -> str:
+    """Return the name of the group whose offsets store the progress of the replay."""
+    return f"{settings.group}-dlq-replay"
+
+
+def read_progress(reader: TopicReader, topic: str, number: int) -> tuple[ReplayProgress, bool]:
+    """Read one partition's progress, and whether it was ever committed."""
+    offset, metadata = reader.committed(topic, number)
+    return ReplayProgress.parse(offset, metadata), offset >= 0
+
+
+def _as_ranges(offsets: Iterable[int]) -> list[int | list[int]]:
+    """Encode offsets: `[3, [7, 9]]` is 3, 7, 8 and 9."""
+    ranges: list[int | list[int]] = []
+    for _, group in groupby(enumerate(sorted(offsets)), key=lambda pair: pair[1] - pair[0]):
+        run = [offset for _, offset in group]
+        ranges.append(run[0] if len(run) == 1 else [run[0], run[-1]])
+    return ranges
+
+
+def _from_ranges(ranges: Iterable[Any]) -> Iterator[int]:
+    """Decode what `_as_ranges` has encoded."""
+    for item in ranges:
+        if isinstance(item, list):
+            first, last = item
+            yield from range(int(first), int(last) + 1)
+        else:
+            yield int(item)

@@ -101,7 +101,7 @@ def _ranges(starts: Mapping[int, int], ends: Mapping[int, int]) -> str:
     return ", ".join(f"{number}: {starts[number]} to {ends[number]}" for number in sorted(starts))
 
 
-def parse_since(text: str, now: float) -> float:
+def parse_since(text: str, now: float, option: str = "--since") -> float:
     """Parse `2h` (ago) or an ISO 8601 time into seconds since the epoch.
 
     Raises:
@@ -114,11 +114,11 @@ def parse_since(text: str, now: float) -> float:
         parsed = datetime.fromisoformat(text.strip())
     except ValueError:
         raise CommandError(
-            f"--since has to be 90s, 30m, 2h, 7d or an ISO 8601 time, not {text!r}"
+            f"{option} has to be 90s, 30m, 2h, 7d or an ISO 8601 time, not {text!r}"
         ) from None
     seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     if seconds > now:
-        raise CommandError(f"--since {text} is in the future; times without a zone are UTC")
+        raise CommandError(f"{option} {text} is in the future; times without a zone are UTC")
     return seconds
 
 
