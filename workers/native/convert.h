@@ -3,7 +3,7 @@
 #define TOWER_CONVERT_H
 
 #include "json.h"
-#include "line.h"
+#include "line_protocol.h"
 #include "message_access.h"
 #include "msgpack.h"
 
@@ -18,7 +18,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD Memory memory;
     MessageAccess access;
-    bool json, msgpack;
+    bool json, msgpack, line;
     Py_ssize_t max_bytes;
     PyObject *partition_type;
     Account *accounts; /* by partition number */
@@ -131,8 +131,17 @@ convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
     Coordinates place = {0};
     Record record;
     Slice bytes = {(const Byte *)PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value)};
-    record_begin(&record, &self->memory);
-    Outcome outcome = read_record(self, &record, bytes);
+    Slice sent;
+    int64_t time;
+    bool is_line = self->line && may_be_line(*bytes.at);
+    Outcome outcome;
+    if (is_line) {
+        outcome = line_check(&self->memory, bytes, &sent, &time);
+    }
+    else {
+        record_begin(&record, &self->memory);
+        outcome = read_record(self, &record, bytes);
+    }
     if (outcome == DONE) {
         outcome = call_for_number(&self->access, message, PARTITION, &place.partition);
     }
@@ -155,7 +164,8 @@ convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
         return outcome;
     }
     PyObject *line;
-    outcome = record_line(&record, &place, &line, &output->implausible);
+    outcome = is_line ? line_as_sent(&self->memory, &place, value, sent, time, &line)
+                      : record_line(&record, &place, &line, &output->implausible);
     if (outcome != DONE) {
         return outcome;
     }
@@ -168,7 +178,7 @@ convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
         self->touched[self->touched_count++] = place.partition;
     }
     account->next_offset = place.offset + 1;
-    output->omitted += (Py_ssize_t)record.omitted;
+    output->omitted += is_line ? 0 : (Py_ssize_t)record.omitted;
     return DONE;
 }
 

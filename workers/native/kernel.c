@@ -115,21 +115,23 @@ add_configured_fields(FieldTable *table, PyObject *fields)
 static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
-    static char *options[] = {
-        "json",       "msgpack",        "max_bytes", "max_fields", "max_tag", "max_text",  "window",
-        "partitions", "partition_type", "tag_count", "fields",     "name_of", "series_of", NULL};
+    static char *options[] = {"json",       "msgpack",    "line",           "max_bytes",
+                              "max_fields", "max_key",    "max_tag",        "max_text",
+                              "window",     "partitions", "partition_type", "tag_count",
+                              "fields",     "name_of",    "series_of",      NULL};
     Memory *memory = &self->memory;
-    int json, msgpack;
-    Py_ssize_t max_bytes, max_fields, max_tag, max_text, tag_count;
+    int json, msgpack, line;
+    Py_ssize_t max_bytes, max_fields, max_key, max_tag, max_text, tag_count;
     long long window, partitions;
     PyObject *partition_type, *fields, *name_of, *series_of;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$ppnnnnLLOnOOO", options, &json, &msgpack, &max_bytes,
-                                     &max_fields, &max_tag, &max_text, &window, &partitions,
-                                     &partition_type, &tag_count, &fields, &name_of, &series_of)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLLOnOOO", options, &json, &msgpack, &line,
+                                     &max_bytes, &max_fields, &max_key, &max_tag, &max_text, &window,
+                                     &partitions, &partition_type, &tag_count, &fields, &name_of,
+                                     &series_of)) {
         return -1;
     }
-    if (partitions < 1 || partitions > MAX_PARTITIONS || max_fields < 0 || max_tag < 0 || max_text < 0 ||
-        tag_count < 0 || tag_count > 1000 || window < 0 || window > LATEST) {
+    if (partitions < 1 || partitions > MAX_PARTITIONS || max_fields < 0 || max_key < 0 || max_tag < 0 ||
+        max_text < 0 || tag_count < 0 || tag_count > 1000 || window < 0 || window > LATEST) {
         PyErr_SetString(PyExc_ValueError, "a limit is out of its range");
         return -1;
     }
@@ -140,11 +142,13 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     self->begun = true;
     self->json = json;
     self->msgpack = msgpack;
+    self->line = line;
     self->max_bytes = max_bytes;
     self->partition_type = Py_NewRef(partition_type);
     memory->name_of = Py_NewRef(name_of);
     memory->series_of = Py_NewRef(series_of);
     memory->max_fields = (size_t)max_fields;
+    memory->max_key = (size_t)max_key;
     memory->max_tag = (size_t)max_tag;
     memory->max_text = (size_t)max_text;
     memory->window = window;

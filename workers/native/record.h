@@ -12,6 +12,14 @@
 /* Number of fields whose order is kept for the next record, which usually has the same. */
 #define SHAPE 64
 
+/* Places for the names of the fields of one line of line protocol, of which it may use half. */
+#define SEEN_NAMES 256
+
+typedef struct {
+    uint64_t record; /* number of the record that had the name */
+    Slice name;
+} SeenName;
+
 /* Room for one whole number. */
 #define DIGITS 24
 
@@ -22,6 +30,7 @@ typedef struct {
     uint16_t shape[SHAPE]; /* index of each field of the previous record, KEPT_FIELDS for none */
     size_t tag_count;
     size_t max_fields;
+    size_t max_key;
     size_t max_tag;
     size_t max_text;
     int64_t window; /* nanoseconds */
@@ -31,6 +40,7 @@ typedef struct {
     Byte *fields_text;   /* FIELDS_TEXT_BYTES */
     Slice *tags;
     Byte *tag_digits; /* DIGITS bytes for each tag, for tags that are numbers */
+    SeenName seen[SEEN_NAMES];
     uint64_t records;
 } Memory;
 

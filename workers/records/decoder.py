@@ -110,7 +110,8 @@ def decode(value: bytes | None, format_: str = "auto") -> list[Record]:
     if format_ == "auto":
         format_ = detect(plain)
     if format_ == "line":
-        return [*line_protocol.decode(plain)]
+        lines = line_protocol.decode(plain)
+        return [(lines[0][0], value)] if len(lines) == 1 else [*lines]
     if format_ == "text":
         return [(_decode_text(plain), value)]
     if format_ == "json":

@@ -52,8 +52,8 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
     # old version. Kernels before 0.2.0 have no version.
     if getattr(_kernel, "VERSION", "") != __version__:
         raise KernelUnavailableError(OUTDATED)
-    if route.format in {"text", "line"}:
-        raise KernelUnavailableError(f"TOWER_FORMAT is {route.format}, which the C kernel does not convert")
+    if route.format == "text":
+        raise KernelUnavailableError("TOWER_FORMAT is text, which the C kernel does not convert")
 
     def name_of(name: str) -> bytes | None:
         try:
@@ -71,8 +71,10 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
         return _kernel.Kernel(
             json=route.format in {"auto", "json"},
             msgpack=route.format in {"auto", "msgpack"},
+            line=route.format in {"auto", "line"} and not route.line_tags,
             max_bytes=route.limits.max_record_bytes,
             max_fields=route.limits.max_fields,
+            max_key=route.limits.max_key_bytes,
             max_tag=route.limits.max_tag_bytes,
             max_text=route.limits.max_text_bytes,
             window=route.time_window_s * SECOND,

@@ -433,7 +433,8 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
     from workers._kernel import Kernel  # noqa: PLC0415 - it may not be there
 
     given: dict[str, Any] = {
-        "json": True, "msgpack": True, "max_bytes": 1000, "max_fields": 10, "max_tag": 10, "max_text": 10,
+        "json": True, "msgpack": True, "line": True, "max_bytes": 1000, "max_fields": 10, "max_key": 10,
+        "max_tag": 10, "max_text": 10,
         "window": 10, "partitions": 2, "partition_type": Partition, "tag_count": 1,
         "fields": [(b"ip", 2, 0, 0, b"")], "series_of": lambda _: b"m",
         "name_of": name_of or (lambda name: f"{name}=".encode()),

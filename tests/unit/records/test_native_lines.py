@@ -1,0 +1,159 @@
+"""The kernel takes common lines of line protocol, and makes of every line what the Python path makes."""
+
+from typing import cast
+
+import pytest
+from confluent_kafka import Message as KafkaMessage
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from tests.support import fakes
+from tests.support.kernel import needs_kernel
+from tests.support.variants import Path
+from tests.unit.records.test_line_protocol import LINES, NS, PIECES
+from workers.types import Message
+
+#: Without the kernel, both paths are the same one.
+pytestmark = needs_kernel
+
+#: Settings under which both paths are compared.
+OPTIONS: list[dict[str, object]] = [
+    {"format": "line"},
+    {"format": "auto"},
+    {"format": "line", "line_tags": "site=gist"},
+    {"format": "auto", "max_fields": 2, "max_key_bytes": 6, "max_tag_bytes": 3, "max_text_bytes": 4},
+    {"format": "json"},
+]
+
+#: Names, values and times that make a line valid more often than random bytes do.
+NAME = st.sampled_from(
+    ["a", "b", "cpu", "host", "time", "_field", "value_of", "longer_than_16_bytes", "é", "x y"]
+)
+ODD = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+NUMBER = st.one_of(
+    st.integers(-(2**64), 2**65).map(str),
+    st.integers(-(2**64), 2**65).map("{}i".format),
+    st.integers(-5, 2**65).map("{}u".format),
+    st.floats().map(repr),
+    st.sampled_from(
+        ["1.", ".5", "-", "1e5", "1E-7", "1e999", "1e99", "00", "-0i", "1.5i", "9" * 120, "1" * 101 + ".5"]
+    ),
+)
+VALUE = st.one_of(
+    NUMBER,
+    st.sampled_from(
+        ["t", "T", "true", "True", "TRUE", "f", "F", "false", "False", "FALSE", "tRUE", "no", "truex", ""]
+    ),
+    st.text('ab"\\,= \n\0é', max_size=8).map('"{}"'.format),
+)
+TIME = st.one_of(
+    st.just(""),
+    st.integers(NS - 10**15, NS + 10**15).map(" {}".format),
+    st.integers(NS - 10**9, NS + 10**9).map(" {}".format),
+    st.sampled_from([" 0", " -1", " 01", " 9223372036854775806", " 9223372036854775807", " 1 ", "  5"]),
+)
+END = st.sampled_from(["", "\n", "\r\n", " ", "\n\n", "\n#", "\nb c=1 5"])
+
+
+def pairs(
+    name: st.SearchStrategy[str], value: st.SearchStrategy[str], least: int
+) -> st.SearchStrategy[str]:
+    pair = st.tuples(name, value).map("=".join)
+    return st.lists(pair, min_size=least, max_size=4).map(",".join)
+
+
+def joined(parts: tuple[str, str, str, str, str]) -> bytes:
+    measurement, tags, fields, time, end = parts
+    return f"{measurement}{',' if tags else ''}{tags} {fields}{time}{end}".encode()
+
+
+STRUCTURED = st.tuples(
+    NAME | ODD, pairs(NAME | ODD, NAME | ODD, 0), pairs(NAME | ODD, VALUE, 1), TIME, END
+).map(joined)
+
+
+#: Valid lines, nearly all of which the kernel takes.
+WORD = st.text("abcde_é.:/0", min_size=1, max_size=9).filter(lambda word: word != "#")
+VALID = st.one_of(
+    st.integers(-(2**63), 2**63 - 1).map("{}i".format),
+    st.integers(0, 10**19 - 1).map("{}u".format),
+    st.floats(-1e9, 1e9).map("{:f}".format),
+    st.integers(-(10**9), 10**9).map(str),
+    st.sampled_from(["true", "f", "TRUE"]),
+    st.text("abc,= é\n", max_size=8).map('"{}"'.format),
+)
+PLAIN = st.tuples(
+    WORD,
+    st.dictionaries(WORD, WORD, max_size=3).map(lambda tags: ",".join(map("=".join, sorted(tags.items())))),
+    st.dictionaries(WORD, VALID, min_size=1, max_size=4).map(
+        lambda fields: ",".join(map("=".join, fields.items()))
+    ),
+    st.integers(NS - 10**9, NS + 10**9).map(" {}".format),
+    st.sampled_from(["", "\n"]),
+).map(joined)
+#: The same with one place changed.
+CHANGED = st.tuples(PLAIN, st.floats(0, 1), st.sampled_from([0, 1]), st.sampled_from(PIECES)).map(
+    lambda change: (
+        change[0][: int(change[1] * len(change[0]))]
+        + change[3]
+        + change[0][int(change[1] * len(change[0])) + change[2] :]
+    )
+)
+
+
+def message(value: bytes, place: int = 0) -> Message:
+    stamp = (1, fakes.KAFKA_MS)
+    made = KafkaMessage(topic="resource", partition=0, offset=place, value=value, timestamp=stamp)
+    return cast("Message", made)
+
+
+@pytest.fixture(scope="module", params=OPTIONS, ids=str)
+def both(request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    route = fakes.route(**request.param)
+    return Path(route, native=True), Path(route, native=False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("cpu usage_idle=99.5", id="float"),
+        pytest.param("cpu,cpu=cpu0,host=pi-5 usage_idle=99.52,usage_user=0,procs=3i", id="tags and types"),
+        pytest.param("cpu a=1,b=-1.5,c=1.,e=1e5,f=1E-5,g=1e+5", id="forms of a float"),
+        pytest.param("disk,path=/ free=9223372036854775807i,used=1u,ok=true,no=F", id="large numbers"),
+        pytest.param('system uptime_format="12 days, \\"x\\" \n 3:04"', id="string"),
+        pytest.param('온도,방=부엌 값=21.5,메모="덥다"', id="Korean"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("format_", ["auto", "line"])
+def test_the_kernel_takes_common_lines(line: str, end: str, format_: str) -> None:
+    path = Path(fakes.route(format=format_), native=True)
+    sent = f"{line} {NS}"
+
+    outcome = path.outcome([message(f"{sent}{end}".encode())])
+
+    assert outcome["lines"] == [sent.encode()]
+    assert path.converter.by_kernel == 1
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(PLAIN | CHANGED | STRUCTURED | LINES, min_size=1, max_size=6))
+@example(values=[b"\xef\xbb\xbfa v=1 %d" % NS, b"a v=1 %d\n" % NS, b"a,b=c v=1 01"])
+def test_both_paths_make_the_same_of_lines(both: tuple[Path, Path], values: list[bytes]) -> None:
+    messages = [message(value, place) for place, value in enumerate(values)]
+
+    native, python = both
+
+    assert native.outcome(messages) == python.outcome(messages)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PLAIN)
+def test_the_kernel_takes_nearly_all_plain_lines(value: bytes) -> None:
+    """Comparing both paths would compare Python with itself otherwise."""
+    path = Path(fakes.route(format="line"), native=True)
+
+    outcome = path.outcome([message(value)])
+
+    assume(path.converter.by_kernel or not value[:1].isascii())
+    assert outcome["lines"] == [value.removesuffix(b"\n")]
