@@ -5,9 +5,9 @@ TowerError
 ├── CommandError           an operator's command fails; a worker never raises it
 ├── RecordError            make this record a dead letter and continue with the next one
 ├── WriteError             InfluxDB did not answer 204
-│   ├── Unavailable        try again without end: network, 408, 429, 5xx
+│   ├── Unavailable        try again without end: network, 408, 429, 5xx, another server's answer
 │   ├── Misconfigured      keep the batch, log what to correct, try again slowly: 401, 403, 404
-│   ├── Rejected            find the lines that InfluxDB rejects: 400, 422
+│   ├── Rejected           find the lines that InfluxDB rejects: 400, 422
 │   └── TooLarge           send fewer lines at once: 413, or a write that took too long
 └── DrainExpired           the time to finish is over, or another worker has replaced this one: drop what
                            is not committed
@@ -66,12 +66,14 @@ class WriteError(TowerError):
         status: HTTP status, 0 if no answer came.
         message: The answer's text. It may quote a record, so it is never used as a log format, and is
             escaped and cut before it is logged.
+        advice: What an operator can do about it, in sentences; empty if only the usual is known.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, advice: str = "") -> None:
         super().__init__(f"{status}: {message}" if status else message)
         self.status = status
         self.message = message
+        self.advice = advice
 
 
 class Unavailable(WriteError):
@@ -81,8 +83,10 @@ class Unavailable(WriteError):
         retry_after: Seconds that the server asked to wait; None if it did not.
     """
 
-    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
-        super().__init__(status, message)
+    def __init__(
+        self, status: int, message: str, retry_after: float | None = None, advice: str = ""
+    ) -> None:
+        super().__init__(status, message, advice)
         self.retry_after = retry_after
 
 
@@ -95,7 +99,15 @@ class Rejected(WriteError):
 
 
 class TooLarge(WriteError):
-    """Too many lines at once. A 413 stored none of them, a time-out an unknown part."""
+    """Too many lines at once. A 413 stored none of them, a time-out an unknown part.
+
+    Args:
+        by_influxdb: False if something else answered, such as a proxy. It cannot judge a single line.
+    """
+
+    def __init__(self, status: int, message: str, advice: str = "", *, by_influxdb: bool = True) -> None:
+        super().__init__(status, message, advice)
+        self.by_influxdb = by_influxdb
 
 
 class DrainExpired(TowerError):

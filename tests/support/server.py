@@ -35,10 +35,15 @@ class Answer:
     silent: bool = False
 
 
+#: What InfluxDB 2.7.12 adds to every answer.
+MARKS = {"X-Influxdb-Build": "OSS", "X-Influxdb-Version": "2.7.12"}
+
+
 def influxdb_error(status: int, message: str, **headers: str) -> Answer:
     """An error as InfluxDB 2.x tells it."""
     body = json.dumps({"code": "invalid", "message": message}).encode()
-    return Answer(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, body, {**MARKS, **more})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ HTTP/1.1 does not number answers: a second answer to one request, after the next
 
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import h11
@@ -50,13 +50,13 @@ class HttpResponse:
     Attributes:
         status: HTTP status, 200 to 999.
         body: The part of its body that arrived and is within the limit.
-        retry_after: Its Retry-After header.
+        headers: Its headers, by name in lower case. If a name repeats, the last one.
         before_body_sent: True if it began before the whole request was sent. It cannot judge the body then.
     """
 
     status: int
     body: bytes
-    retry_after: str | None
+    headers: Mapping[bytes, bytes]
     before_body_sent: bool
 
 
@@ -260,9 +260,7 @@ class _Exchange:
             raise NoAnswer(f"the server sent extra bytes after its {status} response: {self._surplus!r}")
         done = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
         self.clean = self._http.states == done and not _contradicts(status, headers)
-        retry_after = headers.get(b"retry-after")
-        text = None if retry_after is None else retry_after.decode("latin-1")
-        return HttpResponse(status, bytes(self._body), text, before_body_sent=bool(self._unsent))
+        return HttpResponse(status, bytes(self._body), headers, before_body_sent=bool(self._unsent))
 
 
 def _contradicts(status: int, headers: dict[bytes, bytes]) -> bool:

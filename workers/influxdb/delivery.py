@@ -1,54 +1,45 @@
 """Delivers a batch to InfluxDB: each line is stored, becomes a dead letter, or stays in hand."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from workers.batch import Batch
 from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
-from workers.influxdb import rejected_lines
-from workers.influxdb.writer import ADVICE
+from workers.influxdb import rejection
+from workers.influxdb.piece import Piece
+from workers.influxdb.rejected_lines import find_rejected
+from workers.influxdb.witness import Sink, Witness
 from workers.log import ThrottledLogger, printable
 from workers.retry import Backoff
-from workers.types import DeadLetter, MessageOrOrigin, Reason, origin_of, partition_of
-
-
-class Sink(Protocol):
-    """Where lines go. `write` returns after a 204 only (see `workers.influxdb.writer.Writer`)."""
-
-    def write(self, lines: Sequence[bytes], timeout_s: float) -> None:
-        """Store all of `lines` or raise a `WriteError`."""
-
+from workers.types import DeadLetter, MessageOrOrigin, Reason, origin_of
 
 #: Waits a number of seconds for a reason, and keeps the group membership meanwhile. Raises `DrainExpired`.
 WaitFunction = Callable[[float, str], None]
 
+USUAL = "If this repeats, check that InfluxDB runs and that TOWER_INFLUXDB_URL is right"
+TROUBLE = (
+    "InfluxDB rejects a line that it has stored before, too, so the cause is InfluxDB and not the records: "
+    "see its log"
+)
+UNPROVEN = (
+    "The answer does not name the record as the cause, and InfluxDB has not stored a line of this worker "
+    "yet, so the cause may be InfluxDB: see its log"
+)
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Lines that are written together, and their origins.
 
-    Two lists, because a pair for each line would cost more than all the other work on a request.
+@dataclass(slots=True)
+class _Work:
+    """What is left to do for a batch: a stack of pieces, the next one last.
+
+    Attributes:
+        second_try: A single line that was rejected. Right after that, InfluxDB has stored a known line.
     """
 
-    lines: list[bytes]
-    origins: list[MessageOrOrigin]
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def part(self, start: int, stop: int) -> "Piece":
-        """Return the lines from `start` to before `stop`."""
-        return Piece(self.lines[start:stop], self.origins[start:stop])
-
-    def only(self, positions: Iterable[int]) -> "Piece":
-        """Return the lines at these positions."""
-        positions = list(positions)
-        return Piece(
-            [self.lines[position] for position in positions],
-            [self.origins[position] for position in positions],
-        )
+    batch: Batch
+    timeout_s: float
+    pieces: list[Piece]
+    second_try: Piece | None = None
 
 
 class Delivery:
@@ -87,6 +78,7 @@ class Delivery:
         self._throttled_log = throttled_log
         self._report = report
         self._backoff = Backoff(settings.retry_max_s)
+        self._witness = Witness(sink, _names)
         #: Rejected records of the batch in hand, and InfluxDB's reason for the first of them.
         self._rejected, self._reason = 0, ""
         #: Lines in one request. It shrinks if InfluxDB or the network cannot handle a whole batch in time.
@@ -120,33 +112,36 @@ class Delivery:
             batch.remove_dead_letters()
 
     def _write(self, batch: Batch, timeout_s: float) -> None:
-        pieces = self._split(Piece(batch.lines, batch.origins))
+        work = _Work(batch, timeout_s, self._split(Piece(batch.lines, batch.origins)))
         partitions, max_lines = set(batch.next_offsets), self._max_lines
-        while pieces:
+        self._witness.is_fresh = False
+        while work.pieces:
             if batch.next_offsets.keys() != partitions:
                 # A rebalance during a wait has taken partitions out of the batch.
                 partitions = set(batch.next_offsets)
-                pieces = [owned for piece in pieces if (owned := _owned(piece, batch))]
+                work.pieces = [owned for piece in work.pieces if (owned := piece.owned(batch))]
                 continue
-            piece = pieces.pop()
+            piece = work.pieces.pop()
             try:
                 self._sink.write(piece.lines, timeout_s)
             except (Unavailable, Misconfigured) as error:
-                pieces.append(piece)
+                work.pieces.append(piece)
                 self.retries += 1
                 self._pause(error)
             except TooLarge as error:
                 self.retries += 1
-                pieces += self._split_too_large(piece, error, batch)
+                self._split_too_large(piece, error, work)
             except Rejected as error:
                 self.rejections += 1
-                pieces += self._remove_rejected(piece, error, batch)
+                self._remove_rejected(piece, error, work)
                 # A batch full of bad lines needs thousands of requests, so the group is polled and the time
                 # to finish is checked in between.
                 self._wait(0, f"InfluxDB: {error.status}: searching for the rejected lines")
             else:
                 self.writes += 1
                 self.lines += len(piece)
+                self._witness.acknowledge(piece.lines[-1])
+                piece.on_stored()
                 self._backoff.reset()
                 # Many pieces over a slow network take long: the heartbeat and the watchdog go on.
                 self._report()
@@ -161,9 +156,12 @@ class Delivery:
         starts = range(0, len(whole), max_lines or 1)
         return [whole.part(start, start + max_lines) for start in reversed(starts)]
 
-    def _pause(self, error: Unavailable | Misconfigured) -> None:
+    def _pause(self, error: WriteError, advice: str = "") -> None:
         """Wait as the error requires, and log what to do."""
-        text = _describe(error)
+        self._witness.is_fresh = False
+        text, advice = _describe(error), advice or error.advice
+        # `status` shows this reason.
+        why = f"{text}. {advice}" if advice else text
         if isinstance(error, Misconfigured):
             probe_s = self._settings.probe_s
             self._throttled_log.error(
@@ -171,68 +169,90 @@ class Delivery:
                 "%s. The batch is kept and written again every %g s. %s",
                 text,
                 probe_s,
-                ADVICE[error.status],
+                advice,
             )
-            self._wait(0 if self._reread() else probe_s, text)
+            self._wait(0 if self._reread() else probe_s, why)
             return
         pause_s = self._backoff.next()
-        if error.retry_after is not None:
+        if isinstance(error, Unavailable) and error.retry_after is not None:
             pause_s = max(pause_s, min(error.retry_after, self._settings.retry_after_max_s))
         self._throttled_log.warning(
             f"unavailable {error.status}",
-            "%s. The batch is kept and written again until it is stored. If this repeats, check that "
-            "InfluxDB runs and that TOWER_INFLUXDB_URL is right",
+            "%s. The batch is kept and written again until it is stored. %s",
             text,
+            advice or USUAL,
         )
-        self._wait(pause_s, text)
+        self._wait(pause_s, why)
 
-    def _split_too_large(self, piece: Piece, error: TooLarge, batch: Batch) -> list[Piece]:
-        """Return the halves of a piece that was too large. A single line that is too large is rejected."""
+    def _split_too_large(self, piece: Piece, error: TooLarge, work: "_Work") -> None:
+        """Divide the work on a piece that was too large. A single line is rejected."""
         text = _describe(error)
         if len(piece) > 1:
             self._throttled_log.warning(
                 f"too large {error.status}", "%s. The batch is split and sent in smaller requests", text
             )
             self._max_lines = max(1, len(piece) // 2)
+            work.pieces += piece.halves()
             if not error.status:
                 # Each half may take the whole time-out again, so the group is polled and the time to finish
                 # is checked in between.
                 self._wait(0, text)
-            return _halves(piece)
-        if error.status == 413:
+        elif error.status and error.by_influxdb:
             reason = f"413: this line is larger than InfluxDB accepts: {error.message}"
-            self._dead_letter(piece.origins[0], reason, reason, batch)
-            return []
-        # A time-out with one line: it is not too large, so the server is slow or gone.
-        self._throttled_log.warning(
-            "time-out of one line",
-            "%s. The batch is kept and written again until it is stored. If this repeats, check that "
-            "InfluxDB runs and is not overloaded",
-            text,
-        )
-        self._wait(self._backoff.next(), text)
-        return [piece]
+            self._judge(piece, error, (reason, reason), work)
+        else:
+            # A time-out with one line: it is not too large, so the server is slow or gone. The answer of a
+            # proxy: only InfluxDB rejects lines. The other lines do not wait for this one.
+            work.pieces.insert(0, piece)
+            self._pause(error)
 
-    def _remove_rejected(self, piece: Piece, error: Rejected, batch: Batch) -> list[Piece]:
-        """Return the pieces still to send, without the lines that are known to be rejected."""
-        if len(piece) == 1:
+    def _remove_rejected(self, piece: Piece, error: Rejected, work: "_Work") -> None:
+        """Leave in the work what is still to send, without the lines that are known to be rejected."""
+        if rejection.is_no_fault_of_lines(error.message):
+            work.pieces.append(piece)
+            self._pause(error)
+            return
+        listed = find_rejected(error.message, piece.lines) if error.status == 400 else {}
+        if listed:
+            for position, reason in listed.items():
+                detail = f"400: {reason}"
+                self._dead_letter(piece.origins[position], (detail, detail), work.batch)
+            rest = piece.divided(listed)[1]
+            work.pieces += [rest] if rest else []
+        elif len(piece) > 1 and self._witness.is_fresh:
+            work.pieces += piece.halves()
+        else:
             detail = f"{error.status}: {error.message}"
             # The text of a 400 quotes the record, which must not be logged. That of a 422 names its field.
-            self._dead_letter(piece.origins[0], detail, "400" if error.status == 400 else detail, batch)
-            return []
-        rejected = rejected_lines.find_rejected(error.message, piece.lines) if error.status == 400 else {}
-        if not rejected:
-            return _halves(piece)
-        for position, reason in rejected.items():
-            detail = f"400: {reason}"
-            self._dead_letter(piece.origins[position], detail, detail, batch)
-        rest = piece.only(position for position in range(len(piece)) if position not in rejected)
-        return [rest] if rest else []
+            logged = "400" if error.status == 400 else detail
+            self._judge(piece, error, (detail, logged), work)
 
-    def _dead_letter(self, origin: MessageOrOrigin, detail: str, reason: str, batch: Batch) -> None:
-        """Move a rejected line to the dead letters. The `reason` of the first one is logged."""
+    def _judge(self, piece: Piece, error: WriteError, texts: tuple[str, str], work: "_Work") -> None:
+        """Handle an answer that rejects a piece and does not name a line in it.
+
+        A line is a dead letter only if InfluxDB rejects it, then stores a line that it has stored before,
+        and rejects it again. Otherwise InfluxDB is in trouble: wait.
+        """
+        if piece is work.second_try:
+            self._dead_letter(piece.origins[0], texts, work.batch)
+            return
+        trouble = self._witness.ask(work.timeout_s) if self._witness.line else error
+        if trouble is None:
+            work.second_try = piece if len(piece) == 1 else None
+            work.pieces += piece.halves() if len(piece) > 1 else [piece]
+        elif self._witness.line:
+            work.pieces.append(piece)
+            self._pause(trouble, TROUBLE if isinstance(trouble, Rejected) else "")
+        else:
+            # Another line of this batch may become the evidence, so all of them are tried before this one.
+            work.pieces[:0] = piece.halves() if len(piece) > 1 else [piece]
+            self._pause(error, UNPROVEN)
+
+    def _dead_letter(self, origin: MessageOrOrigin, texts: tuple[str, str], batch: Batch) -> None:
+        """Move a rejected line to the dead letters: its detail, and the reason to log for the first one."""
+        detail, logged = texts
         self._rejected += 1
-        self._reason = self._reason or reason
+        self._reason = self._reason or logged
         batch.dead_letters.append(DeadLetter(origin_of(origin), Reason.REFUSED, detail))
 
 
@@ -244,14 +264,6 @@ def _describe(error: WriteError) -> str:
     return f"InfluxDB: {error.status or 'no answer'}: {message}"
 
 
-def _halves(piece: Piece) -> list[Piece]:
-    middle = len(piece) // 2
-    return [piece.part(middle, len(piece)), piece.part(0, middle)]
-
-
-def _owned(piece: Piece, batch: Batch) -> Piece:
-    return piece.only(
-        position
-        for position, origin in enumerate(map(origin_of, piece.origins))
-        if partition_of(origin.message) in batch.next_offsets
-    )
+def _names(error: Rejected, line: bytes) -> bool:
+    """Return whether InfluxDB names a line as the cause of a rejection."""
+    return bool(find_rejected(error.message, [line])) or rejection.cause_of(error.message) is not None

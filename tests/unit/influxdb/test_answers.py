@@ -18,7 +18,8 @@ from tests.support.fakes import FakeWait, partition
 from tests.support.scripted_server import NO_CONTENT, Peer, Server, Turn, answer
 from workers.batch import Batch
 from workers.errors import Unavailable
-from workers.influxdb.delivery import Delivery, Sink
+from workers.influxdb.delivery import Delivery
+from workers.influxdb.witness import Sink
 from workers.influxdb.writer import GZIP, Writer
 from workers.log import ThrottledLogger
 

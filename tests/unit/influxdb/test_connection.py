@@ -266,7 +266,14 @@ class TestDeadline:
             pytest.param((b"HTTP/1.1 204 No Content\r\n", b"X: y\r\n"), (TooLarge, 0), id="a head"),
             pytest.param((b"HTTP/1.1 100 Continue\r\n\r\n",), (TooLarge, 0), id="100 Continue"),
             pytest.param((answer(503, b"." * 9_999)[:-9_999], b"."), (Unavailable, 503), id="a body"),
-            pytest.param((b"HTTP/1.1 400 No\r\n\r\n", b"."), (Rejected, 400), id="a body without a length"),
+            pytest.param(
+                (b"HTTP/1.1 400 No\r\n\r\n", b"."), (Unavailable, 400), id="a body without a length"
+            ),
+            pytest.param(
+                (b'HTTP/1.1 400 No\r\nX-Influxdb-Build: OSS\r\n\r\n{"code":"invalid","message":"', b"."),
+                (Rejected, 400),
+                id="InfluxDB's list",
+            ),
             pytest.param(
                 (b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
                 (Unavailable, 503),
@@ -356,7 +363,8 @@ class TestBounds:
     def endless(status: int) -> Turn:
         def turn(peer: Peer) -> None:
             peer.read()
-            peer.say(b"HTTP/1.1 %d No\r\nTransfer-Encoding: chunked\r\n\r\n" % status)
+            peer.say(b"HTTP/1.1 %d No\r\nX-Influxdb-Build: OSS\r\n" % status)
+            peer.say(b'Transfer-Encoding: chunked\r\n\r\n9\r\n{"code":"\r\n')
             while True:
                 peer.say(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
 
@@ -370,7 +378,10 @@ class TestBounds:
 
         caught = failure(client)
 
-        assert (caught.status, caught.message) == (status, "x" * connection.ANSWER_BYTES)
+        assert (caught.status, caught.message) == (
+            status,
+            '{"code":"' + "x" * (connection.ANSWER_BYTES - 9),
+        )
         client.write(LINES, TIMEOUT_S)
         assert influxdb.stored == LINES
 

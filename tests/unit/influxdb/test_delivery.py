@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import fakes
 from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from workers.batch import Batch
-from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable
+from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb.delivery import Delivery
 from workers.log import REPEAT_S, ThrottledLogger
 from workers.types import Reason
@@ -33,11 +33,20 @@ def batch_of(lines: int, partitions: int = 1) -> Batch:
     return batch
 
 
+#: A line that InfluxDB has stored before the test.
+KNOWN = b"labs seq=99999 99999"
+
+
 class Bench:
-    """A delivery with fakes all around it."""
+    """A delivery with fakes all around it, that has delivered one line unless it is new."""
 
     def __init__(
-        self, sink: FakeSink, *, reread: Callable[[], bool] = lambda: False, **options: object
+        self,
+        sink: FakeSink,
+        *,
+        reread: Callable[[], bool] = lambda: False,
+        new: bool = False,
+        **options: object,
     ) -> None:
         self.sink = sink
         self.wait = FakeWait()
@@ -46,12 +55,30 @@ class Bench:
         self.reports = 0
         config = fakes.settings(**options)
         self.delivery = Delivery(config, sink, self.wait, reread, throttled_log, report=self._count)
+        if not new:
+            judge, sink.judge = sink.judge, lambda _: None
+            known = Batch([KNOWN], [fakes.origin(0, 99_999)], next_offsets={partition(0): 100_000})
+            self.deliver(known)
+            sink.judge = judge
+            for record in (sink.writes, sink.stored, sink.timeouts, self.wait.asked):
+                record.clear()
+            self.reports = self.delivery.writes = self.delivery.lines = 0
 
     def _count(self) -> None:
         self.reports += 1
 
     def deliver(self, batch: Batch) -> None:
         self.delivery.deliver(batch, TIMEOUT_S)
+
+    @property
+    def stored(self) -> set[int]:
+        """The numbers of the lines that were stored during the test."""
+        return {sequence(line) for line in self.sink.stored} - {sequence(KNOWN)}
+
+
+def batch_line(number: int) -> bytes:
+    """A line of `batch_of`."""
+    return f"labs seq={number:05d} {number}".encode()
 
 
 def sequence(line: bytes) -> int:
@@ -61,6 +88,11 @@ def sequence(line: bytes) -> int:
 
 def is_in(*numbers: int) -> Callable[[bytes], bool]:
     return lambda line: sequence(line) in numbers
+
+
+def is_new(line: bytes) -> bool:
+    """Whether a line is one of the test's batch."""
+    return line != KNOWN
 
 
 def dead(batch: Batch) -> list[int]:
@@ -202,7 +234,7 @@ class TestRejected:
 
         assert dead(batch) == [0, 17, 4_999]
         assert len(bench.sink.writes) == 2
-        assert len(bench.sink.stored) == 4_997
+        assert len(bench.stored) == 4_997
 
     def test_a_400_that_lists_every_line_costs_none(self) -> None:
         batch = batch_of(50)
@@ -220,7 +252,7 @@ class TestRejected:
         bench.deliver(batch)
 
         assert dead(batch) == [40]
-        assert len(bench.sink.stored) == 63
+        assert len(bench.stored) == 63
 
     def test_a_400_that_names_lines_that_were_not_sent_is_halved(self) -> None:
         def judge(lines: list[bytes]) -> Rejected | None:
@@ -242,17 +274,17 @@ class TestRejected:
         bench.deliver(batch)
 
         assert dead(batch) == [place]
-        assert len(bench.sink.stored) == 4_999
-        assert len(bench.sink.writes) - 1 <= 2 * math.ceil(math.log2(5_000))
+        assert len(bench.stored) == 4_999
+        # Besides the halves: the known line before the search and at its end, and the bad one once more.
+        assert len(bench.sink.writes) - 4 <= 2 * math.ceil(math.log2(5_000))
 
     def test_after_a_422_every_line_has_a_204_of_its_own(self) -> None:
         batch = batch_of(100)
-        lines = list(batch.lines)
         bench = Bench(FakeSink(fakes.unlisted(is_in(7, 8, 60))))
 
         bench.deliver(batch)
 
-        assert sorted(bench.sink.stored) == sorted(set(lines) - {lines[7], lines[8], lines[60]})
+        assert bench.stored == set(range(100)) - {7, 8, 60}
 
     def test_the_bad_records_of_a_batch_become_dead_letters(self) -> None:
         bad = set(range(0, 5_000, 100))
@@ -262,9 +294,9 @@ class TestRejected:
         bench.deliver(batch)
 
         assert set(dead(batch)) == bad
-        assert len(bench.sink.stored) == 5_000 - len(bad)
+        assert bench.stored == set(range(5_000)) - bad
 
-    @pytest.mark.parametrize("judge", [fakes.listing(lambda _: True), fakes.unlisted(lambda _: True)])
+    @pytest.mark.parametrize("judge", [fakes.listing(is_new), fakes.unlisted(is_new)])
     def test_a_batch_of_bad_records_alone_ends(
         self, judge: Callable[[list[bytes]], Rejected | None]
     ) -> None:
@@ -345,12 +377,183 @@ class TestRejected:
         assert len(bench.sink.writes) == 3
 
     def test_a_long_search_keeps_the_membership(self) -> None:
-        bench = Bench(FakeSink(fakes.unlisted(lambda _: True)))
+        bench = Bench(FakeSink(fakes.unlisted(is_new)))
 
         bench.deliver(batch_of(64))
 
-        assert len(bench.wait.asked) == bench.delivery.rejections == 127
+        assert len(bench.wait.asked) == bench.delivery.rejections == 127 + 64
         assert bench.wait.pauses == []
+
+
+class Outage:
+    """InfluxDB as InfluxDB 3's v2 endpoint and GreptimeDB answer: 400 to everything while it is in trouble.
+
+    (influxdata/influxdb, influxdb3_server/src/http.rs: errors of the write buffer become a 400.)
+    """
+
+    def __init__(self, requests: int, bad: Callable[[bytes], bool] = lambda _: False) -> None:
+        self.left = requests
+        self._bad = fakes.unlisted(bad, 400)
+
+    def __call__(self, lines: list[bytes]) -> WriteError | None:
+        self.left -= 1
+        return Rejected(400, "write buffer error: shut down") if self.left >= 0 else self._bad(lines)
+
+
+class TestEvidence:
+    """An answer that names no line makes a dead letter only if InfluxDB still stores a known line."""
+
+    def test_an_outage_answered_with_400_is_waited_out(self) -> None:
+        batch = batch_of(64)
+        bench = Bench(FakeSink(Outage(41)))
+
+        bench.deliver(batch)
+
+        assert batch.dead_letters == []
+        assert bench.stored == set(range(64))
+        # Each try is the whole batch and the known line, and there is a pause after each.
+        assert [len(lines) for lines in bench.sink.writes[:42]] == [64, 1] * 21
+        assert len([why for _, why in bench.wait.asked if "so the cause is InfluxDB" in why]) == 20
+
+    @pytest.mark.parametrize("requests", range(1, 14))
+    def test_an_outage_in_the_middle_of_a_search_costs_no_record(self, requests: int) -> None:
+        batch = batch_of(64)
+        outage = Outage(0, is_in(40))
+        bench = Bench(FakeSink(outage))
+
+        def judge(lines: list[bytes]) -> WriteError | None:
+            if len(bench.sink.writes) == requests:
+                outage.left = 30
+            return outage(lines)
+
+        bench.sink.judge = judge
+        bench.deliver(batch)
+
+        assert dead(batch) == [40]
+        assert bench.stored == set(range(64)) - {40}
+
+    def test_a_new_worker_in_an_outage_keeps_every_record(self) -> None:
+        batch = batch_of(64)
+        bench = Bench(FakeSink(Outage(1_000)), new=True)
+
+        bench.deliver(batch)
+
+        assert batch.dead_letters == []
+        assert bench.stored == set(range(64))
+        assert bench.delivery.rejections == 1_000
+        assert all(
+            "has not stored a line of this worker yet" in why
+            for seconds, why in bench.wait.asked
+            if seconds
+        )
+
+    @pytest.mark.parametrize("place", [0, 31, 63])
+    def test_a_new_workers_bad_record_is_found_by_its_neighbours(self, place: int) -> None:
+        batch = batch_of(64)
+        bench = Bench(FakeSink(fakes.unlisted(is_in(place), 400)), new=True)
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [place]
+        assert bench.stored == set(range(64)) - {place}
+
+    def test_a_new_workers_only_record_waits_until_influxdb_has_stored_one(self) -> None:
+        batch = batch_of(1)
+        bench = Bench(FakeSink(Outage(10**9)), new=True)
+
+        def expire_at_last() -> None:
+            if len(bench.wait.asked) == 500:
+                raise DrainExpired("over")
+
+        bench.wait.then = expire_at_last
+        with pytest.raises(DrainExpired):
+            bench.deliver(batch)
+
+        assert batch.dead_letters == []
+        assert len(batch.lines) == 1
+
+    def test_a_new_workers_only_record_is_a_dead_letter_if_the_answer_names_it(self) -> None:
+        batch = batch_of(1)
+        bench = Bench(FakeSink(fakes.listing(is_in(0))), new=True)
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [0]
+        assert len(bench.sink.writes) == 1
+
+    def test_influxdb_is_asked_again_for_every_dead_letter(self) -> None:
+        batch = batch_of(16)
+        bench = Bench(FakeSink(fakes.unlisted(is_in(3, 12))))
+
+        bench.deliver(batch)
+
+        writes = bench.sink.writes
+        for number in (3, 12):
+            first, second = (at for at, lines in enumerate(writes) if lines == [batch_line(number)])
+            assert second == first + 2
+            assert len(writes[first + 1]) == 1
+            assert writes[first + 1][0] in bench.sink.stored
+
+    def test_a_known_line_that_is_too_old_by_now_is_no_sign_of_trouble(self) -> None:
+        """After an idle night, the last line is outside the bucket's retention (text of influxd 2.7.12)."""
+        old = (
+            "failure writing points to database: partial write: dropped 1 points outside retention policy "
+            "of duration 1h0m0s - oldest point labs at 2026-11-26T02:45:21Z dropped because it violates a "
+            "Retention Policy Lower Bound at 2026-11-26T03:45:22Z, newest point labs at "
+            "2026-11-26T02:45:21Z dropped because it violates a Retention Policy Lower Bound at "
+            "2026-11-26T03:45:22Z dropped=1 for database: f1630cf443bb1ec0 for retention policy: autogen"
+        )
+        unlisted = fakes.unlisted(is_in(2))
+        bench = Bench(FakeSink(lambda lines: Rejected(422, old) if lines == [KNOWN] else unlisted(lines)))
+        batch = batch_of(4)
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [2]
+        assert bench.sink.writes.count([KNOWN]) == 1
+
+    def test_a_shard_that_influxdb_deletes_is_waited_for(self) -> None:
+        """In influxdb 2.7.12, ErrShardDeletion is a partial write (v1/coordinator/points_writer.go)."""
+        text = "failure writing points to database: partial write: shard 7 is pending deletion dropped=8"
+        batch = batch_of(8)
+        bench = Bench(FakeSink(fakes.answers(*[Rejected(422, text)] * 30)))
+
+        bench.deliver(batch)
+
+        assert batch.dead_letters == []
+        assert bench.sink.writes == [batch.lines] * 31
+
+    def test_a_record_cannot_say_that_influxdb_deletes_a_shard(self) -> None:
+        text = 'partial write: input field "shard 7 is pending deletion dropped=8" is invalid dropped=1'
+        judge = fakes.unlisted(is_in(1))
+        bench = Bench(FakeSink(lambda lines: Rejected(422, text) if judge(lines) else None))
+        batch = batch_of(4)
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [1]
+
+    @pytest.mark.parametrize("new", [True, False])
+    def test_a_line_that_a_proxy_finds_too_large_waits_and_its_neighbours_do_not(self, new: bool) -> None:
+        batch = batch_of(8)
+        batch.lines[3] += b" " * 1_000
+        limited = fakes.limited(500)
+        tries = 0
+
+        def judge(lines: list[bytes]) -> WriteError | None:
+            nonlocal tries
+            tries += len(lines) == 1 and len(lines[0]) > 500
+            if tries > 20 or limited(lines) is None:
+                return None
+            return TooLarge(413, "<html>", "raise the limit", by_influxdb=False)
+
+        bench = Bench(FakeSink(judge), new=new)
+        bench.deliver(batch)
+
+        assert batch.dead_letters == []
+        assert bench.stored == set(range(8))
+        assert bench.sink.stored.index(batch.lines[3]) == len(bench.sink.stored) - 1
+        assert any("raise the limit" in why for _, why in bench.wait.asked)
 
 
 class TestTooLarge:
@@ -376,7 +579,7 @@ class TestTooLarge:
 
         assert dead(batch) == [3]
         assert [letter.detail[:4] for letter in batch.dead_letters] == ["413:"]
-        assert len(bench.sink.stored) == 7
+        assert len(bench.stored) == 7
         assert "1 records of this batch (413: this line is larger than InfluxDB accepts: " in caplog.text
 
     def test_the_next_batch_is_cut_to_what_went_through(self) -> None:
@@ -454,7 +657,7 @@ class TestDrain:
     )
     def test_it_ends_the_delivery_at_the_next_wait(self, error: Unavailable) -> None:
         batch = batch_of(64)
-        bench = Bench(FakeSink(lambda _: error))
+        bench = Bench(FakeSink(lambda _: error), new=True)
 
         def expire() -> None:
             raise DrainExpired("over")
@@ -504,7 +707,7 @@ class TestRebalance:
 
         bench.deliver(batch)
 
-        assert [sequence(line) for line in bench.sink.stored] == [1, 3, 5, 7]
+        assert bench.stored == {1, 3, 5, 7}
         assert batch.next_offsets.keys() == {partition(1)}
 
     def test_without_any_partition_left_nothing_is_sent(self) -> None:
@@ -564,10 +767,11 @@ def test_whatever_it_answers_every_line_is_stored_or_dead(
         scripted = left.pop(0) if left else None
         return scripted or judge(sent)
 
+    bench = Bench(sink)
     sink.judge = answer
-    Bench(sink).deliver(batch)
+    bench.deliver(batch)
 
-    stored = {sequence(line) for line in sink.stored}
+    stored = bench.stored
     assert stored | set(dead(batch)) == everything
     assert stored & bad == set()
     assert len(dead(batch)) == len(set(dead(batch)))

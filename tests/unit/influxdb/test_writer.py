@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes, server
+from tests.support import fakes, scripted_server, server
+from tests.support.scripted_server import Peer
 from tests.support.server import Answer, Server, influxdb_error
 from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
-from workers.influxdb import connection
+from workers.influxdb import advice, connection
 from workers.influxdb.writer import Writer
 
 LINES = [b"labs a=1 1", b"labs a=2 2"]
@@ -239,6 +240,120 @@ class TestAnswer:
         assert refusal(client).message == "x" * 1_000
         client.write(LINES, TIMEOUT_S)
         assert len({request.client for request in influxdb.requests}) == 2
+
+
+INFLUXDBS = b'{"code":"invalid","message":"no"}'
+
+#: Answers of others. The first is Go's net/http (server.go), then nginx 1.22 and Apache 2.4.
+OTHERS = [
+    pytest.param(
+        Answer(400, b"Client sent an HTTP request to an HTTPS server.\n"),
+        advice.USE_HTTPS,
+        id="Go's TLS port",
+    ),
+    pytest.param(
+        Answer(400, b"<h1>400 Bad Request</h1>The plain HTTP request was sent to HTTPS port"),
+        advice.USE_HTTPS,
+        id="nginx's TLS port",
+    ),
+    pytest.param(
+        Answer(400, b"You're speaking plain HTTP to an SSL-enabled server port."),
+        advice.USE_HTTPS,
+        id="Apache's TLS port",
+    ),
+    pytest.param(
+        Answer(301, headers={"Location": "HTTPS://influxdb/"}), advice.USE_HTTPS, id="redirect to TLS"
+    ),
+    pytest.param(Answer(302, headers={"Location": "/login"}), advice.FOLLOW, id="redirect"),
+    pytest.param(
+        Answer(200, b"<html>Welcome to our Wi-Fi</html>"), advice.NOT_INFLUXDB, id="captive portal"
+    ),
+    pytest.param(Answer(400, b"<html>Bad Request</html>"), advice.NOT_INFLUXDB, id="a proxy's 400"),
+    pytest.param(Answer(422, b"<html>Unprocessable</html>"), advice.NOT_INFLUXDB, id="a proxy's 422"),
+    pytest.param(Answer(404, b"<html>Not Found</html>"), advice.NOT_INFLUXDB, id="another web server"),
+    pytest.param(Answer(405, b"Method Not Allowed"), advice.NOT_INFLUXDB, id="a file server"),
+    pytest.param(Answer(422, INFLUXDBS), advice.NOT_INFLUXDB, id="the form without the header"),
+    pytest.param(
+        Answer(400, b"<html>", server.MARKS), advice.NOT_INFLUXDB, id="the header without the form"
+    ),
+    pytest.param(
+        Answer(400, b'{"message":"no"}', server.MARKS),
+        advice.NOT_INFLUXDB,
+        id="the header and half the form",
+    ),
+]
+
+
+class TestOthers:
+    """Answers that do not come from InfluxDB reject no line, and say what to correct."""
+
+    @pytest.mark.parametrize(("reply", "expected"), OTHERS)
+    def test_another_servers_answer_is_a_reason_to_wait(
+        self, influxdb: Server, client: Writer, reply: Answer, expected: str
+    ) -> None:
+        influxdb.answer(reply)
+
+        caught = refusal(client)
+
+        assert type(caught) is Unavailable
+        assert (caught.status, caught.advice) == (reply.status, expected)
+
+    @pytest.mark.parametrize("body", [INFLUXDBS, b'{"error":"no"}'], ids=["v2", "v1"])
+    @pytest.mark.parametrize("mark", server.MARKS)
+    def test_influxdbs_rejection_has_its_header_and_its_form(
+        self, influxdb: Server, client: Writer, mark: str, body: bytes
+    ) -> None:
+        influxdb.answer(Answer(400, body, {mark: "x"}))
+
+        assert type(refusal(client)) is Rejected
+
+    def test_a_proxys_413_splits_and_judges_no_line(self, influxdb: Server, client: Writer) -> None:
+        influxdb.answer(
+            Answer(413, b"<html>Request Entity Too Large</html>"), influxdb_error(413, "too large")
+        )
+
+        by = [refusal(client) for _ in range(2)]
+
+        assert [error.by_influxdb for error in by if isinstance(error, TooLarge)] == [False, True]
+        assert [error.advice for error in by] == [advice.PROXY_LIMIT, ""]
+
+    @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+    def test_a_proxy_that_answers_for_an_outage_is_not_called_a_wrong_address(
+        self, influxdb: Server, client: Writer, status: int
+    ) -> None:
+        influxdb.answer(Answer(status, b"<html>Bad Gateway</html>"))
+
+        assert refusal(client).advice == ""
+
+    @pytest.mark.parametrize(
+        ("raw", "expected"),
+        [
+            pytest.param(
+                b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+                advice.USE_HTTPS,
+                id="influxd 2.7.12 with --tls-cert",
+            ),
+            pytest.param(b"\x15\x03\x01\x00\x02\x02\x46", advice.NO_HTTP, id="a TLS alert"),
+        ],
+    )
+    def test_plain_http_to_another_kind_of_port_says_so(
+        self, connect: Connect, raw: bytes, expected: str
+    ) -> None:
+        def reply(peer: Peer) -> None:
+            peer.read()
+            peer.say(raw)
+            peer.hang_up()
+
+        with scripted_server.serving() as running:
+            running.at(1, reply)
+            caught = refusal(connect(fakes.settings(influxdb_url=running.url)))
+
+            assert (type(caught), caught.advice) == (Unavailable, expected)
+
+    def test_tls_to_a_plain_port_says_http(self, influxdb: Server, connect: Connect) -> None:
+        caught = refusal(connect(fakes.settings(influxdb_url=influxdb.url.replace("http:", "https:"))))
+
+        assert (type(caught), caught.advice) == (Unavailable, advice.USE_HTTP)
 
 
 class TestConnection:
