@@ -27,6 +27,15 @@ class Untyped(str):
     __slots__ = ()
 
 
+class Unreadable:
+    """A value that no field can hold: a msgpack extension that is no time."""
+
+    __slots__ = ()
+
+
+UNREADABLE = Unreadable()
+
+
 class NumberName(str):
     """The name of a field that was sent as a number: a name below a record's first level only."""
 

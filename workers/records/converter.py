@@ -1,6 +1,6 @@
 """Messages to the lines of a batch, and to its dead letters if they cannot be lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ class Converter:
         self.by_python = 0
 
     @cached_property
-    def _decode(self) -> Callable[[bytes | None, str], list["Record"]]:
+    def _decode(self) -> Callable[[bytes | None, str, Collection[str]], list["Record"]]:
         # Imported with the first record that the kernel leaves. If all records are common there is none,
         # and a worker saves the 6 MB of the decoders of all formats.
         from workers.records.decoder import decode  # noqa: PLC0415
@@ -110,7 +110,7 @@ class Converter:
         try:
             if value is not None and len(value) > self._max_bytes:
                 raise RecordError(Reason.TOO_LARGE, f"{len(value)} bytes")
-            records = self._decode(value, self._format)
+            records = self._decode(value, self._format, self._encoder.number_names)
         except RecordError as error:
             whole = Origin(message, 0, value)
             batch.dead_letters.append(DeadLetter(whole, error.reason, error.detail))

@@ -1,7 +1,5 @@
 """One record to one line of line protocol."""
 
-import math
-import re
 from typing import Any
 
 from workers.config.parsers import RESERVED
@@ -9,20 +7,14 @@ from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records import escape, timestamps
 from workers.records.flatten import Flattener
+from workers.records.number_text import EXACT_LIMIT, number_of_float, number_of_text
 from workers.records.point_time import PointTime
 from workers.records.rename import Rename
-from workers.types import Nanoseconds, Reason, Untyped
+from workers.types import Nanoseconds, Reason, Unreadable, Untyped
 
 #: Most series and names in the caches. A full cache is cleared, so that a sender of ever new names cannot
 #: fill the memory.
 CACHED = 10_000
-
-#: Possessive (`++`): a megabyte of digits with a letter behind it would otherwise be tried at every length.
-_NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?", re.ASCII)
-
-#: Digits that a double holds exactly: a whole number with at most as many is written as it came.
-EXACT_DIGITS = 15
-EXACT_LIMIT = 10**EXACT_DIGITS
 
 
 class Encoder:
@@ -33,6 +25,7 @@ class Encoder:
 
     Attributes:
         values_omitted: Values that were no number, no text or no readable time.
+        number_names: Names under which number fields are sent: their own, and those renamed to them.
         times_implausible: Times further than the window from Kafka's own.
     """
 
@@ -49,7 +42,7 @@ class Encoder:
         self._rename = Rename(route.rename, {*route.tag_fields, *route.time_fields})
         # A field that could not take its new name is as much a number under its own: sent as text by one
         # record and bare by the next, it would change its type.
-        self._numbers = frozenset(route.number_fields).union(
+        self.number_names = frozenset(route.number_fields).union(
             name for name, new in route.rename if new in route.number_fields
         )
         self._measurement = escape.measurement(route.measurement)
@@ -132,7 +125,7 @@ class Encoder:
         """
         names = self._names_by_sent if sent else self._names
         name_of = self._name_by_sent if sent else self.name
-        numbers = self._numbers
+        numbers = self.number_names
         fields: dict[str, str] = {}
         for name, value in values.items():
             # What nearly all values are comes first; `_number` takes it too.
@@ -140,7 +133,7 @@ class Encoder:
             if type_ is int and -EXACT_LIMIT < value < EXACT_LIMIT:
                 text: str | None = str(value)
             elif name in numbers:
-                text = _number_of_text(value) if type_ is str else self._number(value)
+                text = number_of_text(value) if type_ is str else self._number(value)
             else:
                 text = self._value(value)
             if text is None:
@@ -156,8 +149,8 @@ class Encoder:
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         if isinstance(value, str):
-            return _number_of_text(value)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+            return number_of_text(value)
+        if isinstance(value, bool | Nanoseconds) or not isinstance(value, int | float):
             return None
         if isinstance(value, int):
             if -EXACT_LIMIT < value < EXACT_LIMIT:
@@ -166,14 +159,14 @@ class Encoder:
                 value = float(value)
             except OverflowError:
                 return None
-        return _float(value)
+        return number_of_float(value)
 
     def _value(self, value: Any) -> str | None:
         """Any other field's text by its own type, None for what InfluxDB has no type for."""
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, Nanoseconds):
-            return _float(value / timestamps.SECOND)
+            return number_of_float(value / timestamps.SECOND)
         if isinstance(value, int | float):
             return self._number(value)
         if isinstance(value, bytes):
@@ -192,8 +185,13 @@ class Encoder:
         """A tag's value as text, None for none: InfluxDB has no empty tags."""
         if value is None:
             return None
+        if isinstance(value, Unreadable):
+            self.values_omitted += 1
+            return None
         if isinstance(value, bytes):
             value = self._utf8(value)
+        if isinstance(value, Nanoseconds):
+            value = value / timestamps.SECOND
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if len(text.encode("utf-8", "replace")) > self._limits.max_tag_bytes:
             raise _over(Reason.TAG_TOO_LONG, self._limits.max_tag_bytes, "TOWER_MAX_TAG_BYTES")
@@ -248,17 +246,3 @@ class Encoder:
 
 def _over(reason: Reason, max_bytes: int, setting: str) -> RecordError:
     return RecordError(reason, f"more than {max_bytes} bytes ({setting})")
-
-
-def _float(value: float) -> str | None:
-    return repr(value) if math.isfinite(value) else None
-
-
-def _number_of_text(text: str) -> str | None:
-    """A number that was sent as text, None for what is none."""
-    if text.isdecimal() and text.isascii() and len(text) <= EXACT_DIGITS:
-        return text if text[0] != "0" or text == "0" else str(int(text))
-    stripped = text.strip()
-    if stripped != text:
-        return _number_of_text(stripped)
-    return _float(float(text)) if _NUMBER.fullmatch(text) else None

@@ -14,7 +14,7 @@ from tests.support import fakes
 from tests.support.kernel import needs_kernel, require_kernel_on_ci
 from workers.batch import Batch
 from workers.config.settings import options
-from workers.records import decoder, encoder, native, point_time, timestamps
+from workers.records import msgpack_records, native, number_text, point_time, timestamps
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.types import Message
@@ -159,8 +159,11 @@ def test_constants_of_both_paths_are_equal() -> None:
     partitions = next(option for option in options() if option.name == "identity_partitions")
     assert (_kernel.SECOND, _kernel.MILLISECOND) == (timestamps.SECOND, timestamps.MILLISECOND)
     assert _kernel.CLASSES == point_time.CLASSES
-    assert _kernel.EVENT_TIME == decoder.EVENT_TIME
-    assert (_kernel.EXACT_DIGITS, _kernel.WHOLE_LIMIT) == (encoder.EXACT_DIGITS, encoder.EXACT_LIMIT)
+    assert _kernel.EVENT_TIME == msgpack_records.EVENT_TIME
+    assert (_kernel.EXACT_DIGITS, _kernel.WHOLE_LIMIT) == (
+        number_text.EXACT_DIGITS,
+        number_text.EXACT_LIMIT,
+    )
     assert partitions.metadata["parse"](str(_kernel.MAX_PARTITIONS)) == _kernel.MAX_PARTITIONS
     with pytest.raises(ValueError, match="whole number"):
         partitions.metadata["parse"](str(_kernel.MAX_PARTITIONS + 1))

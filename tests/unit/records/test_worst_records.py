@@ -177,7 +177,7 @@ def test_a_message_takes_no_memory_for_what_it_only_claims(name: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(RecordError):
-            decode(value)
+            decode(value, "auto", Encoder(fakes.route()).number_names)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -116,7 +116,7 @@ class SampleConverter:
         None if that is unknown, because the name of an omitted field is not a valid one.
         """
         missing: dict[int, frozenset[str] | None] = {}
-        decoded = decode(message.value(), self._format) if points else []
+        decoded = decode(message.value(), self._format, self._encoder.number_names) if points else []
         for element, stored in points.items():
             if not isinstance(decoded[element][0], dict):
                 # A line of line protocol: InfluxDB gets all of its fields.
