@@ -1,10 +1,19 @@
 """The batch in hand: lines that are not yet written, and the offsets to commit after them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from workers.types import DeadLetter, MessageOrOrigin, Origin, Partition, Reason, origin_of, partition_of
+from workers.types import (
+    DeadLetter,
+    Message,
+    MessageOrOrigin,
+    Origin,
+    Partition,
+    Reason,
+    origin_of,
+    partition_of,
+)
 
 
 @dataclass(slots=True)
@@ -21,6 +30,8 @@ class Batch:
         size: Bytes of the lines, including a newline each.
         dead_size: Bytes of the dead letters that never were lines.
         first_at: Monotonic seconds when the first message was consumed; None if the batch is empty.
+        oldest_ms: For each partition Kafka's time of its first message in this batch, in milliseconds since
+            the epoch.
     """
 
     lines: list[bytes] = field(default_factory=list)
@@ -31,6 +42,7 @@ class Batch:
     size: int = 0
     dead_size: int = 0
     first_at: float | None = None
+    oldest_ms: dict[Partition, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.next_offsets)
@@ -49,6 +61,22 @@ class Batch:
         full = max(len(self.lines), len(self.dead_letters)) >= lines or self.size + self.dead_size >= size
         return full or now - self.first_at >= age_s
 
+    def note_oldest(self, messages: Iterable[Message]) -> None:
+        """Take over Kafka's time of the first message of each partition that is new in this batch.
+
+        Args:
+            messages: Messages that were just added, in order within each partition.
+        """
+        missing = self.next_offsets.keys() - self.oldest_ms.keys()
+        # Ends at the first message if the worker has one partition, and is skipped in the rest of a batch.
+        for message in messages if missing else ():
+            partition = partition_of(message)
+            if partition in missing:
+                self.oldest_ms[partition] = message.timestamp()[1]
+                missing.remove(partition)
+                if not missing:
+                    return
+
     def drop(self, partitions: set[Partition]) -> None:
         """Remove all records of some partitions. The next owner reads them again."""
         if not partitions & self.next_offsets.keys():
@@ -62,6 +90,7 @@ class Batch:
         for partition in partitions:
             self.next_offsets.pop(partition, None)
             self.records.pop(partition, None)
+            self.oldest_ms.pop(partition, None)
 
     def remove_dead_letters(self) -> None:
         """Remove the lines that InfluxDB rejected and that are dead letters now."""

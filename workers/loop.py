@@ -10,6 +10,7 @@ from workers.batch import Batch
 from workers.config.settings import Settings
 from workers.errors import DrainExpired
 from workers.parts import Parts
+from workers.report import Report
 from workers.state import WorkerState
 from workers.types import Partition
 
@@ -57,12 +58,14 @@ class Loop:
         self._signal = 0
         self._state = parts.state
         self._drain = parts.drain
-        self._encoder = parts.encoder
         self._converter = parts.converter
         self._writer = parts.writer
         self._delivery = parts.delivery(self.wait, self._report)
         self._dead_letters = parts.dead_letters(self.wait)
         self._consumer = parts.consumer(self._flush_revoked)
+        self._content = Report(parts, self._delivery, self._dead_letters, self._consumer)
+        #: Times of the oldest records of the last batch that was stored after the last report.
+        self._stored_oldest: dict[Partition, int] = {}
 
     def run(self) -> None:
         """Move records until `stop` is called, then finish the batch in hand within TOWER_DRAIN_S."""
@@ -128,6 +131,7 @@ class Loop:
         if batch.first_at is None:
             batch.first_at = self._clock()
         self._converter.convert(messages, batch)
+        batch.note_oldest(messages)
         self._state.consumed.update(batch.records - records_before)
 
     def _count_stored(self, batch: Batch) -> None:
@@ -136,6 +140,7 @@ class Loop:
         self._state.dead_lettered.update(dead_lettered)
         self._state.written.update(batch.records - dead_lettered)
         self._committed_at = self._clock()
+        self._stored_oldest = batch.oldest_ms
 
     def _is_due(self) -> bool:
         settings = self._settings
@@ -258,43 +263,5 @@ class Loop:
         self._state.write(self._report_content, self._clock(), force)
 
     def _report_content(self) -> dict[str, Any]:
-        consumer, delivery = self._consumer, self._delivery
-        partitions = consumer.owned | self._state.consumed.keys()
-        return {
-            "partitions": self._state.account(
-                self._batch.records,
-                consumer.committed,
-                {partition: consumer.position(partition) for partition in partitions},
-                {partition: consumer.lag(partition) for partition in consumer.owned},
-            ),
-            "owned": sorted(partition.number for partition in consumer.owned),
-            "stopped": {str(partition.number): why for partition, why in consumer.stopped.items()},
-            "native": not self._converter.why_not_native,
-            "why_not_native": self._converter.why_not_native,
-            "counters": {
-                "writes": delivery.writes,
-                "lines": delivery.lines,
-                "retries": delivery.retries,
-                "rejections": delivery.rejections,
-                "sent_bytes": self._writer.sent_bytes,
-                "rebalances": consumer.rebalances,
-                "renewals": consumer.renewals,
-                "commit_failures": consumer.commit_failures,
-                "values_omitted": self._encoder.values_omitted,
-                "names_doubled": self._encoder.names_doubled,
-                "times_implausible": self._encoder.times_implausible,
-                "records_by_kernel": self._converter.by_kernel,
-                "records_by_python": self._converter.by_python,
-            },
-            "dead_letter_reasons": dict(self._dead_letters.reasons),
-            "renewal": consumer.renewal,
-            "recent": self._state.recent(
-                {
-                    "values_omitted": self._encoder.values_omitted,
-                    "times_implausible": self._encoder.times_implausible,
-                    "renewals": consumer.renewals,
-                },
-                self._dead_letters.reasons,
-                consumer.fenced,
-            ),
-        }
+        oldest_ms, self._stored_oldest = self._batch.oldest_ms or self._stored_oldest, {}
+        return self._content.content(self._batch, oldest_ms)

@@ -9,6 +9,7 @@ from tests.support import fakes
 from tests.support.fakes import FakeClock, FakeSink, partition
 from workers.drain import Drain
 from workers.influxdb.delivery import Delivery
+from workers.influxdb.write_figures import WriteFigures
 from workers.kafka.consumer import RevokeCallback
 from workers.log import ThrottledLogger
 from workers.loop import Loop
@@ -97,6 +98,10 @@ class FakeWriter(FakeSink):
     """A sink with what the loop asks of its writer besides."""
 
     sent_bytes = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.figures = WriteFigures()
 
     def close(self) -> None:
         """Nothing to close."""

@@ -1,5 +1,6 @@
 """Delivers a batch to InfluxDB: each line is stored, becomes a dead letter, or stays in hand."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, Write
 from workers.influxdb import rejection
 from workers.influxdb.piece import Piece
 from workers.influxdb.rejected_lines import find_rejected
+from workers.influxdb.retry_class import retry_class
 from workers.influxdb.witness import Sink, Witness
 from workers.log import ThrottledLogger, printable
 from workers.retry import Backoff
@@ -56,7 +58,7 @@ class Delivery:
     Attributes:
         writes: Requests that were answered 204.
         lines: Lines in these requests. A line that was written twice counts twice.
-        retries: Requests that failed and were repeated.
+        retries: Requests that failed and were repeated, by class (see `retry_class`).
         rejections: Requests that InfluxDB rejected because of their lines.
     """
 
@@ -70,7 +72,8 @@ class Delivery:
         *,
         report: Callable[[], None] = lambda: None,
     ) -> None:
-        self.writes = self.lines = self.retries = self.rejections = 0
+        self.writes = self.lines = self.rejections = 0
+        self.retries: Counter[str] = Counter()
         self._settings = settings
         self._sink = sink
         self._wait = wait
@@ -126,10 +129,10 @@ class Delivery:
                 self._sink.write(piece.lines, timeout_s)
             except (Unavailable, Misconfigured) as error:
                 work.pieces.append(piece)
-                self.retries += 1
+                self.retries[retry_class(error)] += 1
                 self._pause(error)
             except TooLarge as error:
-                self.retries += 1
+                self.retries[retry_class(error)] += 1
                 self._split_too_large(piece, error, work)
             except Rejected as error:
                 self.rejections += 1

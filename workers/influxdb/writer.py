@@ -1,6 +1,7 @@
 """Writes line protocol to InfluxDB and turns its answer into an error or success."""
 
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from urllib.parse import quote, urlencode, urlsplit
@@ -13,6 +14,7 @@ from workers.errors import TooLarge, Unavailable
 from workers.influxdb import advice
 from workers.influxdb.answer import error_of, text_of
 from workers.influxdb.connection import Connection, DeadlineExceeded, NoAnswer
+from workers.influxdb.write_figures import WriteFigures
 
 #: ISA-L's level 1: a fourth of zlib's CPU time for a smaller body, as measured on lab records.
 COMPRESSION = 1
@@ -31,12 +33,19 @@ class Writer:
         settings: Address and credentials. It writes through `/api/v2/write` with a token, or through the v1
             endpoint `/write` with user and password. Lines and answers are the same.
         check: Called while the writer waits; an exception from it ends the write.
+        clock: Monotonic seconds.
 
     Attributes:
         sent_bytes: Bytes of all request bodies, compressed.
+        figures: Latency and size of the requests that were answered 204.
     """
 
-    def __init__(self, settings: Settings, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        check: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         parts = urlsplit(settings.influxdb_url)
         # Created only for https, because it costs memory.
@@ -45,6 +54,8 @@ class Writer:
         self._connection = Connection(parts.hostname or "", parts.port, tls, check)
         self._path = parts.path + self._target(settings)
         self.sent_bytes = 0
+        self.figures = WriteFigures()
+        self._clock = clock
 
     @staticmethod
     def _target(settings: Settings) -> str:
@@ -95,6 +106,7 @@ class Writer:
             TooLarge: 413, or the time-out. Send fewer lines.
         """
         body = isal_zlib.compress(b"\n".join(lines), COMPRESSION, GZIP)
+        begun = self._clock()
         try:
             answer = self._connection.post(self._path, self._headers(), body, timeout_s)
         except DeadlineExceeded:
@@ -105,6 +117,7 @@ class Writer:
         self.sent_bytes += len(body)
         if answer.status != 204 or answer.before_body_sent:
             raise error_of(answer, self._masked(text_of(answer.body)))
+        self.figures.stored(lines, self._clock() - begun)
 
     def _masked(self, text: str) -> str:
         """Return a server's text without the secrets that were sent to it.

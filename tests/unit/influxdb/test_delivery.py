@@ -108,7 +108,7 @@ def test_a_204_is_one_request_in_the_order_of_the_batch() -> None:
 
     assert bench.sink.writes == [batch.lines]
     assert bench.sink.timeouts == [TIMEOUT_S]
-    assert (bench.delivery.writes, bench.delivery.lines, bench.delivery.retries) == (1, 100, 0)
+    assert (bench.delivery.writes, bench.delivery.lines, bench.delivery.retries) == (1, 100, {})
     assert bench.wait.asked == []
 
 
@@ -130,7 +130,7 @@ class TestUnavailable:
         bench.deliver(batch)
 
         assert bench.sink.writes == [batch.lines] * 51
-        assert bench.delivery.retries == 50
+        assert bench.delivery.retries == {"server_error": 50}
         assert len(bench.wait.asked) == 50
         assert all(0 <= seconds <= 1.5 for seconds, _ in bench.wait.asked)
 

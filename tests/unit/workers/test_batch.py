@@ -97,3 +97,26 @@ def test_lines_that_became_dead_letters_are_removed() -> None:
 
 def test_dead_letters_are_counted_by_partition() -> None:
     assert filled(0, dead=(1, 1, 2)).dead_by_partition() == {partition(1): 2, partition(2): 1}
+
+
+def test_the_oldest_message_of_each_partition_is_the_first_one_of_the_batch() -> None:
+    batch = filled(0, 1)
+    batch.note_oldest(
+        [fakes.FakeMessage(number=number, milliseconds=ms) for number, ms in ((0, 5), (0, 6), (1, 7))]
+    )
+
+    batch.next_offsets[partition(2)] = 1
+    batch.note_oldest(
+        [fakes.FakeMessage(number=number, milliseconds=ms) for number, ms in ((0, 8), (2, 9))]
+    )
+
+    assert batch.oldest_ms == {partition(0): 5, partition(1): 7, partition(2): 9}
+
+
+def test_a_dropped_partition_has_no_oldest_message() -> None:
+    batch = filled(0, 1)
+    batch.note_oldest([fakes.FakeMessage(number=0), fakes.FakeMessage(number=1)])
+
+    batch.drop({partition(0)})
+
+    assert batch.oldest_ms.keys() == {partition(1)}

@@ -1,0 +1,84 @@
+"""The content of a worker's state file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.batch import Batch
+from workers.influxdb.delivery import Delivery
+from workers.kafka.consumer import GroupConsumer
+from workers.kafka.dead_letters import DeadLetterProducer
+from workers.parts import Parts
+from workers.types import Partition
+
+
+class Report:
+    """Collects the counters of a worker's parts.
+
+    Args:
+        parts: What the loop works with.
+        delivery: The loop's delivery.
+        dead_letters: The loop's producer of dead letters.
+        consumer: The loop's member of the group.
+    """
+
+    def __init__(
+        self, parts: Parts, delivery: Delivery, dead_letters: DeadLetterProducer, consumer: GroupConsumer
+    ) -> None:
+        self._state = parts.state
+        self._encoder = parts.encoder
+        self._converter = parts.converter
+        self._writer = parts.writer
+        self._delivery = delivery
+        self._dead_letters = dead_letters
+        self._consumer = consumer
+
+    def content(self, batch: Batch, oldest_ms: Mapping[Partition, int]) -> dict[str, Any]:
+        """Return all counters.
+
+        Args:
+            batch: The batch in hand.
+            oldest_ms: Kafka's time of the oldest record in hand, by partition.
+        """
+        consumer, delivery = self._consumer, self._delivery
+        partitions = consumer.owned | self._state.consumed.keys()
+        return {
+            "partitions": self._state.account(
+                batch.records,
+                consumer.committed,
+                {partition: consumer.position(partition) for partition in partitions},
+                {partition: consumer.lag(partition) for partition in consumer.owned},
+            ),
+            "owned": sorted(partition.number for partition in consumer.owned),
+            "stopped": {str(partition.number): why for partition, why in consumer.stopped.items()},
+            "oldest_ms": {str(partition.number): ms for partition, ms in oldest_ms.items()},
+            "native": not self._converter.why_not_native,
+            "why_not_native": self._converter.why_not_native,
+            "counters": {
+                "writes": delivery.writes,
+                "lines": delivery.lines,
+                "retries": delivery.retries.total(),
+                "rejections": delivery.rejections,
+                "sent_bytes": self._writer.sent_bytes,
+                "rebalances": consumer.rebalances,
+                "renewals": consumer.renewals,
+                "commit_failures": consumer.commit_failures,
+                "values_omitted": self._encoder.values_omitted,
+                "names_doubled": self._encoder.names_doubled,
+                "times_implausible": self._encoder.times_implausible,
+                "records_by_kernel": self._converter.by_kernel,
+                "records_by_python": self._converter.by_python,
+            },
+            "retries_by_class": dict(delivery.retries),
+            **self._writer.figures.content(),
+            "dead_letter_reasons": dict(self._dead_letters.reasons),
+            "renewal": consumer.renewal,
+            "recent": self._state.recent(
+                {
+                    "values_omitted": self._encoder.values_omitted,
+                    "times_implausible": self._encoder.times_implausible,
+                    "renewals": consumer.renewals,
+                },
+                self._dead_letters.reasons,
+                consumer.fenced,
+            ),
+        }
