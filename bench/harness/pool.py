@@ -51,7 +51,8 @@ class BenchPool(Server):
             if not link.is_symlink():
                 link.symlink_to(target)
         argv = [*self._prefix, sys.executable, "-m", "supervisor.supervisord", "-n"]
-        settings = {"TOWER_WORKERS": str(self.workers)} | self._settings
+        # `tower serve` is no part of what is measured.
+        settings = {"TOWER_WORKERS": str(self.workers), "TOWER_SERVE_ADDRESS": "off"} | self._settings
         self.launch([*argv, "-c", str(self.folder / "supervisor.conf")], environment(**settings))
 
     def serving(self, timeout_s: float = 1.0) -> bool:  # noqa: ARG002 - reading files takes no time
@@ -90,7 +91,7 @@ class BenchPool(Server):
     def starts(self) -> int:
         """Return the number of worker starts."""
         with contextlib.suppress(FileNotFoundError):
-            return len(re.findall(r"spawned: ", (self.var / "supervisord.log").read_text()))
+            return len(re.findall(r"spawned: '\d+'", (self.var / "supervisord.log").read_text()))
         return 0
 
     def logs(self, lines: int = 10) -> str:
@@ -120,5 +121,5 @@ class BenchPool(Server):
 
 def _is_worker(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return "workers" in process.cmdline()
+        return process.cmdline()[-2:] == ["workers", "run"]
     return False

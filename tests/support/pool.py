@@ -79,7 +79,9 @@ class TowerPool:
     def process_environment(self) -> dict[str, str]:
         """What supervisord, and so each worker, is started with."""
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        return kept | {"TOWER_WORKERS": str(self.workers)} | self.environment
+        # Many pools run at the same time, and the address of `tower serve` has room for one.
+        own = {"TOWER_WORKERS": str(self.workers), "TOWER_SERVE_ADDRESS": "off"}
+        return kept | own | self.environment
 
     def start(self, preexec: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Start supervisord and wait until every partition has a worker.
@@ -155,7 +157,11 @@ class TowerPool:
         Raises:
             OSError: Supervisord does not answer.
         """
-        return {int(process["name"]): process for process in self._ask("getAllProcessInfo")}
+        return {
+            int(process["name"]): process
+            for process in self._ask("getAllProcessInfo")
+            if process["group"] == "worker"
+        }
 
     def pids(self) -> dict[int, int]:
         """Process id of each running worker."""

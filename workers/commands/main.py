@@ -14,6 +14,7 @@ OPERATOR = {
     "provision": "workers.commands.provision.command:provision",
     "replay": "workers.commands.replay.command:replay",
     "restart": "workers.commands.lifecycle.command:restart",
+    "serve": "workers.commands.serve.command:serve",
     "status": "workers.commands.status:status",
     "up": "workers.commands.lifecycle.command:up",
 }

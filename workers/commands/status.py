@@ -61,7 +61,7 @@ def status(max_lag: int | None, max_dead_share: float, as_json: bool) -> None:
     """  # noqa: D301 - click needs the control character
     settings = load(os.environ, credentials=False)
     workers = read_states(settings.run_dir, time.time())
-    facts = read_facts(settings, _expected(os.environ.get("TOWER_WORKERS")))
+    facts = read_facts(settings, expected_workers(os.environ.get("TOWER_WORKERS")))
     troubles = find_troubles(workers, facts, Limits(max_lag, max_dead_share))
     if as_json:
         click.echo(json.dumps(as_object(settings, workers, facts, troubles), indent=2))
@@ -150,5 +150,6 @@ def _worker_object(worker: WorkerReport) -> dict[str, Any]:
     }
 
 
-def _expected(variable: str | None) -> int:
+def expected_workers(variable: str | None) -> int:
+    """Parse TOWER_WORKERS as supervisord does; the default if it is not set."""
     return int(variable) if variable and variable.isdecimal() else DEFAULT_WORKERS

@@ -5,6 +5,7 @@ All raise `ValueError` for an invalid text. The error says what is valid, and fo
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 #: Names that InfluxDB reserves: no tag may have one, and a field of that name gets an underscore behind it.
@@ -116,6 +117,29 @@ def renames(raw: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"must not rename {name} twice, to {pairs[name]} and to {new}")
         pairs[name] = new
     return tuple(pairs.items())
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def address(raw: str) -> Address | None:
+    """Parse `host:port` or `[::1]:port`; None for `off`."""
+    if raw == "off":
+        return None
+    host, _, port = raw.rpartition(":")
+    name = host.removeprefix("[").removesuffix("]")
+    if not name or (":" in name and not host.startswith("[")) or not re.fullmatch(r"[0-9]{1,5}", port):
+        raise ValueError(f"must have the form 127.0.0.1:8787 or [::1]:8787, or be off, not {raw!r}")
+    if not 0 < int(port) < 65_536:
+        raise ValueError(f"has an invalid port: it must be a number from 1 to 65535, not {port}")
+    return Address(name, int(port))
 
 
 def url(raw: str) -> str:

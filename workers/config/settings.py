@@ -87,6 +87,9 @@ class Settings:
     log_level: str = option(
         "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "lowest level that is logged"
     )
+    serve_address: parsers.Address | None = option(
+        "127.0.0.1:8787", parsers.address, "address and port of `tower serve`; off: it does not run"
+    )
     routes: tuple[Route, ...] = field(metadata={})
     limits: Limits = field(metadata={})
     kafka: Mapping[str, str | Secret] = field(metadata={})

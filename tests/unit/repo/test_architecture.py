@@ -69,6 +69,8 @@ LIBRARIES = {
     "h11": {"workers/influxdb"},
     "ssl": {"workers/influxdb", "workers/commands/clients"},
     "http": {"workers/commands/clients"},
+    "waitress": {"workers/commands/serve"},
+    "prometheus_client": {"workers/commands/serve"},
 }
 
 #: Names of modules that said nothing to an engineer from outside.

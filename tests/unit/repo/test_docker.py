@@ -198,4 +198,4 @@ def test_the_options_the_image_changes_are_in_supervisor_conf() -> None:
     conf = (ROOT / "supervisor.conf").read_text()
 
     for option in ("stdout_logfile", "stdout_logfile_maxbytes", "stdout_logfile_backups"):
-        assert re.findall(rf"^{option}=", conf, re.MULTILINE) == [f"{option}="]
+        assert re.findall(rf"^{option}=", conf, re.MULTILINE) == [f"{option}="] * 2

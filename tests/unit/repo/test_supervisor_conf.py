@@ -76,14 +76,16 @@ def test_a_worker_has_the_time_its_drain_takes(conf: configparser.RawConfigParse
 def test_the_exit_codes_that_are_not_started_again_are_the_workers_own(
     conf: configparser.RawConfigParser,
 ) -> None:
-    """Of those only the one that starting again cannot mend."""
+    """Of those only the one that starting again cannot mend; `serve` may be turned off as well."""
     assert conf["program:worker"]["exitcodes"] == str(exit_codes.MISCONFIGURED)
+    assert conf["program:serve"]["exitcodes"] == f"{exit_codes.TURNED_OFF},{exit_codes.MISCONFIGURED}"
 
 
 def test_a_crash_is_never_given_up_on(conf: configparser.RawConfigParser) -> None:
     # With startsecs over 0 a worker that exits early is tried startretries times and then left for dead.
-    assert conf["program:worker"]["startsecs"] == "0"
-    assert conf["program:worker"].get("autorestart", "unexpected") == "unexpected"
+    for program in ("program:worker", "program:serve"):
+        assert conf[program]["startsecs"] == "0"
+        assert conf[program].get("autorestart", "unexpected") == "unexpected"
 
 
 def test_each_worker_knows_its_number_and_has_a_log_of_its_own(conf: configparser.RawConfigParser) -> None:
@@ -96,7 +98,8 @@ def test_each_worker_knows_its_number_and_has_a_log_of_its_own(conf: configparse
 
 
 def test_logs_are_rotated_and_no_business_of_others(conf: configparser.RawConfigParser) -> None:
-    assert conf["program:worker"]["stdout_logfile_maxbytes"].endswith("MB")
+    for program in ("program:worker", "program:serve"):
+        assert conf[program]["stdout_logfile_maxbytes"].endswith("MB")
     assert conf["supervisord"]["logfile_maxbytes"].endswith("MB")
     assert int(conf["supervisord"]["umask"], 8) & 0o027 == 0o027
 
@@ -115,13 +118,12 @@ def test_the_number_of_workers_comes_from_the_environment_with_the_labs_as_defau
 
 
 def as_supervisord_reads_it(folder: Path, expression: str, **environ: str) -> str:
-    """What an expression of `workers`, their configurations, prints; the file is the one in the folder."""
+    """What an expression of `serve` and `workers`, their configurations, prints, of this folder's file."""
     script = (
         "from supervisor.options import ServerOptions\n"
         "options = ServerOptions()\n"
         "options.realize(['-c', 'supervisor.conf'])\n"
-        "(group,) = options.process_group_configs\n"
-        "workers = group.process_configs\n"
+        "(serve,), workers = (group.process_configs for group in options.process_group_configs)\n"
         f"print({expression})\n"
     )
     done = subprocess.run(
@@ -153,6 +155,7 @@ def test_no_path_of_it_is_read_as_anything_else(tmp_path: Path) -> None:
     folders = as_supervisord_reads_it(folder, "{each.directory for each in workers}")
     command = as_supervisord_reads_it(folder, "workers[0].command")
 
+    assert as_supervisord_reads_it(folder, "serve.stdout_logfile") == str(folder / "var" / "serve.log")
     assert logs == str([str(folder / "var" / f"worker-{number}.log") for number in range(3)])
     assert folders == str({str(folder)})
     assert str(folder) not in command

@@ -38,6 +38,7 @@ class WorkerReport:
         renewal: Why its Kafka client was replaced last; empty if it never was.
         ended: Which setting has to be changed before it can start (exit code 78); empty if none.
         has_parent: Whether the process that started it, normally supervisord, is still its parent.
+        content: All that its state file has.
     """
 
     number: int
@@ -58,6 +59,7 @@ class WorkerReport:
     renewal: str = ""
     ended: str = ""
     has_parent: bool = True
+    content: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_running(self) -> bool:
@@ -108,6 +110,7 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         renewal=str(content.get("renewal", "")),
         ended=str(content.get("ended", "")),
         has_parent=bool(content.get("has_parent", True)),
+        content=content,
     )
 
 

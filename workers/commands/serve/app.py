@@ -1,0 +1,101 @@
+"""The WSGI application: a closed list of paths, all of them read-only."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+#: The page loads nothing from elsewhere, and nothing may embed it.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+#: Headers of every answer.
+HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+#: Names of this machine in a Host header.
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+REASONS = {
+    200: "OK",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    421: "Misdirected Request",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer: status, type and bytes of its content, further headers."""
+
+    content: bytes
+    kind: str = "text/plain; charset=utf-8"
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+
+def as_json(content: Any, status: int = 200) -> Page:
+    """Build an answer in JSON."""
+    return Page(json.dumps(content, indent=1).encode() + b"\n", "application/json", status)
+
+
+#: Answers a request, given the value of its Accept header.
+Route = Callable[[str], Page]
+
+
+class Application:
+    """Answers GET and HEAD for its routes, and nothing else.
+
+    Args:
+        routes: The routes by path.
+        loopback_only: Whether to refuse a request whose Host header names another machine. A page of
+            the web could otherwise read the answers, by a name of its own that resolves to this machine.
+    """
+
+    def __init__(self, routes: Mapping[str, Route], *, loopback_only: bool) -> None:
+        self._routes = routes
+        self._loopback_only = loopback_only
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request, as WSGI defines it."""
+        page = self._answer(environ)
+        headers = [("Content-Type", page.kind), ("Content-Length", str(len(page.content)))]
+        start_response(f"{page.status} {REASONS[page.status]}", [*headers, *HEADERS, *page.headers])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.content]
+
+    def _answer(self, environ: WSGIEnvironment) -> Page:
+        if self._loopback_only and not _is_loopback(environ.get("HTTP_HOST", "localhost")):
+            return Page(
+                b"This address answers to localhost only. Set TOWER_SERVE_ADDRESS to this machine's own "
+                b"address to serve other machines.\n",
+                status=421,
+            )
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            return Page(
+                b"Only GET: nothing can be changed here.\n", status=405, headers=(("Allow", "GET"),)
+            )
+        route = self._routes.get(environ["PATH_INFO"])
+        if route is None:
+            return Page(f"There are: {' '.join(self._routes)}\n".encode(), status=404)
+        try:
+            return route(environ.get("HTTP_ACCEPT", ""))
+        except Exception:
+            # One request failed: the others must go on, and the log says what to report.
+            logging.getLogger("tower.serve").exception("A request failed. Please report the lines below")
+            return Page(b"This request failed; the log of `tower serve` says why.\n", status=500)
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    return name in LOOPBACK

@@ -1,0 +1,119 @@
+"""What Kafka says of the group, read by a thread of its own, so that no request waits for Kafka."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from workers.commands.clients.group_offsets import GroupOffsets
+from workers.commands.clients.kafka_admin import KafkaAdmin
+from workers.commands.clients.offsets_reader import Offsets, OffsetsReader
+from workers.config.settings import Settings
+from workers.errors import TowerError
+from workers.log import ThrottledLogger
+
+#: Seconds between two readings.
+EVERY_S = 3.0
+
+#: Most messages that one reading fetches for their times.
+TIMES_PER_READING = 4
+
+
+@dataclass(frozen=True)
+class KafkaReading:
+    """One reading.
+
+    Args:
+        group: Offsets and owners, or why Kafka does not answer.
+        offsets: The offsets once more; None if Kafka does not answer.
+        oldest: Seconds since the epoch of the record at the committed offset, by partition. Known for
+            partitions that have lag and make no progress.
+        at: Seconds since the epoch; 0 before the first reading.
+    """
+
+    group: GroupOffsets
+    offsets: Offsets | None = None
+    oldest: Mapping[int, float] = field(default_factory=dict)
+    at: float = 0.0
+
+
+class KafkaView:
+    """Keeps the latest reading.
+
+    Args:
+        settings: How to reach Kafka.
+        owned_here: Returns the partitions that running workers of this machine own. The group is asked for
+            its members only if that is not all of them.
+    """
+
+    def __init__(self, settings: Settings, owned_here: Callable[[], set[int]]) -> None:
+        self._settings = settings
+        self._owned_here = owned_here
+        self._reader = OffsetsReader(settings)
+        self._admin: KafkaAdmin | None = None
+        self._times: dict[int, tuple[int, float]] = {}
+        self._log = ThrottledLogger(logging.getLogger("tower.serve"))
+        self._over = threading.Event()
+        self.latest = KafkaReading(GroupOffsets({}, {}, {}, {}, None, "Kafka has not been asked yet"))
+
+    def start(self) -> None:
+        """Read again and again, in a thread that ends with the process."""
+        threading.Thread(target=self._run, name="kafka", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread after its reading."""
+        self._over.set()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            self.latest = self.read()
+            self._over.wait(EVERY_S)
+
+    def read(self) -> KafkaReading:
+        """Ask Kafka once; an error becomes the reading's problem."""
+        try:
+            before = self.latest.offsets
+            offsets = self._reader.read()
+            oldest = self._oldest(offsets, before)
+            owners, members = self._owners(offsets)
+        except TowerError as error:
+            self._log.warning("kafka", "%s. The page and the metrics have no lag until then", error)
+            self._admin = None
+            return KafkaReading(GroupOffsets({}, {}, {}, {}, None, str(error)), at=time.time())
+        group = GroupOffsets(offsets.ends, offsets.committed, offsets.starts, owners, members)
+        return KafkaReading(group, offsets, oldest, time.time())
+
+    def _oldest(self, offsets: Offsets, before: Offsets | None) -> dict[int, float]:
+        """Return the times of the records at which partitions make no progress."""
+        standing = {
+            number: offsets.next(number)
+            for number in offsets.ends
+            if offsets.lag(number) and before is not None and before.next(number) == offsets.next(number)
+        }
+        unknown = [
+            number for number, offset in standing.items() if self._times.get(number, (-1, 0))[0] != offset
+        ]
+        for number in unknown[:TIMES_PER_READING]:
+            time_s = self._reader.time_of(number, standing[number])
+            if time_s is not None:
+                self._times[number] = (standing[number], time_s)
+        self._times = {
+            number: known for number, known in self._times.items() if standing.get(number) == known[0]
+        }
+        return {number: known[1] for number, known in self._times.items()}
+
+    def _owners(self, offsets: Offsets) -> tuple[dict[int, str], int | None]:
+        """Return the members that own partitions, by partition, and how many members there are."""
+        if offsets.ends.keys() <= self._owned_here():
+            return {}, None
+        if self._admin is None:
+            self._admin = KafkaAdmin(self._settings, verified=False)
+        group = self._admin.group(self._settings.group)
+        owners = {
+            number: f"{member.id} on {member.host}"
+            for member in group.members
+            for topic, number in member.partitions
+            if topic == self._settings.topic
+        }
+        return owners, len(group.members)

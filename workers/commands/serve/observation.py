@@ -1,0 +1,106 @@
+"""The pool at one moment: the workers' state files and the latest reading of Kafka."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from workers.commands.clients.worker_states import WorkerReport, read_states
+from workers.commands.pool.facts import PoolFacts, run_dir_problem
+from workers.commands.pool.partition_rows import PartitionRow, partition_rows
+from workers.commands.pool.troubles import Severity, Trouble, find_troubles
+from workers.commands.serve.kafka_view import KafkaReading
+
+#: Seconds for which one observation answers all requests.
+KEPT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen.
+
+    Args:
+        at: Seconds since the epoch.
+        workers: The state files of all workers.
+        kafka: The latest reading of Kafka.
+        facts: What else is known about the pool.
+    """
+
+    at: float
+    workers: list[WorkerReport]
+    kafka: KafkaReading
+    facts: PoolFacts
+
+    @property
+    def running(self) -> list[WorkerReport]:
+        """Return the workers that run."""
+        return [worker for worker in self.workers if worker.is_running]
+
+    @cached_property
+    def rows(self) -> list[PartitionRow]:
+        """Return one row for each partition, as `status` shows them."""
+        return partition_rows(self.workers, self.facts.offsets)
+
+    @cached_property
+    def troubles(self) -> list[Trouble]:
+        """Return what `status` says is wrong."""
+        return find_troubles(self.workers, self.facts)
+
+    @cached_property
+    def errors(self) -> list[Trouble]:
+        """Return the troubles that are errors."""
+        return [trouble for trouble in self.troubles if trouble.severity is Severity.ERROR]
+
+    def lag_seconds(self, row: PartitionRow) -> float | None:
+        """Return the age of a partition's oldest record that is not stored; None if it is unknown."""
+        if row.lag is None:
+            return None
+        if not row.lag:
+            return 0.0
+        in_hand = [
+            milliseconds / 1000
+            for worker in self.running
+            if (milliseconds := worker.content.get("oldest_ms", {}).get(str(row.partition), 0)) > 0
+        ]
+        at_offset = self.kafka.oldest.get(row.partition)
+        times = [*in_hand, *([] if at_offset is None else [at_offset])]
+        return max(0.0, self.at - min(times)) if times else None
+
+
+class Observer:
+    """Makes observations; those within `KEPT_S` are the same one.
+
+    Args:
+        run_dir: The folder of the state files.
+        kafka: Returns the latest reading of Kafka.
+        expected: Number of workers that should run.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        kafka: Callable[[], KafkaReading],
+        expected: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._run_dir = run_dir
+        self._kafka = kafka
+        self._expected = expected
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._latest: Observation | None = None
+
+    def observe(self) -> Observation:
+        """Return the pool as it is now."""
+        with self._lock:
+            now = self._clock()
+            if self._latest is None or not 0 <= now - self._latest.at < KEPT_S:
+                workers, kafka = read_states(self._run_dir, now), self._kafka()
+                facts = PoolFacts(
+                    kafka.group, self._expected, str(self._run_dir), run_dir_problem(self._run_dir)
+                )
+                self._latest = Observation(now, workers, kafka, facts)
+            return self._latest
