@@ -16,12 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.rig import Rig
-from bench.load.record import Clock, RecordShape, Unit
+from bench.load.record import FORMS, Clock, RecordShape, Unit
 from bench.measure.suite import ResultSet
 from bench.report import page
 from bench.report.goals import figures
 from lab.errors import LabError
-from lab.senders.formats import Format
 from lab.system.progress import Progress
 
 #: A measurement failed; the message says why.
@@ -157,7 +156,7 @@ shaped = options(
     click.option(
         "--format",
         "form",
-        type=click.Choice([form.value for form in Format]),
+        type=click.Choice(FORMS),
         default="json",
         show_default=True,
         help="Format of the records.",
@@ -199,4 +198,4 @@ def shape_of(
 ) -> RecordShape:
     """Records whose times end now."""
     start = int(time.time() * 1000 - count * step_ms)
-    return RecordShape(Clock(start, step_ms), Format(form), unit=Unit(unit or Unit.SECOND), **more)
+    return RecordShape(Clock(start, step_ms), form, unit=Unit(unit or Unit.SECOND), **more)

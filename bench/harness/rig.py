@@ -145,7 +145,7 @@ class Rig:
 
     def fill(self, load: LoadProducer, shape: RecordShape, first: int, count: int) -> None:
         """Produce records as fast as possible."""
-        with self.progress.step(f"producing {count:,} {shape.form.value} records") as step:
+        with self.progress.step(f"producing {count:,} {shape.form} records") as step:
             seconds = load.fill(first, count, step.note)
             step.note(f"{count / seconds:,.0f} a second")
 

@@ -9,6 +9,9 @@ each second, so many share a time. Tower has an identity of its own for each and
 time. A tool that stores one point per series and time would merge them. So where Tower's peers run too
 (`compare`), the same time has milliseconds, as Fluentd's `%L` writes them, and each record has its own.
 `compare --unit s` shows what the lab's time costs the peers.
+
+As line protocol a record is the line that Tower writes for it in JSON, but with its own nanoseconds, which
+Tower keeps.
 """
 
 import random
@@ -20,8 +23,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from lab.senders.formats import Format, encode, stamp
+from lab.senders.formats import FLUME_NAMES, Format, encode, stamp
 from lab.senders.synthetic import POISON
+
+#: The format that the lab itself does not send.
+LINE = "line"
+FORMS = (*[form.value for form in Format], LINE)
 
 #: Different sets of values; they repeat at a distance that no compressor's window spans.
 VARIANTS = 1024
@@ -57,7 +64,7 @@ class RecordShape:
 
     Args:
         clock: Their times.
-        form: JSON, msgpack or text.
+        form: One of `FORMS`.
         devices: How many send them, in turns.
         size: Bytes that each is filled up to with a text field; 0 leaves them as they are.
         bad: Share of records, from 0 to 1, that cannot become points.
@@ -66,7 +73,7 @@ class RecordShape:
     """
 
     clock: Clock
-    form: Format = Format.JSON
+    form: str = Format.JSON
     devices: int = 1
     size: int = 0
     bad: float = 0.0
@@ -94,7 +101,12 @@ class RecordShape:
 
     @cached_property
     def _make(self) -> Callable[[int], bytes]:
-        makers = {Format.JSON: self._json, Format.MSGPACK: self._msgpack, Format.TEXT: self._text}
+        makers: dict[str, Callable[[], Callable[[int], bytes]]] = {
+            Format.JSON: self._json,
+            Format.MSGPACK: self._msgpack,
+            Format.TEXT: self._text,
+            LINE: self._line,
+        }
         return makers[self.form]()
 
     def _json(self) -> Callable[[int], bytes]:
@@ -159,6 +171,29 @@ class RecordShape:
             if len(record) < size:
                 return b"%b,note:%b" % (record, b"x" * max(1, size - len(record) - len(b",note:")))
             return record
+
+        return make
+
+    def _line(self) -> Callable[[int], bytes]:
+        tags = [sorted({**sender, "host": "Labs", "region": "GIST"}.items()) for sender in self._senders]
+        heads = ["".join(f",{name}={value}" for name, value in pairs).encode() for pairs in tags]
+        fields = [
+            ",".join(
+                f"{FLUME_NAMES[name]}={float(value) if isinstance(value, str) else value}"
+                for name, value in sample.items()
+            ).encode()
+            for sample in self._samples
+        ]
+        clock, devices, size = self.clock, self.devices, self.size
+
+        def make(seq: int) -> bytes:
+            # The digits below the millisecond: no two records of a million have the same time.
+            nanoseconds = int(clock.at(seq)) * 10**6 + seq % 10**6
+            fill = b""
+            record = b"labs%b %b,seq=%d" % (heads[seq % devices], fields[seq % VARIANTS], seq)
+            if len(record) + 20 < size:
+                fill = b',note="%b"' % (b"x" * max(1, size - len(record) - len(b',note="" ') - 19))
+            return b"%b%b %d" % (record, fill, nanoseconds)
 
         return make
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
-from bench.load.record import Clock, RecordShape, Unit
+from bench.load.record import LINE, Clock, RecordShape, Unit
 from bench.measure import ceiling, compare, latency, outage, profile, scale, throughput
 from bench.measure.outage import OutageKind
 from bench.report import page
@@ -108,7 +108,7 @@ class ResultSet:
         return any(result.get(key) for result in self.results for key in keys)
 
 
-def shape(count: int, form: Format = Format.JSON, **more: Any) -> RecordShape:
+def shape(count: int, form: str = Format.JSON, **more: Any) -> RecordShape:
     """Return the shape of records whose times end now."""
     return RecordShape(Clock(int(time.time() * 1000 - count)), form, **more)
 
@@ -153,8 +153,8 @@ def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
         )
 
     result_set.take("ceiling", ceilings)
-    for form in (Format.JSON, Format.MSGPACK):
-        result_set.take(f"throughput, {form.value}", partial(drained, shape(n, form)))
+    for form in (Format.JSON, Format.MSGPACK, LINE):
+        result_set.take(f"throughput, {form}", partial(drained, shape(n, form)))
     m = size.profile_records
     for form in (Format.JSON, Format.MSGPACK):
         result_set.take(f"profile, {form.value}", partial(profile.run, rig, shape(m, form), m))

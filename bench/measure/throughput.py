@@ -255,7 +255,7 @@ def result(drained: DrainResult, records: int, workers: int, best: ceiling.Ceili
 def describe(shape: RecordShape) -> dict[str, Any]:
     """Return what the records looked like, for the report."""
     return {
-        "form": shape.form.value,
+        "form": str(shape.form),
         "devices": shape.devices,
         "bytes": len(shape.values(100_000, 1)[0]),
         "bad": shape.bad,

@@ -5,14 +5,19 @@ import json
 import msgpack
 import pytest
 
-from bench.load.record import Clock, RecordShape, Unit
+from bench.load.record import FORMS, LINE, Clock, RecordShape, Unit
 from lab.senders.formats import Format, stamp
+from tests.support import fakes
+from tests.support.fakes import FakeMessage
+from workers.batch import Batch
+from workers.records.converter import Converter
+from workers.records.encoder import Encoder
 
 CLOCK = Clock(1_795_488_241_000)
 
 
-@pytest.mark.parametrize("form", list(Format))
-def test_the_same_seed_gives_the_same_records_in_any_portions(form: Format) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_seed_gives_the_same_records_in_any_portions(form: str) -> None:
     shape = RecordShape(CLOCK, form, devices=7, bad=0.05, seed=3)
     whole = shape.values(0, 3000)
 
@@ -55,8 +60,26 @@ def test_json_and_msgpack_are_the_same_and_text_has_the_names_of_the_flume_years
     assert as_json["time"] == stamp(int(as_text["timestamp"]))
 
 
-@pytest.mark.parametrize("form", list(Format))
-def test_records_are_filled_up_to_a_size(form: Format) -> None:
+@pytest.mark.parametrize("devices", [1, 3])
+def test_a_line_is_what_tower_writes_for_the_record_in_json(devices: int) -> None:
+    def lines(form: str) -> list[bytes]:
+        batch, route = Batch(), fakes.route()
+        values = RecordShape(CLOCK, form, devices=devices).values(0, 2_000)
+        messages = [
+            FakeMessage(value, place=place, milliseconds=int(CLOCK.start_ms))
+            for place, value in enumerate(values)
+        ]
+        Converter(route, Encoder(route)).convert(messages, batch)
+        return batch.lines
+
+    assert [line.rpartition(b" ")[0] for line in lines(LINE)] == [
+        line.rpartition(b" ")[0] for line in lines(Format.JSON)
+    ]
+    assert len({line.rpartition(b" ")[2] for line in lines(LINE)}) == 2_000
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_records_are_filled_up_to_a_size(form: str) -> None:
     values = RecordShape(CLOCK, form, size=400).values(0, 50)
 
     assert {len(value) for value in values} == {400}
