@@ -157,14 +157,15 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     memory->tags = PyMem_Calloc((size_t)tag_count + 1, sizeof(Slice));
     memory->tag_digits = PyMem_Calloc((size_t)tag_count + 1, DIGITS);
     memory->fields_text = PyMem_Malloc(FIELDS_TEXT_BYTES);
+    memory->layouts = PyMem_Calloc(LAYOUTS, sizeof(Layout));
     self->touched = PyMem_Calloc((size_t)partitions, sizeof(int64_t));
     self->accounts = PyMem_Calloc((size_t)partitions, sizeof(Account));
     for (size_t index = 0; index < SHAPE; index++) {
         memory->shape[index] = KEPT_FIELDS;
     }
     if (memory->tags == NULL || memory->tag_digits == NULL || memory->fields_text == NULL ||
-        self->touched == NULL || self->accounts == NULL || !fields_open(&memory->fields) ||
-        !series_open(&memory->series)) {
+        memory->layouts == NULL || self->touched == NULL || self->accounts == NULL ||
+        !fields_open(&memory->fields) || !series_open(&memory->series)) {
         PyErr_NoMemory();
         return -1;
     }
@@ -219,6 +220,7 @@ Kernel_dealloc(Kernel *self)
     PyMem_Free(self->memory.tags);
     PyMem_Free(self->memory.tag_digits);
     PyMem_Free(self->memory.fields_text);
+    PyMem_Free(self->memory.layouts);
     fields_close(&self->memory.fields);
     series_close(&self->memory.series);
     type->tp_free(self);

@@ -6,160 +6,11 @@
 #define TOWER_LINE_PROTOCOL_H
 
 #include "line.h"
+#include "line_scan.h"
 
 /* Most bytes of a series and a field's name, with the separator between them, that influxd has room for. */
 #define MOST_KEY_BYTES 65535
 #define KEY_SEPARATOR_BYTES 4
-
-/* Most digits of a number. As a double it is finite. */
-#define LINE_DIGITS 100
-
-static inline bool
-is_plain(Byte character)
-{
-    /* Also false for the zero that ends every bytes object. */
-    return character > ' ' && character != ',' && character != '=' && character != '\\' &&
-           character != '"' && character != 0x7F;
-}
-
-/* Whether a message may begin a line: not JSON, msgpack, a comment or a byte order mark. From 0xE0 on there
- * are the scripts beyond the first 2,048 characters, and no maps or arrays of msgpack. */
-static inline bool
-may_be_line(Byte first)
-{
-    return is_plain(first) && (first < 0x80 || (first >= 0xE0 && first < 0xEF)) && first != '{' &&
-           first != '[' && first != '#';
-}
-
-/* Skip a name or a tag's value; collect its bits in `bits`, whose highest tells whether it is ASCII. */
-static inline const Byte *
-skip_plain(const Byte *at, Byte *bits)
-{
-    while (is_plain(*at)) {
-        *bits |= *at++;
-    }
-    return at;
-}
-
-/* Whether a name is smaller than another one, by its bytes as influxd compares them. */
-static inline bool
-is_below(Slice one, Slice other)
-{
-    int order = memcmp(one.at, other.at, one.size < other.size ? one.size : other.size);
-    return order < 0 || (order == 0 && one.size < other.size);
-}
-
-static inline bool
-is_text(Slice text, const char *other)
-{
-    return text.size == strlen(other) && !memcmp(text.at, other, text.size);
-}
-
-/* Skip the tags; NULL if they are left. */
-static const Byte *
-skip_tags(const Memory *memory, const Byte *at, Byte *bits)
-{
-    Slice last = {at, 0};
-    for (size_t count = 0; *at == ','; count++) {
-        Slice name = {++at, 0};
-        at = skip_plain(at, bits);
-        name.size = (size_t)(at - name.at);
-        if (*at != '=' || name.size == 0 || name.size > memory->max_key || count == memory->max_fields ||
-            !is_below(last, name) || is_text(name, "time") || is_text(name, "_field") ||
-            is_text(name, "_measurement")) {
-            return NULL;
-        }
-        last = name;
-        const Byte *value = ++at;
-        at = skip_plain(at, bits);
-        size_t size = (size_t)(at - value);
-        if (size == 0 || size > memory->max_tag) {
-            return NULL;
-        }
-    }
-    return at;
-}
-
-static inline const Byte *
-skip_digits(const Byte *at)
-{
-    while (is_digit(*at)) {
-        at++;
-    }
-    return at;
-}
-
-/* Skip a number of any type; NULL if it is left. */
-static const Byte *
-skip_number(const Byte *at)
-{
-    bool negative = *at == '-';
-    const Byte *digits = at += negative;
-    uint64_t whole = 0;
-    while (is_digit(*at)) {
-        /* It may wrap around beyond 19 digits, but is not used then. */
-        whole = whole * 10 + (uint64_t)(*at++ - '0');
-    }
-    size_t count = (size_t)(at - digits);
-    if (count == 0 || count > LINE_DIGITS) {
-        return NULL;
-    }
-    if (*at == 'i') {
-        return count <= 19 && whole <= (uint64_t)INT64_MAX ? at + 1 : NULL;
-    }
-    if (*at == 'u') {
-        return count <= 19 && !negative ? at + 1 : NULL;
-    }
-    if (*at == '.') {
-        const Byte *fraction = ++at;
-        at = skip_digits(at);
-        if (at - fraction > LINE_DIGITS) {
-            return NULL;
-        }
-    }
-    if (*at == 'e' || *at == 'E') {
-        at++;
-        at += *at == '+' || *at == '-';
-        const Byte *exponent = at;
-        at = skip_digits(at);
-        if (at == exponent || at - exponent > 2) {
-            return NULL;
-        }
-    }
-    return at;
-}
-
-/* Skip a string; NULL if it is left. */
-static const Byte *
-skip_string(const Memory *memory, const Byte *at, const Byte *end, Byte *bits)
-{
-    const Byte *start = ++at;
-    while (*at != '"') {
-        at += *at == '\\';
-        if (at >= end) {
-            return NULL;
-        }
-        *bits |= *at++;
-    }
-    return (size_t)(at - start) <= memory->max_text ? at + 1 : NULL;
-}
-
-static const Byte *
-skip_boolean(const Byte *at)
-{
-    static const char *const WORDS[] = {"true", "false", "True", "False", "TRUE", "FALSE"};
-    if (at[1] == ',' || at[1] == ' ') {
-        return at + 1;
-    }
-    for (size_t index = 0; index < sizeof(WORDS) / sizeof(*WORDS); index++) {
-        size_t size = strlen(WORDS[index]);
-        /* Stops at the zero that ends the message at the latest. */
-        if (!strncmp((const char *)at, WORDS[index], size)) {
-            return at + size;
-        }
-    }
-    return NULL;
-}
 
 /* Remember a field's name; false if the line has had it, or has too many fields. */
 static bool
@@ -190,10 +41,12 @@ line_enter(Memory *memory, Slice name, size_t count)
     return true;
 }
 
-/* Skip the fields and the space behind them; NULL if they are left. */
+/* Skip the fields and the space behind them; NULL if they are left. Keeps their names in `layout`. */
 static const Byte *
-skip_fields(Memory *memory, const Byte *at, const Byte *end, size_t series, Byte *bits)
+skip_fields(Memory *memory, Layout *layout, const Byte *at, const Byte *end, size_t series, Byte *bits)
 {
+    size_t used = 0;
+    layout->count = 0;
     for (size_t count = 0;; count++) {
         Slice name = {at, 0};
         at = skip_plain(at, bits);
@@ -203,44 +56,115 @@ skip_fields(Memory *memory, const Byte *at, const Byte *end, size_t series, Byte
             !line_enter(memory, name, count)) {
             return NULL;
         }
-        switch (*at) {
-        case '"':
-            at = skip_string(memory, at, end, bits);
-            break;
-        case 't':
-        case 'T':
-        case 'f':
-        case 'F':
-            at = skip_boolean(at);
-            break;
-        default:
-            at = skip_number(at);
+        if (count == layout->count && count < LAYOUT_FIELDS && name.size < LAYOUT_BYTES - used) {
+            memcpy(layout->names + used, name.at, name.size + 1);
+            layout->sizes[layout->count++] = (uint16_t)(name.size + 1);
+            used += name.size + 1;
         }
+        at = skip_value(memory, at, end, bits);
         if (at == NULL || (*at != ',' && *at != ' ')) {
             return NULL;
         }
         if (*at++ == ' ') {
+            layout->is_whole = count + 1 == layout->count;
             return at;
         }
     }
+}
+
+/* Skip fields that have the names of the layout, in its order; NULL if they do not, or are left. */
+static const Byte *
+skip_known_fields(const Memory *memory, const Layout *layout, const Byte *at, const Byte *end, Byte *bits)
+{
+    const Byte *name = layout->names;
+    for (size_t index = 0; index < layout->count; index++) {
+        size_t size = layout->sizes[index];
+        if ((size_t)(end - at) < size || !is_same(at, name, size)) {
+            return NULL;
+        }
+        at = skip_value(memory, at + size, end, bits);
+        if (at == NULL) {
+            return NULL;
+        }
+        if (*at == ' ') {
+            return at + 1;
+        }
+        if (*at++ != ',') {
+            return NULL;
+        }
+        name += size;
+    }
+    return NULL;
+}
+
+/* The place for the layout of lines of this series, which includes the space behind it. */
+static inline Layout *
+layout_of(Memory *memory, Slice series)
+{
+    uint64_t hash = series.size;
+    size_t at = 0;
+    for (; at + 8 <= series.size; at += 8) {
+        hash = (hash ^ load64(series.at + at)) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 29;
+    }
+    for (; at < series.size; at++) {
+        hash = (hash ^ series.at[at]) * 0x9E3779B97F4A7C15u;
+    }
+    return &memory->layouts[(hash >> 32) % LAYOUTS];
+}
+
+/* Skip series, fields and the spaces behind them; NULL if they are left.
+ *
+ * Lines of one series mostly have the same fields. So the names that were checked are kept, and compared
+ * with those of the next line, which is faster than to check these too. */
+static const Byte *
+skip_series_and_fields(Memory *memory, Slice message, Byte *bits)
+{
+    const Byte *end = message.at + message.size;
+    /* No series that is kept has a space in it. */
+    const Byte *space = memchr(message.at, ' ', message.size);
+    if (space == NULL) {
+        return NULL;
+    }
+    Slice series = {message.at, (size_t)(space - message.at) + 1};
+    Layout *layout = layout_of(memory, series);
+    if (layout->is_whole && layout->series_size == series.size &&
+        !memcmp(layout->series, series.at, series.size)) {
+        Byte known = layout->bits;
+        const Byte *at = skip_known_fields(memory, layout, space + 1, end, &known);
+        if (at != NULL) {
+            *bits = known;
+            return at;
+        }
+    }
+    layout->is_whole = false;
+    const Byte *at = skip_plain(message.at, bits);
+    if ((size_t)(at - message.at) > memory->max_key) {
+        return NULL;
+    }
+    at = skip_tags(memory, at, bits);
+    if (at != space) {
+        return NULL;
+    }
+    at = skip_fields(memory, layout, space + 1, end, series.size - 1, bits);
+    if (at == NULL || series.size > LAYOUT_BYTES) {
+        layout->is_whole = false;
+        return at;
+    }
+    memcpy(layout->series, series.at, series.size);
+    layout->series_size = (uint16_t)series.size;
+    /* That names are not ASCII is not known from the values of a later line. */
+    layout->bits = *bits;
+    return at;
 }
 
 /* Check a message that is one line. `line` is what to send of it, `time` its time. */
 static Outcome
 line_check(Memory *memory, Slice message, Slice *line, int64_t *time)
 {
-    const Byte *at = message.at, *end = message.at + message.size;
     Byte bits = 0;
     memory->records++;
-    at = skip_plain(at, &bits);
-    if ((size_t)(at - message.at) > memory->max_key) {
-        return LEFT;
-    }
-    at = skip_tags(memory, at, &bits);
-    if (at == NULL || *at != ' ') {
-        return LEFT;
-    }
-    at = skip_fields(memory, at + 1, end, (size_t)(at - message.at), &bits);
+    const Byte *at = skip_series_and_fields(memory, message, &bits);
     if (at == NULL) {
         return LEFT;
     }
@@ -256,7 +180,7 @@ line_check(Memory *memory, Slice message, Slice *line, int64_t *time)
     *line = (Slice){message.at, (size_t)(at - message.at)};
     *time = (int64_t)value;
     at += *at == '\n';
-    if (at != end) {
+    if (at != message.at + message.size) {
         return LEFT;
     }
     return bits & 0x80 ? check_utf8(*line) : DONE;

@@ -20,6 +20,22 @@ typedef struct {
     Slice name;
 } SeenName;
 
+/* Number of series whose fields' names are kept for their next line, and the room for them: bytes of the
+ * series, bytes of all names, and number of names. */
+#define LAYOUTS 64
+#define LAYOUT_BYTES 512
+#define LAYOUT_FIELDS 32
+
+typedef struct {
+    bool is_whole; /* has all names of a line that was valid */
+    Byte bits;     /* all of that line's bytes together: the highest bit tells whether they are ASCII */
+    uint16_t series_size;
+    uint16_t count;
+    uint16_t sizes[LAYOUT_FIELDS]; /* of each name, with its equals sign */
+    Byte series[LAYOUT_BYTES];     /* with the space behind it */
+    Byte names[LAYOUT_BYTES];
+} Layout;
+
 /* Room for one whole number. */
 #define DIGITS 24
 
@@ -41,6 +57,7 @@ typedef struct {
     Slice *tags;
     Byte *tag_digits; /* DIGITS bytes for each tag, for tags that are numbers */
     SeenName seen[SEEN_NAMES];
+    Layout *layouts; /* LAYOUTS, by series */
     uint64_t records;
 } Memory;
 

@@ -157,3 +157,21 @@ def test_the_kernel_takes_nearly_all_plain_lines(value: bytes) -> None:
 
     assume(path.converter.by_kernel or not value[:1].isascii())
     assert outcome["lines"] == [value.removesuffix(b"\n")]
+
+
+def test_what_the_kernel_knows_of_a_series_does_not_let_another_line_pass() -> None:
+    """It keeps the names of a valid line's fields, and checks a line of the same series by these."""
+    native = Path(fakes.route(format="line"), native=True)
+    python = Path(fakes.route(format="line"), native=False)
+    fields = [
+        "a=1,b=2", "a=1,b=2", "a=1", "a=1,b=2,c=3", "a=1,b=2,c=3,b=4", "a=1,b=2,c=3,d=4", "b=2,a=1",
+        "a=1,a=2", "a=1,b=x", "a=1,b=2,", "a=1 b=2", "time=1,a=2", "a=1,b=2,time=3", 'a="b=2,c=3",b=2',
+        'a="', "a", "a=",
+    ]  # fmt: skip
+    lines = [f"m,t={tag} {text} {NS}" for text in fields * 2 for tag in ("1", "2", "\u00e9")]
+    lines += [f"m{number} v=1,w{number}=2 {NS}" for number in range(300)] * 2
+    messages = [message(line.encode(), place) for place, line in enumerate(lines)]
+    messages += [message(line.encode()[:-25]) for line in lines]
+
+    assert native.outcome(messages) == python.outcome(messages)
+    assert native.converter.by_kernel > 600
