@@ -8,8 +8,7 @@ from workers.influxdb.delivery import Delivery, WaitFunction
 from workers.influxdb.writer import Writer
 from workers.kafka.consumer import GroupConsumer, RevokeCallback
 from workers.kafka.dead_letters import DeadLetterProducer
-from workers.records.converter import Converter
-from workers.records.encoder import Encoder
+from workers.records.router import Router
 from workers.state import State
 
 
@@ -22,8 +21,7 @@ class Parts:
     Attributes:
         state: The worker's counters and state file.
         drain: Limits the time to finish the batch in hand.
-        encoder: Its counters go into the report.
-        converter: Fills a batch from messages.
+        converter: Fills a batch from messages. Its counters go into the report.
         writer: The delivery's writer, which the loop closes at its end.
         delivery: Creates the delivery from a function that waits and one that reports progress.
         dead_letters: Creates the dead letters' producer from a function that waits.
@@ -32,8 +30,7 @@ class Parts:
 
     state: State
     drain: Drain
-    encoder: Encoder
-    converter: Converter
+    converter: Router
     writer: Writer
     delivery: Callable[[WaitFunction, Callable[[], None]], Delivery]
     dead_letters: Callable[[WaitFunction], DeadLetterProducer]

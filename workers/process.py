@@ -88,21 +88,18 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     from workers.kafka.dead_letters import DeadLetterProducer  # noqa: PLC0415
     from workers.loop import Loop  # noqa: PLC0415
     from workers.parts import Parts  # noqa: PLC0415
-    from workers.records.converter import Converter  # noqa: PLC0415
-    from workers.records.encoder import Encoder  # noqa: PLC0415
+    from workers.records.router import Router  # noqa: PLC0415
 
     def reread_credentials() -> bool:
         return settings.influxdb_token.reread() or settings.influxdb_password.reread()
 
-    encoder = Encoder(settings.route)
     last_resort = LastResort(settings.drain_s + LEAVE_S)
     drain = Drain(settings.drain_s, time.monotonic, last_resort.begin)
     writer = Writer(settings, lambda: drain.check("InfluxDB has not answered"))
     parts = Parts(
         state=state,
         drain=drain,
-        encoder=encoder,
-        converter=Converter(settings.route, encoder),
+        converter=Router(settings.routes),
         writer=writer,
         delivery=lambda wait, report: Delivery(
             settings,

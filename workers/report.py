@@ -25,7 +25,6 @@ class Report:
         self, parts: Parts, delivery: Delivery, dead_letters: DeadLetterProducer, consumer: GroupConsumer
     ) -> None:
         self._state = parts.state
-        self._encoder = parts.encoder
         self._converter = parts.converter
         self._writer = parts.writer
         self._delivery = delivery
@@ -39,7 +38,7 @@ class Report:
             batch: The batch in hand.
             oldest_ms: Kafka's time of the oldest record in hand, by partition.
         """
-        consumer, delivery = self._consumer, self._delivery
+        consumer, delivery, counts = self._consumer, self._delivery, self._converter.counts
         partitions = consumer.owned | self._state.consumed.keys()
         return {
             "partitions": self._state.account(
@@ -62,11 +61,7 @@ class Report:
                 "rebalances": consumer.rebalances,
                 "renewals": consumer.renewals,
                 "commit_failures": consumer.commit_failures,
-                "values_omitted": self._encoder.values_omitted,
-                "names_doubled": self._encoder.names_doubled,
-                "times_implausible": self._encoder.times_implausible,
-                "records_by_kernel": self._converter.by_kernel,
-                "records_by_python": self._converter.by_python,
+                **counts,
             },
             "retries_by_class": dict(delivery.retries),
             **self._writer.figures.content(),
@@ -74,8 +69,8 @@ class Report:
             "renewal": consumer.renewal,
             "recent": self._state.recent(
                 {
-                    "values_omitted": self._encoder.values_omitted,
-                    "times_implausible": self._encoder.times_implausible,
+                    "values_omitted": counts["values_omitted"],
+                    "times_implausible": counts["times_implausible"],
                     "renewals": consumer.renewals,
                 },
                 self._dead_letters.reasons,

@@ -114,6 +114,7 @@ class Reason(StrEnum):
     TEXT = "text"  # none of the known formats, or not UTF-8
     NOT_A_RECORD = "not_a_record"  # decodes to a value that is not an object
     NO_FIELDS = "no_fields"  # nothing is left to store
+    MEASUREMENT = "measurement"  # the field of the measurement holds none that InfluxDB would store
     NO_TIME = "no_time"  # neither the record nor Kafka has a time
     TOO_LARGE = "too_large"  # more bytes than TOWER_MAX_RECORD_BYTES
     TOO_DEEP = "too_deep"  # nested deeper than TOWER_MAX_DEPTH

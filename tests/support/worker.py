@@ -14,8 +14,7 @@ from workers.kafka.consumer import RevokeCallback
 from workers.log import ThrottledLogger
 from workers.loop import Loop
 from workers.parts import Parts
-from workers.records.converter import Converter
-from workers.records.encoder import Encoder
+from workers.records.router import Router
 from workers.state import State
 from workers.types import DeadLetter, Message, Partition
 
@@ -130,7 +129,6 @@ class Worker:
 
     def __init__(self, **options: object) -> None:
         settings = fakes.settings(**options)
-        encoder = Encoder(settings.route)
         self.clock = FakeClock()
         self.consumer = FakeConsumer(self.clock)
         self.sink = FakeWriter()
@@ -139,8 +137,7 @@ class Worker:
         parts = Parts(
             state=self.state,
             drain=Drain(settings.drain_s, self.clock),
-            encoder=encoder,
-            converter=Converter(settings.route, encoder),
+            converter=Router(settings.routes),
             writer=cast("Any", self.sink),
             delivery=lambda wait, report: Delivery(
                 settings,

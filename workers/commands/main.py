@@ -11,6 +11,7 @@ OPERATOR = {
     "dlq": "workers.commands.dlq.command:dlq",
     "down": "workers.commands.lifecycle.command:down",
     "init": "workers.commands.init.command:init",
+    "map": "workers.commands.map.command:map_",
     "provision": "workers.commands.provision.command:provision",
     "replay": "workers.commands.replay.command:replay",
     "restart": "workers.commands.lifecycle.command:restart",

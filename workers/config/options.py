@@ -11,7 +11,15 @@ from workers.errors import SettingsError
 
 
 def option(
-    default: str | None, parse: Callable[[str], Any], text: str, lab: str = "", name: str = ""
+    default: str | None,
+    parse: Callable[[str], Any],
+    text: str,
+    *,
+    lab: str = "",
+    name: str = "",
+    in_file: str | None = None,
+    key_text: str = "",
+    key_parse: Callable[[str], Any] | None = None,
 ) -> Any:
     """Declare a setting as a field of a dataclass.
 
@@ -21,15 +29,44 @@ def option(
         text: Its line in the table of docs/settings.md.
         lab: A variable of the lab that is used if Tower's is not set.
         name: Its variable without the prefix, in lower case, if it is not the field's name.
+        in_file: Its default in a file of routes, if that is another.
+        key_text: Its line in the table of docs/routes.md, if that is another.
+        key_parse: Its parser in a file of routes, if that is another.
     """
     return dataclasses.field(
-        metadata={"default": default, "parse": parse, "text": text, "lab": lab, "name": name}
+        metadata={
+            "default": default,
+            "parse": parse,
+            "text": text,
+            "lab": lab,
+            "name": name,
+            "in_file": default if in_file is None else in_file,
+            "key_text": key_text or text,
+            "key_parse": key_parse or parse,
+        }
     )
 
 
+def file_key(default: str, parse: Callable[[str], Any], text: str) -> Any:
+    """Declare a key of a file of routes that has no variable.
+
+    Args:
+        default: Its default as text.
+        parse: As for `option`.
+        text: Its line in the table of docs/routes.md.
+    """
+    metadata = {"in_file": default, "key_text": text, "key_parse": parse}
+    return dataclasses.field(metadata=metadata, default=parse(default))
+
+
 def declared(cls: type) -> list[dataclasses.Field[Any]]:
-    """Return the settings that are fields of a dataclass."""
-    return [field for field in dataclasses.fields(cls) if field.metadata]
+    """Return the settings that are fields of a dataclass and have a variable."""
+    return [field for field in dataclasses.fields(cls) if "parse" in field.metadata]
+
+
+def keys(cls: type) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a dataclass that are keys of a file of routes."""
+    return [field for field in dataclasses.fields(cls) if "key_parse" in field.metadata]
 
 
 def variable(option: dataclasses.Field[Any]) -> str:

@@ -11,9 +11,15 @@ from urllib.parse import urlsplit
 #: Names that InfluxDB reserves: no tag may have one, and a field of that name gets an underscore behind it.
 RESERVED = frozenset({"time", "_field", "_measurement"})
 
-#: What Kafka allows as the name of a topic. A leading `^` would be a pattern for several topics, whose
-#: records have the same offsets and would overwrite each other's points.
+#: What Kafka allows as the name of a topic.
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+#: A pattern that Kafka's client (POSIX) and Python read alike: no escapes but that of a dot, no groups that
+#: begin with `?`, and no doubled repeats.
+_PATTERN = re.compile(r"\^(?!.*(\(\?|[*+?}][*+?{]))([A-Za-z0-9_.$|()\[\]^*+?{}-]|\\\.)*")
+
+#: Topics that no pattern may match: Kafka's own.
+_INTERNAL = ("__consumer_offsets", "__transaction_state")
 
 
 def text(raw: str) -> str:
@@ -28,6 +34,37 @@ def topic(raw: str) -> str:
     if not _TOPIC.fullmatch(raw) or raw in {".", ".."}:
         raise ValueError(f"must be the name of one topic (letters, digits, '.', '_', '-'), not {raw!r}")
     return raw
+
+
+def topics(raw: str) -> tuple[str, ...]:
+    """Parse names of topics between commas, and patterns, which begin with `^`."""
+    topics_ = names(raw)
+    if not topics_:
+        raise ValueError("must name a topic")
+    for name in topics_:
+        if name.startswith("^"):
+            _check_pattern(name)
+        else:
+            topic(name)
+    if len(set(topics_)) < len(topics_):
+        raise ValueError("must not name a topic twice")
+    return topics_
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        compiled = re.compile(pattern) if _PATTERN.fullmatch(pattern) else None
+    except re.error as error:
+        raise ValueError(f"has an invalid pattern {pattern!r}: {error}") from None
+    if compiled is None:
+        raise ValueError(
+            f"has a pattern that is not supported, {pattern!r}: use letters, digits and . - _ | ( ) "
+            "[ ] * + ? { } $, and \\. for a dot"
+        )
+    if any(map(compiled.search, _INTERNAL)):
+        raise ValueError(
+            f"has a pattern that matches Kafka's internal topics, {pattern!r}: make it narrower"
+        )
 
 
 def measurement(raw: str) -> str:
@@ -78,6 +115,19 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def path(raw: str) -> tuple[str, ...]:
+    """Parse names with a dot between them."""
+    parts = tuple(raw.split(".")) if raw else ()
+    if not all(parts):
+        raise ValueError(f"must be names with a dot between them, not {raw!r}")
+    return parts
+
+
+def optional(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """Build a parser that accepts an empty text as well."""
+    return lambda raw: parse(raw) if raw else raw
+
+
 def names(raw: str) -> tuple[str, ...]:
     """Parse names between commas."""
     return tuple(name.strip() for name in raw.split(",") if name.strip())
@@ -90,6 +140,15 @@ def tag_names(raw: str) -> tuple[str, ...]:
         if name in RESERVED:
             raise ValueError(f"must not contain {name}, which is a reserved name in InfluxDB")
     return tags_
+
+
+def tag_name(raw: str) -> str:
+    """Parse the name of one tag."""
+    if not raw:
+        raise ValueError("must not be empty")
+    if raw in RESERVED:
+        raise ValueError(f"must not be {raw}, which is a reserved name in InfluxDB")
+    return raw
 
 
 def tags(raw: str) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workers.config import kafka_properties, parsers, settings_file
+from workers.config import kafka_properties, parsers, routes_file, settings_file
 from workers.config.kafka_properties import KAFKA_PREFIX
 from workers.config.limits import Limits
 from workers.config.options import declared, option, values, variable
@@ -83,6 +83,9 @@ class Settings:
         parsers.seconds(1, 3600),
         "seconds without records after which offsets are committed again, for lag monitors",
     )
+    routes_path: str = option(
+        "", str, "file of routes, for several topics or other records (docs/routes.md)", name="routes"
+    )
     run_dir: Path = option("var", Path, "folder of the workers' state files")
     log_level: str = option(
         "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "lowest level that is logged"
@@ -101,8 +104,17 @@ class Settings:
 
     @property
     def topic(self) -> str:
-        """The topic of the first route."""
-        return self.route.topics[0]
+        """The topic.
+
+        Raises:
+            SettingsError: There are several topics, or a route has a bucket of its own.
+        """
+        topics = [topic for route in self.routes for topic in route.topics]
+        if len(topics) > 1 or topics[0].startswith("^"):
+            raise SettingsError(routes_file.SETTING, "names several topics: this version reads one topic")
+        if self.route.bucket not in {self.influxdb_bucket, self.influxdb_database}:
+            raise SettingsError(routes_file.SETTING, "names a bucket: set TOWER_INFLUXDB_BUCKET instead")
+        return topics[0]
 
     @property
     def group(self) -> str:
@@ -132,18 +144,17 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     given = {**_from_file(environ.get("TOWER_CONFIG") or settings_file.beside()), **environ}
     _reject_unknown(given)
     limits = Limits(**values(Limits, given))
-    route = Route(limits=limits, **values(Route, given))
+    own = values(Settings, given, credentials)
+    bucket = own["influxdb_bucket" if own["influxdb_api"] == "v2" else "influxdb_database"]
     settings = Settings(
-        routes=(route,),
-        limits=limits,
-        kafka=kafka_properties.read(given),
-        **values(Settings, given, credentials),
+        routes=_routes(given, limits, bucket), limits=limits, kafka=kafka_properties.read(given), **own
     )
-    if settings.topic == settings.dead_letter_topic:
-        raise SettingsError(
-            "TOWER_DEAD_LETTER_TOPIC", "must differ from TOWER_TOPIC: Tower would read its own dead letters"
-        )
-    _reject_old_names(route)
+    for route in settings.routes:
+        if route.matches(settings.dead_letter_topic):
+            raise SettingsError(
+                "TOWER_DEAD_LETTER_TOPIC",
+                f"is a topic of {route.label}: Tower would read its own dead letters",
+            )
     if not credentials:
         return settings
     if settings.influxdb_api == "v2" and not settings.influxdb_token:
@@ -154,17 +165,25 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     return settings
 
 
-def _reject_old_names(route: Route) -> None:
-    """Reject a tag, number or time whose name is renamed: no record would have it."""
-    new_names = dict(route.rename)
-    for key in ("tag_fields", "number_fields", "time_fields"):
-        for name in getattr(route, key):
-            if name in new_names and name not in new_names.values():
+def _routes(given: Mapping[str, str], limits: Limits, bucket: str) -> tuple[Route, ...]:
+    """Return the routes of the file that TOWER_ROUTES names, else the one of the variables."""
+    path = given.get(routes_file.SETTING)
+    if path:
+        for option_ in declared(Route):
+            if variable(option_) in given:
                 raise SettingsError(
-                    PREFIX + key.upper(),
-                    f"contains {name}, but TOWER_RENAME renames it to {new_names[name]}: use "
-                    f"{new_names[name]} here, or remove {name} from TOWER_RENAME",
+                    variable(option_), f"is set, and so is {routes_file.SETTING}: remove one of them"
                 )
+        return routes_file.read(path, limits, bucket)
+    route = Route(limits=limits, **{"bucket": bucket, **values(Route, given)})
+    if (old := route.old_name()) is not None:
+        key, name, new = old
+        raise SettingsError(
+            PREFIX + key.upper(),
+            f"contains {name}, but TOWER_RENAME renames it to {new}: use {new} here, or remove {name} from "
+            "TOWER_RENAME",
+        )
+    return (route,)
 
 
 def _from_file(path: str | None) -> dict[str, str]:

@@ -12,7 +12,6 @@ from workers.config.settings import Settings
 from workers.errors import SettingsError
 from workers.kafka.credentials import Credentials
 from workers.kafka.dead_letter_log import DeadLetterLog
-from workers.kafka.message_headers import read_headers
 from workers.kafka.properties import (
     CREDENTIAL_ERRORS,
     advice,
@@ -20,6 +19,7 @@ from workers.kafka.properties import (
     settings_error,
 )
 from workers.log import ThrottledLogger, printable
+from workers.message_headers import read_headers
 from workers.retry import Backoff
 from workers.types import DeadLetter, Origin
 

@@ -10,7 +10,8 @@ from workers.errors import RecordError
 from workers.records.encoder import Encoder
 from workers.records.line_encoder import LineEncoder
 from workers.records.line_protocol import Line
-from workers.records.native import KernelUnavailableError, build_kernel
+from workers.records.message_tags import MessageTags
+from workers.records.native import KernelNotApplicableError, KernelUnavailableError, build_kernel
 from workers.types import (
     NO_TIMESTAMP,
     DeadLetter,
@@ -38,23 +39,38 @@ class Converter:
     Attributes:
         by_kernel: Records that the kernel converted.
         by_python: Records that Python converted: those that the kernel left, or all without it.
-        why_not_native: Why the kernel is not used, and what to do; empty if it is used.
+        why_not_native: Why the kernel is not used, and what to do; empty if it is used, or if the route
+            has keys that only Python applies.
     """
 
     def __init__(self, route: Route, encoder: Encoder, native: bool = True) -> None:
         self._route = route
         self._format = route.format
         self._max_bytes = route.limits.max_record_bytes
+        self._number_names = encoder.number_names.union(route.integer_fields)
+        self._array = route.array
+        self._message_tags = MessageTags(route)
         self._encoder = encoder
         self._kernel: Kernel | None = None
         self.why_not_native = "" if native else "it is switched off"
         if native:
             try:
                 self._kernel = build_kernel(route, encoder)
+            except KernelNotApplicableError:
+                pass
             except KernelUnavailableError as error:
                 self.why_not_native = str(error)
         self.by_kernel = 0
         self.by_python = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """All that was counted, by its name in the state file."""
+        return {
+            **self._encoder.counts,
+            "records_by_kernel": self.by_kernel,
+            "records_by_python": self.by_python,
+        }
 
     @cached_property
     def _decode(self) -> Callable[[bytes | None, str, Collection[str]], list["Record"]]:
@@ -67,6 +83,13 @@ class Converter:
     @cached_property
     def _line_encoder(self) -> LineEncoder:
         return LineEncoder(self._route, self._encoder)
+
+    @cached_property
+    def _split(self) -> Callable[[list["Record"], tuple[str, ...]], list["Record"]]:
+        # Imported as the decoder is: only routes with an array need it.
+        from workers.records.array import split  # noqa: PLC0415
+
+        return split
 
     def convert(self, messages: Sequence[Message], batch: Batch) -> None:
         """Add all of `messages` to `batch`, in their order.
@@ -110,12 +133,15 @@ class Converter:
         try:
             if value is not None and len(value) > self._max_bytes:
                 raise RecordError(Reason.TOO_LARGE, f"{len(value)} bytes")
-            records = self._decode(value, self._format, self._encoder.number_names)
+            records = self._decode(value, self._format, self._number_names)
+            if self._array:
+                records = self._split(records, self._array)
         except RecordError as error:
             whole = Origin(message, 0, value)
             batch.dead_letters.append(DeadLetter(whole, error.reason, error.detail))
             batch.dead_size += len(value or b"")
             return 1
+        message_tags = self._message_tags.read(message) if self._message_tags else None
         kind, milliseconds = message.timestamp()
         kafka_ms = None if kind == NO_TIMESTAMP else milliseconds
         for index, (record, raw) in enumerate(records):
@@ -125,6 +151,8 @@ class Converter:
             )
             try:
                 if isinstance(record, dict):
+                    if message_tags:
+                        record = record | message_tags  # noqa: PLW2901
                     line = self._encoder.encode(record, kafka_ms, number, offset, index)
                 elif isinstance(record, RecordError):
                     raise record

@@ -6,6 +6,7 @@ from workers.config.parsers import RESERVED
 from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records import escape, timestamps
+from workers.records.field_types import FieldTypes, Literal
 from workers.records.flatten import Flattener
 from workers.records.number_text import EXACT_LIMIT, number_of_float, number_of_text
 from workers.records.point_time import PointTime
@@ -38,8 +39,10 @@ class Encoder:
         self._flattener = Flattener(route.limits)
         self._point_time = PointTime(route.limits.identity_partitions)
         self._window_ns = route.time_window_s * timestamps.SECOND
-        self._tag_fields = route.tag_fields
-        self._rename = Rename(route.rename, {*route.tag_fields, *route.time_fields})
+        self._types = FieldTypes(route)
+        #: Fields that become tags. The measurement's field comes last if there is one.
+        self.tag_fields = route.tag_fields + ((route.measurement_field,) if route.measurement_field else ())
+        self._rename = Rename(route.rename, {*self.tag_fields, *route.time_fields, *self._types.names})
         # A field that could not take its new name is as much a number under its own: sent as text by one
         # record and bare by the next, it would change its type.
         self.number_names = frozenset(route.number_fields).union(
@@ -57,6 +60,15 @@ class Encoder:
     def names_doubled(self) -> int:
         """Values dropped because an earlier field of their record is written under the same name."""
         return self._names_doubled + self._flattener.names_doubled
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """All that was counted, by its name in the state file."""
+        return {
+            "values_omitted": self.values_omitted,
+            "names_doubled": self.names_doubled,
+            "times_implausible": self.times_implausible,
+        }
 
     def encode(
         self,
@@ -83,9 +95,11 @@ class Encoder:
         can_wait = self._rename.can_wait(values)
         values = values.copy() if can_wait else self._rename.apply(values)
         timestamp = self._timestamp(values, kafka_ms)
-        tags = tuple([values.pop(key, None) for key in self._tag_fields])
+        tags = tuple([values.pop(key, None) for key in self.tag_fields])
         # The cache has tags of text only, and no value of another type equals text: 7 does not find "7".
         series = self._series.get(tags) or self.series(tuple(map(self._tag, tags)))
+        if self._types.names:
+            self._types.apply(values)
         fields = ",".join(self._fields(values, sent=can_wait).values())
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "no field has a valid value")
@@ -173,6 +187,8 @@ class Encoder:
             value = self._utf8(value)
         if not isinstance(value, str):
             return None
+        if isinstance(value, Literal):
+            return value
         if isinstance(value, Untyped) and (number := self._number(value)) is not None:
             return number
         if len(value) > self._limits.max_text_bytes or (
@@ -230,17 +246,31 @@ class Encoder:
         return prefix
 
     def series(self, tags: tuple[str | None, ...]) -> str:
-        """Measurement and tags, in the order of the tags' names as InfluxDB stores them."""
+        """Measurement and tags, in the order of the tags' names as InfluxDB stores them.
+
+        Args:
+            tags: The values of `tag_fields`.
+
+        Raises:
+            RecordError: The measurement is not a valid one.
+        """
         series = self._series.get(tags)
         if series is None:
             both = dict(self._constant)
-            for key, value in zip(self._route.tag_fields, tags, strict=True):
+            measurement = self._measurement
+            if self._route.measurement_field and (sent := tags[-1]) is not None:
+                if sent.startswith("#"):
+                    raise RecordError(
+                        Reason.MEASUREMENT, "begins with #, which starts a comment in InfluxDB"
+                    )
+                measurement = escape.measurement(sent)
+            for key, value in zip(self._route.tag_fields, tags, strict=False):
                 if value is not None:
                     both[key] = escape.tag(value)
             pairs = (f",{escape.name(key)}={both[key]}" for key in sorted(both))
             if len(self._series) >= CACHED:
                 self._series.clear()
-            self._series[tags] = series = self._measurement + "".join(pairs)
+            self._series[tags] = series = measurement + "".join(pairs)
         return series
 
 

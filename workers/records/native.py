@@ -35,8 +35,25 @@ OUTDATED = (
 )
 
 
+#: Keys of a route that the kernel does not know.
+_PYTHON_KEYS = (
+    "array",
+    "key_tag",
+    "header_tags",
+    "integer_fields",
+    "boolean_fields",
+    "text_fields",
+    "drop",
+    "keep",
+)
+
+
 class KernelUnavailableError(Exception):
     """The kernel cannot be used. The text says why, and what to do."""
+
+
+class KernelNotApplicableError(KernelUnavailableError):
+    """The route has keys that only Python applies."""
 
 
 def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
@@ -54,6 +71,8 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
         raise KernelUnavailableError(OUTDATED)
     if route.format == "text":
         raise KernelUnavailableError("TOWER_FORMAT is text, which the C kernel does not convert")
+    if python_keys := [key for key in _PYTHON_KEYS if getattr(route, key)]:
+        raise KernelNotApplicableError(f"{route.label} has {python_keys[0]}, which only Python applies")
 
     def name_of(name: str) -> bytes | None:
         try:
@@ -64,7 +83,7 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
     def series_of(tags: tuple[str | None, ...]) -> bytes | None:
         try:
             return encoder.series(tags).encode()
-        except UnicodeEncodeError:
+        except (RecordError, UnicodeEncodeError):
             return None
 
     try:
@@ -80,7 +99,7 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
             window=route.time_window_s * SECOND,
             partitions=route.limits.identity_partitions,
             partition_type=Partition,
-            tag_count=len(route.tag_fields),
+            tag_count=len(encoder.tag_fields),
             fields=_fields(route, encoder),
             name_of=name_of,
             series_of=series_of,
@@ -97,7 +116,7 @@ def _fields(route: Route, encoder: Encoder) -> list[tuple[bytes, int, int, int, 
     """
     # Later entries win: a time field is no tag then, and a tag no number.
     kinds = dict.fromkeys(route.number_fields, (_kernel.NUMBER, 0))
-    kinds |= {name: (_kernel.TAG, route.tag_fields.index(name)) for name in route.tag_fields}
+    kinds |= {name: (_kernel.TAG, encoder.tag_fields.index(name)) for name in encoder.tag_fields}
     kinds |= dict.fromkeys(route.time_fields, (_kernel.TIME, 0))
     # A field with a reserved name is stored under another one, which the record may have too.
     reserved = [(name, encoder.stored_name(name)) for name in sorted(RESERVED.union(dict(route.tags)))]

@@ -2,7 +2,7 @@
 
 from tests.support import brokers
 from tests.support.raw_producer import RawHeader, produce_raw
-from workers.kafka.message_headers import read_headers
+from workers.message_headers import read_headers
 
 
 def test_a_name_that_is_not_utf_8_costs_that_header_alone_and_never_the_process() -> None:

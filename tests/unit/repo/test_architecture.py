@@ -21,6 +21,7 @@ PACKAGES = {
 LAYERS = {
     "__main__": {"commands", "process"},
     "commands": {
+        "message_headers",
         "batch",
         "config",
         "drain",
@@ -53,9 +54,9 @@ LAYERS = {
     "loop": {"batch", "config", "errors", "parts", "report", "state", "types"},
     "report": {"batch", "influxdb", "kafka", "parts", "types"},
     "parts": {"drain", "influxdb", "kafka", "records", "state"},
-    "kafka": {"config", "errors", "log", "retry", "types"},
+    "kafka": {"message_headers", "config", "errors", "log", "retry", "types"},
     "influxdb": {"batch", "config", "errors", "histogram", "log", "retry", "types"},
-    "records": {"_kernel", "batch", "config", "errors", "log", "types"},
+    "records": {"message_headers", "_kernel", "batch", "config", "errors", "log", "types"},
     "ended": {"config", "errors", "state"},
     "state": {"count_window", "errors", "log", "types"},
     "drain": {"errors"},

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.commands.clients.topic_reader import TopicReader
-from workers.kafka.message_headers import read_headers
 from workers.log import printable
+from workers.message_headers import read_headers
 from workers.types import NO_TIMESTAMP, Message
 
 #: Bytes of a dead letter besides its record: headers and Kafka's own overhead.

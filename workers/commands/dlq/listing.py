@@ -9,7 +9,7 @@ from typing import Any
 from workers.commands.console import age, table
 from workers.commands.dlq.dead_letter import StoredDeadLetter, UnknownMessage, printable_payload
 from workers.commands.dlq.progress import ReplayProgress
-from workers.kafka.message_headers import read_headers
+from workers.message_headers import read_headers
 
 
 def as_row(letter: StoredDeadLetter, *, is_replayed: bool, payload: bool) -> dict[str, Any]:
