@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 PAYLOADS = FOLDER / "payloads"
@@ -64,3 +65,54 @@ def load() -> list[Case]:
         )
         for entry in index
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message as a stranger sends it.
+
+    Attributes:
+        sender: The program, and the format it was told to use.
+        value: The message's value, None for a tombstone.
+        points: The fields of each point, as line protocol.
+        letters: `reason: detail` of each dead letter.
+        omitted: Values left out because no field can hold them.
+        doubled: Values left out because an earlier name of the record is written the same.
+        source: The public issue or document that the shape of the message comes from.
+        why: Why the outcome is right.
+    """
+
+    sender: str
+    value: bytes | None
+    points: tuple[str, ...]
+    letters: tuple[str, ...]
+    omitted: int
+    doubled: int
+    source: str
+    why: str
+
+
+@cache
+def strangers() -> list[Row]:
+    """All rows of `strangers.toml`."""
+    with (FOLDER / "strangers.toml").open("rb") as file:
+        rows = tomllib.load(file)["row"]
+    return [
+        Row(
+            sender=row["sender"],
+            value=_value(row),
+            points=tuple(row.get("points", ())),
+            letters=tuple(row.get("letters", ())),
+            omitted=row.get("omitted", 0),
+            doubled=row.get("doubled", 0),
+            source=row["source"],
+            why=row["why"],
+        )
+        for row in rows
+    ]
+
+
+def _value(row: dict[str, Any]) -> bytes | None:
+    if row.get("tombstone"):
+        return None
+    return bytes.fromhex(row["hex"]) if "hex" in row else str(row["text"]).encode()

@@ -69,8 +69,9 @@ _SHAPES = tuple(
         (r"-?\d++(?:\.\d++)?(?:[eE][-+]?\d++)?\s*+$", "a single number"),
         (r"\"(?:[^\"\\]|\\.)*+\"\s*+$|null\s*+$|true\s*+$|false\s*+$", "a JSON value that is no object"),
         (rf"---|{_NAME}: [^\n]*+\n", "YAML"),
-        (r"[^,;\t\n]*+(?:,[^,\n]*+)++$", "CSV"),
-        (r"[^,;\t\n]*+(?:;[^;\n]*+)++$", "CSV with semicolons"),
+        (rf"Struct\{{{_NAME}=", "a printed Java map"),
+        (r"[^,;:\t\n]*+(?:,(?! )[^,:\n]*+)++$", "CSV"),
+        (r"[^,;:\t\n]*+(?:;(?! )[^;:\n]*+)++$", "CSV with semicolons"),
         (r"[^\t\n]*+(?:\t[^\t\n]*+)++$", "TSV"),
     )
 )
