@@ -123,6 +123,15 @@ TEXT: dict[str, Shape] = {
     "a time of underscores": repeated("1_", b"a:1,time:", b"1"),
     "a time with a long fraction": repeated("1", b"a:1,time:2024-01-01T00:00:00."),
     "no UTF-8 at the end": repeated("a", tail=b"\xff"),
+    "many names and a number": counted(lambda place: b"a%x:," % place, b"memory:1,"),
+    "one name twice": repeated("tx:1,", b"memory:1,"),
+    "nearly syslog": repeated("<1"),
+    "nearly StatsD": repeated(":1", b"a"),
+    "nearly Graphite": repeated("a."),
+    "nearly logfmt": repeated("a=1 "),
+    "nearly Prometheus": repeated("a{", b"a{"),
+    "nearly UTF-16": repeated(b"\0a"),
+    "a header without JSON": repeated(b"a", b"\0\0\0\0\x07"),
 }
 
 JSON: dict[str, Shape] = {
@@ -169,6 +178,16 @@ JSON: dict[str, Shape] = {
     "no end of arrays": repeated("["),
     "no end of objects": repeated('{"":'),
     "more records than are taken": repeated('{"a":1},', b"[", b'{"a":1}]'),
+    "more lines than are taken": repeated('{"a":1}\n'),
+    "blank lines": repeated("\n", b'{"a":1}\n', b"x"),
+    "lines that begin": repeated("{\n"),
+    "a text that could go on": repeated("1,", b'{"a":[', b"\n{"),
+    "more separators than are taken": repeated(b"\x1e{}"),
+    "separators": repeated(b"\x1e"),
+    "escapes, encoded twice": repeated("\\\\n", b'"{\\"a\\":\\"', b'\\"}"'),
+    "no end of arrays, encoded twice": repeated("[", b'"', b'"'),
+    "spaces before what is encoded twice": repeated(" ", b'"', b'{}"'),
+    "a hash of Ruby": repeated('"a"=>', b"{"),
 }
 
 #: Of many records in one message, each of which may cost what it may cost alone.
@@ -180,6 +199,13 @@ ARRAYS: dict[str, Shape] = {
     "records of new names": fresh_names,
     "records of numbers as text": lambda size: records(
         counted(lambda place: b'"%x":"1",' % place, b"{", b'"a":1}'), size
+    ),
+    "lines of many names": lambda size: b"\n".join(
+        [counted(lambda place: b'"%x":1,' % place, b"{", b'"a":1}')(size // MAX_RECORDS - 1)] * MAX_RECORDS
+    ),
+    "broken lines": lambda size: (
+        b'{"a":1}\n'
+        + b"\n".join([repeated('"a",', b'{"a":[')(size // MAX_RECORDS - 10)] * (MAX_RECORDS - 1))
     ),
     "records of NaN": lambda size: records(
         counted(lambda place: b'"%x":NaN,' % place, b"{", b'"a":1}'), size
@@ -210,6 +236,9 @@ MSGPACK: dict[str, Shape] = {
         lambda place: b"\xa5%05x\xd7\x00\x65\x53\xf1\x00\x00\x00\x00\x05" % place, is_map=True
     ),
     "timestamps": packed(b"\xd6\xff\x65\x53\xf1\x00", head=b"\x81\xa1a"),
+    "bytes as names": packed(lambda place: b"\xc4\x05%05x\x01" % place, is_map=True),
+    "bytes": packed(b"\xc4\x01k", head=b"\x81\xa1a"),
+    "fields of timestamps": packed(lambda place: b"\xa5%05x\xd6\xff\x65\x53\xf1\x00" % place, is_map=True),
     "no end of arrays": repeated(b"\x91"),
     "no end of maps": repeated(b"\x81\xa0"),
     "no end of large arrays": repeated(b"\xdd\x00\x00\x27\x10"),
