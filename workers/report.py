@@ -70,6 +70,7 @@ class Report:
             "recent": self._state.recent(
                 {
                     "values_omitted": counts["values_omitted"],
+                    "names_doubled": counts["names_doubled"],
                     "times_implausible": counts["times_implausible"],
                     "renewals": consumer.renewals,
                 },

@@ -27,7 +27,14 @@ def state(worker: int, **more: Any) -> dict[str, Any]:
         "partitions": {
             str(worker): {"consumed": 10, "written": 8, "dead_lettered": 2, "uncommitted": 0},
         },
-        "counters": {"lines": 8, "sent_bytes": 300, "retries": 3, "rebalances": 1, "values_omitted": 4},
+        "counters": {
+            "lines": 8,
+            "sent_bytes": 300,
+            "retries": 3,
+            "rebalances": 1,
+            "values_omitted": 4,
+            "names_doubled": 2,
+        },
         "dead_letter_reasons": {"json": 2},
         "retries_by_class": {"server_error": 3},
         "write_seconds": {"bounds": [0.1, 1.0], "counts": [5, 2, 1], "sum": 4.5},

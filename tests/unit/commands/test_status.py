@@ -237,10 +237,12 @@ def test_an_old_heartbeat_is_told_with_a_folder_that_cannot_be_written() -> None
 
 
 def test_times_that_were_not_used_and_values_that_were_left_out_are_warnings() -> None:
-    found = troubles(report(2, recent=RecentCounts(60, 10, {}, values_omitted=4, times_implausible=5)))
+    found = troubles(
+        report(2, recent=RecentCounts(60, 10, {}, values_omitted=4, times_implausible=5, names_doubled=6))
+    )
 
-    assert [trouble.severity for trouble in found] == [Severity.WARNING] * 2
-    assert {trouble.cause[:2] for trouble in found} == {"4 ", "5 "}
+    assert [trouble.severity for trouble in found] == [Severity.WARNING] * 3
+    assert {trouble.cause[:2] for trouble in found} == {"4 ", "5 ", "6 "}
 
 
 def test_state_files_are_read_and_incomplete_ones_omitted(tmp_path: Path) -> None:
@@ -271,6 +273,14 @@ def test_state_files_are_read_and_incomplete_ones_omitted(tmp_path: Path) -> Non
 
 def test_a_folder_that_is_not_there_has_no_workers(tmp_path: Path) -> None:
     assert read_states(tmp_path / "none", NOW) == []
+
+
+def test_what_was_left_out_is_shown() -> None:
+    workers = [report(0, values_omitted=3), report(1, values_omitted=1, names_doubled=2)]
+
+    shown = describe(SETTINGS, workers, facts(offsets()), [])
+
+    assert "left out: 4 values that cannot be stored, 2 of names that stand twice" in shown
 
 
 def test_the_share_of_the_c_kernel_is_shown() -> None:

@@ -18,6 +18,7 @@ class RecentCounts:
         times_implausible: Times of records that were too far from Kafka's own, so that Kafka's was used.
         renewals: Kafka clients that were replaced.
         fenced: Those of them that another client with the same name pushed out of the group.
+        names_doubled: Values whose name an earlier value of their record has.
     """
 
     seconds: float = 0.0
@@ -27,6 +28,7 @@ class RecentCounts:
     times_implausible: int = 0
     renewals: int = 0
     fenced: int = 0
+    names_doubled: int = 0
 
     @property
     def dead_share(self) -> float:
@@ -42,6 +44,7 @@ class RecentCounts:
             records=int(content.get("records", 0)),
             dead_letters={str(name): int(count) for name, count in content.get("dead_letters", {}).items()},
             values_omitted=int(content.get("values_omitted", 0)),
+            names_doubled=int(content.get("names_doubled", 0)),
             times_implausible=int(content.get("times_implausible", 0)),
             renewals=int(content.get("renewals", 0)),
             fenced=int(content.get("fenced", 0)),
@@ -59,6 +62,7 @@ def add(counts: Iterable[RecentCounts]) -> RecentCounts:
         records=sum(item.records for item in items),
         dead_letters=dict(dead_letters),
         values_omitted=sum(item.values_omitted for item in items),
+        names_doubled=sum(item.names_doubled for item in items),
         times_implausible=sum(item.times_implausible for item in items),
         renewals=sum(item.renewals for item in items),
         fenced=sum(item.fenced for item in items),

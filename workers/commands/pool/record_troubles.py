@@ -63,3 +63,10 @@ def _omissions(recent: RecentCounts, span: str) -> Iterator[Trouble]:
             "`tower check` names the fields; correct their sender",
             Severity.WARNING,
         )
+    if recent.names_doubled:
+        yield Trouble(
+            f"{recent.names_doubled} values were left out {span}: an earlier field of their record is "
+            "stored under the same name",
+            "give one of the two fields another name with TOWER_RENAME, or correct their sender",
+            Severity.WARNING,
+        )

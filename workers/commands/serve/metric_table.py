@@ -37,6 +37,7 @@ METRICS = (
     ),
     Metric("tower_dead_letters", "counter", (*WORKER, "reason"), "Dead letters by reason"),
     Metric("tower_values_omitted", "counter", WORKER, "Values left out because they are no number"),
+    Metric("tower_names_doubled", "counter", WORKER, "Values left out because their name stands twice"),
     Metric(
         "tower_values_converted",
         "counter",

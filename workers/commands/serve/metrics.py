@@ -42,6 +42,7 @@ PARTITION_COUNTERS = {
 #: A worker's counters, by their names in a state file.
 WORKER_COUNTERS = {
     "values_omitted": "tower_values_omitted",
+    "names_doubled": "tower_names_doubled",
     "values_converted": "tower_values_converted",
     "times_implausible": "tower_times_implausible",
     "lines": "tower_lines_written",
