@@ -123,7 +123,7 @@ def _run(settings: Settings) -> None:
     from workers.watchdog import ROUND_S, Watchdog  # noqa: PLC0415
 
     number = settings.worker or 0
-    state = State(settings.run_dir / f"worker-{number}.json", number)
+    state = State(settings.run_dir / f"worker-{number}.json", number, settings.has_several_topics)
     watchdog = Watchdog(ROUND_S + settings.influxdb_timeout_s, sys.stderr)
     loop = build(settings, state, watchdog.feed)
     _on_stop(loop.stop)

@@ -39,7 +39,7 @@ class Report:
             oldest_ms: Kafka's time of the oldest record in hand, by partition.
         """
         consumer, delivery, counts = self._consumer, self._delivery, self._converter.counts
-        partitions = consumer.owned | self._state.consumed.keys()
+        partitions, key = consumer.owned | self._state.consumed.keys(), self._state.key
         return {
             "partitions": self._state.account(
                 batch.records,
@@ -47,9 +47,9 @@ class Report:
                 {partition: consumer.position(partition) for partition in partitions},
                 {partition: consumer.lag(partition) for partition in consumer.owned},
             ),
-            "owned": sorted(partition.number for partition in consumer.owned),
-            "stopped": {str(partition.number): why for partition, why in consumer.stopped.items()},
-            "oldest_ms": {str(partition.number): ms for partition, ms in oldest_ms.items()},
+            "owned": [key(partition) for partition in sorted(consumer.owned)],
+            "stopped": {str(key(partition)): why for partition, why in consumer.stopped.items()},
+            "oldest_ms": {str(key(partition)): ms for partition, ms in oldest_ms.items()},
             "native": not self._converter.why_not_native,
             "why_not_native": self._converter.why_not_native,
             "counters": {

@@ -13,7 +13,7 @@ from typing import Any
 from workers.count_window import CountWindow
 from workers.errors import SettingsError
 from workers.log import ThrottledLogger
-from workers.types import Partition
+from workers.types import Partition, PartitionKey
 
 #: Seconds between two writes of the state file.
 WRITE_S = 1.0
@@ -45,6 +45,7 @@ class State:
     Args:
         file: The state file, replaced every `WRITE_S`; None for no file.
         worker: Number of the worker.
+        has_several_topics: Whether partitions need the names of their topics.
 
     Attributes:
         current: What the worker is doing.
@@ -60,7 +61,8 @@ class State:
         SettingsError: The folder of the state file cannot be created.
     """
 
-    def __init__(self, file: Path | None, worker: int) -> None:
+    def __init__(self, file: Path | None, worker: int, has_several_topics: bool = False) -> None:
+        self._has_several_topics = has_several_topics
         self.current = WorkerState.STARTING
         self.why = ""
         self.consumed: Counter[Partition] = Counter()
@@ -84,6 +86,10 @@ class State:
                     "TOWER_RUN_DIR",
                     f"cannot be created: {error}. Choose a folder that this user may write to",
                 ) from None
+
+    def key(self, partition: Partition) -> PartitionKey:
+        """Return the name of a partition in the state file."""
+        return partition.key(self._has_several_topics)
 
     def enter(self, state: WorkerState, why: str = "") -> None:
         """Change to a state, with the reason if there is one."""
@@ -132,7 +138,7 @@ class State:
         positions: Mapping[Partition, int | None],
         lags: Mapping[Partition, int | None],
     ) -> dict[str, dict[str, Any]]:
-        """Return the counters of each partition this worker has owned, by the partition's number.
+        """Return the counters of each partition this worker has owned, by its `key`.
 
         Args:
             in_hand: Records in the batch, by partition.
@@ -141,7 +147,7 @@ class State:
             lags: Messages from the committed offset to the end, by partition.
         """
         return {
-            str(partition.number): {
+            str(self.key(partition)): {
                 "consumed": self.consumed[partition],
                 "written": self.written[partition],
                 "dead_lettered": self.dead_lettered[partition],

@@ -42,6 +42,23 @@ class NumberName(str):
     __slots__ = ()
 
 
+#: How an operator sees a partition: its number if there is one topic, else topic and number.
+PartitionKey = int | str
+
+
+def partition_key(text: str) -> PartitionKey:
+    """Return the key of a partition that a state file names."""
+    return int(text) if text.isdecimal() else text
+
+
+def sort_key(key: PartitionKey) -> tuple[str, int]:
+    """Return what sorts keys of partitions: by topic, then by number."""
+    if isinstance(key, int):
+        return "", key
+    topic, _, number = key.rstrip("]").rpartition("[")
+    return topic, int(number) if number.isdecimal() else 0
+
+
 class Partition(NamedTuple):
     """One partition of one topic."""
 
@@ -50,6 +67,10 @@ class Partition(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}[{self.number}]"
+
+    def key(self, has_several_topics: bool) -> PartitionKey:
+        """Return how state files and `status` name it: by its number alone if there is one topic."""
+        return str(self) if has_several_topics else self.number
 
 
 class Message(Protocol):

@@ -93,8 +93,10 @@ class FakeSink:
     writes: list[list[bytes]] = field(default_factory=list)
     stored: list[bytes] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
+    buckets: list[str] = field(default_factory=list)
 
-    def write(self, lines: Sequence[bytes], timeout_s: float) -> None:
+    def write(self, lines: Sequence[bytes], timeout_s: float, bucket: str = "") -> None:
+        self.buckets.append(bucket)
         self.writes.append(list(lines))
         self.timeouts.append(timeout_s)
         error = self.judge(list(lines))

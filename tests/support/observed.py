@@ -47,9 +47,9 @@ def state(worker: int, **more: Any) -> dict[str, Any]:
 def reading(lags: dict[int, int] | None = None, **more: Any) -> KafkaReading:
     """A reading of Kafka: three partitions that end at 100, with these lags."""
     lag = dict.fromkeys(range(3), 0) | (lags or {})
-    ends = dict.fromkeys(lag, 100)
-    starts = dict.fromkeys(lag, 0)
-    committed = {number: 100 - records for number, records in lag.items()}
+    ends: dict[int | str, int] = dict.fromkeys(lag, 100)
+    starts: dict[int | str, int] = dict.fromkeys(lag, 0)
+    committed: dict[int | str, int] = {number: 100 - records for number, records in lag.items()}
     return KafkaReading(
         GroupOffsets(ends, committed, starts, more.pop("owners", {}), None),
         Offsets(starts, ends, committed),

@@ -76,7 +76,7 @@ def describe(
 ) -> str:
     """Describe the status for people."""
     rows = partition_rows(workers, facts.offsets)
-    lines = [f"topic {settings.topic}, group {settings.group}", _partition_table(rows)]
+    lines = [f"{_topics(settings)}, group {settings.group}", _partition_table(rows)]
     idle = [worker.number for worker in workers if worker.is_running and not worker.owned]
     if idle:
         lines.append(f"without a partition: worker {', '.join(map(str, idle))}")
@@ -101,6 +101,10 @@ def describe(
     return "\n".join(lines)
 
 
+def _topics(settings: Settings) -> str:
+    return f"topic{'s' if settings.has_several_topics else ''} {', '.join(settings.topics)}"
+
+
 def _partition_table(rows: Sequence[PartitionRow]) -> str:
     head = (
         *("partition", "owner", "consumed", "written", "dead-lettered", "uncommitted", "committed"),
@@ -122,7 +126,7 @@ def as_object(
     return {
         "healthy": all(trouble.severity is Severity.WARNING for trouble in troubles),
         "troubles": [asdict(trouble) for trouble in troubles],
-        "topic": settings.topic,
+        "topic": ", ".join(settings.topics),
         "group": settings.group,
         "members": facts.offsets.members,
         "lag": sum(row.lag or 0 for row in rows) if facts.offsets.ends else None,

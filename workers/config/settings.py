@@ -103,18 +103,41 @@ class Settings:
         return self.routes[0]
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """All topics of all routes: names, and patterns, which begin with `^`."""
+        return tuple(topic for route in self.routes for topic in route.topics)
+
+    @property
+    def has_several_topics(self) -> bool:
+        """Whether there are, or may be, several topics."""
+        return len(self.topics) > 1 or self.topics[0].startswith("^")
+
+    @property
+    def has_several_buckets(self) -> bool:
+        """Whether routes write to different buckets, or to another one than that of the settings."""
+        return {route.bucket for route in self.routes} != {self.bucket}
+
+    @property
+    def bucket(self) -> str:
+        """The bucket (v2) or database (v1) of routes that name none."""
+        return self.influxdb_bucket if self.influxdb_api == "v2" else self.influxdb_database
+
+    def bucket_of(self, topic: str) -> str:
+        """Return the bucket of a topic's points."""
+        return next((route.bucket for route in self.routes if route.matches(topic)), self.bucket)
+
+    @property
     def topic(self) -> str:
-        """The topic.
+        """The topic, if there is only one.
 
         Raises:
-            SettingsError: There are several topics, or a route has a bucket of its own.
+            SettingsError: There may be several.
         """
-        topics = [topic for route in self.routes for topic in route.topics]
-        if len(topics) > 1 or topics[0].startswith("^"):
-            raise SettingsError(routes_file.SETTING, "names several topics: this version reads one topic")
-        if self.route.bucket not in {self.influxdb_bucket, self.influxdb_database}:
-            raise SettingsError(routes_file.SETTING, "names a bucket: set TOWER_INFLUXDB_BUCKET instead")
-        return topics[0]
+        if self.has_several_topics:
+            raise SettingsError(
+                routes_file.SETTING, "names several topics, and this command works with one"
+            )
+        return self.topics[0]
 
     @property
     def group(self) -> str:

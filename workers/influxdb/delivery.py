@@ -126,7 +126,7 @@ class Delivery:
                 continue
             piece = work.pieces.pop()
             try:
-                self._sink.write(piece.lines, timeout_s)
+                self._sink.write(piece.lines, timeout_s, piece.bucket)
             except (Unavailable, Misconfigured) as error:
                 work.pieces.append(piece)
                 self.retries[retry_class(error)] += 1
@@ -143,7 +143,7 @@ class Delivery:
             else:
                 self.writes += 1
                 self.lines += len(piece)
-                self._witness.acknowledge(piece.lines[-1])
+                self._witness.acknowledge(piece.lines[-1], piece.bucket)
                 piece.on_stored()
                 self._backoff.reset()
                 # Many pieces over a slow network take long: the heartbeat and the watchdog go on.
@@ -156,8 +156,14 @@ class Delivery:
     def _split(self, whole: Piece) -> list[Piece]:
         """Split the batch into pieces of the size that succeeded lately, the first piece last."""
         max_lines = self._max_lines if self._max_lines < self._settings.batch_lines else len(whole)
-        starts = range(0, len(whole), max_lines or 1)
-        return [whole.part(start, start + max_lines) for start in reversed(starts)]
+        pieces = (
+            whole.by_bucket(self._settings.bucket_of) if self._settings.has_several_buckets else [whole]
+        )
+        return [
+            piece.part(start, start + max_lines)
+            for piece in reversed(pieces)
+            for start in reversed(range(0, len(piece), max_lines or 1))
+        ]
 
     def _pause(self, error: WriteError, advice: str = "") -> None:
         """Wait as the error requires, and log what to do."""

@@ -1,7 +1,7 @@
 """Lines that are written in one request."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workers.batch import Batch
 from workers.types import MessageOrOrigin, origin_of, partition_of
@@ -21,18 +21,20 @@ class Piece:
         lines: Line protocol.
         origins: The origin of each line, in the same order.
         on_stored: Called if InfluxDB has stored the piece, or a part of it.
+        bucket: Where they go; empty for the bucket of the settings.
     """
 
     lines: list[bytes]
     origins: list[MessageOrOrigin]
     on_stored: Callable[[], None] = _nothing
+    bucket: str = ""
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def part(self, start: int, stop: int) -> "Piece":
         """Return the lines from `start` to before `stop`."""
-        return Piece(self.lines[start:stop], self.origins[start:stop], self.on_stored)
+        return Piece(self.lines[start:stop], self.origins[start:stop], self.on_stored, self.bucket)
 
     def only(self, positions: Iterable[int]) -> "Piece":
         """Return the lines at these positions."""
@@ -41,7 +43,21 @@ class Piece:
             [self.lines[position] for position in positions],
             [self.origins[position] for position in positions],
             self.on_stored,
+            self.bucket,
         )
+
+    def by_bucket(self, bucket_of: Callable[[str], str]) -> "list[Piece]":
+        """Return the lines of each bucket, in their order.
+
+        Args:
+            bucket_of: Returns the bucket of a topic.
+        """
+        topics = [origin_of(origin).message.topic() for origin in self.origins]
+        buckets = {topic: bucket_of(topic) for topic in dict.fromkeys(topics)}
+        positions: dict[str, list[int]] = {bucket: [] for bucket in buckets.values()}
+        for position, topic in enumerate(topics):
+            positions[buckets[topic]].append(position)
+        return [replace(self.only(chosen), bucket=bucket) for bucket, chosen in positions.items()]
 
     def divided(self, positions: Iterable[int]) -> tuple["Piece", "Piece"]:
         """Return the lines at these positions, and the others."""

@@ -9,8 +9,8 @@ from workers.errors import Rejected, WriteError
 class Sink(Protocol):
     """Where lines go. `write` returns after a 204 only (see `workers.influxdb.writer.Writer`)."""
 
-    def write(self, lines: Sequence[bytes], timeout_s: float) -> None:
-        """Store all of `lines` or raise a `WriteError`."""
+    def write(self, lines: Sequence[bytes], timeout_s: float, bucket: str = "") -> None:
+        """Store all of `lines` or raise a `WriteError`; without a `bucket` in that of the settings."""
 
 
 class Witness:
@@ -33,12 +33,13 @@ class Witness:
         self.line: bytes | None = None
         self.is_fresh = False
         self.requests = 0
+        self._bucket = ""
         self._sink = sink
         self._names = names
 
-    def acknowledge(self, line: bytes) -> None:
-        """Remember a line that InfluxDB has just stored."""
-        self.line, self.is_fresh = line, True
+    def acknowledge(self, line: bytes, bucket: str = "") -> None:
+        """Remember a line that InfluxDB has just stored, and its bucket."""
+        self.line, self.is_fresh, self._bucket = line, True, bucket
 
     def ask(self, timeout_s: float) -> WriteError | None:
         """Write the last acknowledged line again; None if InfluxDB stores it.
@@ -53,7 +54,7 @@ class Witness:
             raise LookupError
         self.requests += 1
         try:
-            self._sink.write([self.line], timeout_s)
+            self._sink.write([self.line], timeout_s, self._bucket)
         except WriteError as error:
             self.is_fresh = False
             if isinstance(error, Rejected) and self._names(error, self.line):

@@ -52,26 +52,29 @@ class Writer:
         tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._tls = tls is not None
         self._connection = Connection(parts.hostname or "", parts.port, tls, check)
-        self._path = parts.path + self._target(settings)
+        self._base_path = parts.path
+        #: The path of each bucket.
+        self._paths: dict[str, str] = {}
         self.sent_bytes = 0
         self.figures = WriteFigures()
         self._clock = clock
 
-    @staticmethod
-    def _target(settings: Settings) -> str:
+    def _path(self, bucket: str) -> str:
+        """Return the path of a bucket (v2) or database (v1), with its query."""
+        settings = self._settings
         if settings.influxdb_api == "v1":
             query = {
-                "db": settings.influxdb_database,
+                "db": bucket or settings.influxdb_database,
                 "rp": settings.influxdb_retention_policy,
                 "precision": "ns",
             }
-            return f"/write?{urlencode(query, quote_via=quote)}"
+            return f"{self._base_path}/write?{urlencode(query, quote_via=quote)}"
         query = {
             "org": settings.influxdb_org,
-            "bucket": settings.influxdb_bucket,
+            "bucket": bucket or settings.influxdb_bucket,
             "precision": "ns",
         }
-        return f"/api/v2/write?{urlencode(query, quote_via=quote)}"
+        return f"{self._base_path}/api/v2/write?{urlencode(query, quote_via=quote)}"
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         settings = self._settings
@@ -92,12 +95,13 @@ class Writer:
         pair = f"{self._settings.influxdb_user}:{self._settings.influxdb_password.reveal()}"
         return b64encode(pair.encode())
 
-    def write(self, lines: Sequence[bytes], timeout_s: float) -> None:
+    def write(self, lines: Sequence[bytes], timeout_s: float, bucket: str = "") -> None:
         """Store all of `lines`, or raise.
 
         Args:
             lines: Line protocol with nanosecond times, at least one line.
             timeout_s: Seconds for the whole request, including the connection.
+            bucket: Bucket (v2) or database (v1); empty for that of the settings.
 
         Raises:
             Unavailable: No answer, 408, 429, 5xx, or an answer that is not InfluxDB's. Try again.
@@ -105,10 +109,13 @@ class Writer:
             Rejected: 400 or 422. InfluxDB rejects some of the lines.
             TooLarge: 413, or the time-out. Send fewer lines.
         """
+        path = self._paths.get(bucket)
+        if path is None:
+            path = self._paths[bucket] = self._path(bucket)
         body = isal_zlib.compress(b"\n".join(lines), COMPRESSION, GZIP)
         begun = self._clock()
         try:
-            answer = self._connection.post(self._path, self._headers(), body, timeout_s)
+            answer = self._connection.post(path, self._headers(), body, timeout_s)
         except DeadlineExceeded:
             raise TooLarge(0, f"did not answer within {timeout_s:g} s") from None
         except NoAnswer as error:

@@ -1,7 +1,7 @@
 """This worker's member of the consumer group. Only this module consumes and commits."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
@@ -23,7 +23,7 @@ RevokeCallback = Callable[[set[Partition], bool], None]
 
 
 class GroupConsumer:
-    """Consumes the topic as one member of the group, and commits offsets on request.
+    """Consumes the topics as one member of the group, and commits offsets on request.
 
     Partitions are assigned and revoked inside `consume` and `poll_paused` only.
 
@@ -31,7 +31,7 @@ class GroupConsumer:
         settings: Topic and Kafka properties.
         on_revoke: Called before partitions are given up.
         check: Called during longer waits for Kafka. It may raise `DrainExpired`.
-        topic_id: Returns the id of the current topic, None if Kafka does not answer. Asks Kafka unless a
+        topic_ids: Returns the current ids of topics, None if Kafka does not answer. Asks Kafka unless a
             test replaces it.
 
     Attributes:
@@ -48,21 +48,22 @@ class GroupConsumer:
         settings: Settings,
         on_revoke: RevokeCallback,
         check: Callable[[], None] = lambda: None,
-        topic_id: Callable[[], str | None] | None = None,
+        topic_ids: Callable[[Collection[str]], Mapping[str, str] | None] | None = None,
     ) -> None:
         self.owned: set[Partition] = set()
         self.stopped: dict[Partition, str] = {}
         self.rebalances = 0
         self._revoke_callback = on_revoke
         self._check = check
-        self._topic = settings.topic
+        #: The only topic; empty if there may be several.
+        self._topic = "" if settings.has_several_topics else settings.topics[0]
         self._room = settings.limits.identity_partitions
         self._prefetch = Prefetch(settings.batch_bytes)
         self._log = logging.getLogger("tower.consumer")
         self._throttled_log = ThrottledLogger(self._log)
         self._paused = self._rebalanced = False
         self._position: dict[Partition, int] = {}
-        self._topic_recreation = TopicRecreation(topic_id or TopicId(settings).ask)
+        self._topic_recreation = TopicRecreation(topic_ids or TopicId(settings).ask)
         self._commits = Commits()
         callbacks = ConsumerCallbacks(
             self._on_assign, self._on_revoke, self._commits.on_answer, self._topic_recreation.change
@@ -124,10 +125,13 @@ class GroupConsumer:
             return []
         if messages and len(self.owned) == 1:
             self._position[partition_of(messages[-1])] = messages[-1].offset() + 1
-        else:
+        elif self._topic:
             last_offsets = {message.partition(): message.offset() for message in messages}
             for number, offset in last_offsets.items():
                 self._position[Partition(self._topic, number)] = offset + 1
+        else:
+            for message in messages:
+                self._position[partition_of(message)] = message.offset() + 1
         return messages
 
     def _take(self, enough: int, max_messages: int, timeout_s: float) -> list[Any]:
@@ -199,7 +203,7 @@ class GroupConsumer:
         self.rebalances += 1
         self.owned |= assigned
         # In this order: if the topic is created again in between, the offset's id is found to differ.
-        refreshed = self._topic_recreation.refresh()
+        refreshed = self._topic_recreation.refresh({partition.topic for partition in assigned})
         starts = offsets.committed(self._consumer, partitions, self._throttled_log, self._check)
         self._topic_recreation.add(starts, refreshed)
         # auto.offset.reset is "error", so that an offset that no longer exists is never mistaken for a
@@ -267,10 +271,11 @@ class GroupConsumer:
             self.stopped[partition] = f"{offset} no longer exists in Kafka ({why})"
             self._log.error(
                 "%s is stopped: %s. Records may have been deleted before they were stored. Stop the pool, "
-                "choose where to continue with `python -m workers replay --partition %d --from earliest`, "
-                "and start the pool again",
+                "choose where to continue with `tower replay %s--partition %d --from earliest`, and start "
+                "the pool again",
                 partition,
                 self.stopped[partition],
+                "" if self._topic else f"--topic {partition.topic} ",
                 partition.number,
             )
         if stopping:

@@ -53,15 +53,15 @@ class ConsumerCallbacks(NamedTuple):
     revoked: Callable[[Iterable[TopicPartition], bool], None]
     #: The answer to a commit, as `Commits.on_answer` takes it.
     committed: Callable[[KafkaError | None, Iterable[TopicPartition]], None]
-    #: The topic was created again and has this id now.
-    topic_changed: Callable[[str], None]
+    #: A topic was created again and has this id now.
+    topic_changed: Callable[[str, str], None]
 
 
 class Membership:
     """One membership of the group, with one client after the other.
 
     Args:
-        settings: Topic and Kafka properties.
+        settings: Topics and Kafka properties.
         callbacks: Functions for partitions, commits and the topic id.
         throttled_log: Where temporary errors are logged.
         check: Called while it waits. It may raise `DrainExpired`.
@@ -127,7 +127,7 @@ class Membership:
             "error_cb": lambda error: self.on_error(error) if number == self.renewals else None,
             "logger": ClientLog(
                 logging.getLogger("tower.kafka"),
-                lambda topic_id: callbacks.topic_changed(topic_id) if number == self.renewals else None,
+                lambda *change: callbacks.topic_changed(*change) if number == self.renewals else None,
             ),
         }
         try:
@@ -135,7 +135,7 @@ class Membership:
         except KafkaException as error:
             raise settings_error(error) from None
         consumer.subscribe(
-            [self._settings.topic],
+            [*self._settings.topics],
             on_assign=lambda _, assigned: self._on_assign(assigned) if number == self.renewals else None,
             on_revoke=lambda _, revoked: (
                 callbacks.revoked(revoked, False) if number == self.renewals else None
@@ -214,7 +214,7 @@ class Membership:
             f"kafka {error.code()}",
             "Kafka: %s. %s",
             error.str(),
-            advice(error, self._settings.topic, "read"),
+            advice(error, ", ".join(self._settings.topics), "read"),
         )
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:

@@ -1,7 +1,7 @@
 """Finds positions that belong to an earlier topic of the same name."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from confluent_kafka import TopicPartition
 
@@ -28,30 +28,40 @@ class TopicRecreation:
     does by the id that was committed.
 
     Args:
-        ask: Returns the topic's current id; empty if the brokers have no ids, None if they do not answer.
+        ask: Returns the current ids of topics by name; an id is empty if the topic has none. None if the
+            brokers do not answer.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, ask: Callable[[], str | None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ask: Callable[[Collection[str]], Mapping[str, str] | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ask = ask
         self._clock = clock
         self._ids: dict[Partition, str | None] = {}
-        self._current = ""
+        self._current: dict[str, str] = {}
         self._asked_at = float("-inf")
         self._is_known = False
 
-    def refresh(self) -> bool:
-        """Ask for the current id. Return False if Kafka does not answer."""
+    def refresh(self, topics: Iterable[str] = ()) -> bool:
+        """Ask for the current ids. Return False if Kafka does not answer.
+
+        Args:
+            topics: Topics of which no partition was added yet.
+        """
         self._asked_at = self._clock()
-        topic_id = self._ask()
-        if topic_id is None:
+        topic_ids = self._ask({*topics, *(partition.topic for partition in self._ids)})
+        if topic_ids is None:
             return False
-        self._current, self._is_known = topic_id, True
+        self._current |= topic_ids
+        self._is_known = True
         return True
 
-    def change(self, topic_id: str) -> None:
-        """Store the new id that the client reports."""
-        self._current = topic_id
+    def change(self, topic: str, topic_id: str) -> None:
+        """Store the new id of a topic that the client reports."""
+        self._current[topic] = topic_id
 
     def add(self, starts: Iterable[TopicPartition], refreshed: bool) -> None:
         """Add assigned partitions with the offsets the group has committed.
@@ -63,7 +73,7 @@ class TopicRecreation:
         for start in starts:
             # An offset that another tool committed counts as one of the current topic.
             committed = _id_in(start.metadata) if start.offset >= 0 else None
-            current = self._current if refreshed else None
+            current = self._current.get(start.topic) if refreshed else None
             self._ids[Partition(start.topic, start.partition)] = committed or current or None
         self._is_known = refreshed
 
@@ -94,7 +104,7 @@ class TopicRecreation:
         return {
             partition
             for partition, topic_id in self._ids.items()
-            if topic_id and self._current and topic_id != self._current
+            if topic_id and (current := self._current.get(partition.topic)) and topic_id != current
         }
 
     @property
@@ -107,11 +117,13 @@ class TopicRecreation:
 
         Messages consumed before may be of another topic.
         """
-        without_id = (
-            [key for key, topic_id in self._ids.items() if topic_id is None] if self._current else []
-        )
-        self._ids |= dict.fromkeys(without_id, self._current)
-        return bool(without_id)
+        missing = {
+            partition: current
+            for partition, topic_id in self._ids.items()
+            if topic_id is None and (current := self._current.get(partition.topic))
+        }
+        self._ids |= missing
+        return bool(missing)
 
 
 def _id_in(metadata: str | None) -> str | None:

@@ -212,9 +212,9 @@ class Naive:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
 
-    def write(self, lines: Sequence[bytes], timeout_s: float) -> None:
+    def write(self, lines: Sequence[bytes], timeout_s: float, bucket: str = "") -> None:
         """Return after a 204."""
-        del timeout_s
+        del timeout_s, bucket
         self._connection.request("POST", "/", isal_zlib.compress(b"\n".join(lines), 1, GZIP))
         response = self._connection.getresponse()
         response.read()

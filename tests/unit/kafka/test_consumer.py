@@ -5,7 +5,7 @@ import socketserver
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -54,8 +54,11 @@ class Member:
         self.consumer = GroupConsumer(
             fakes.settings(named | dict(environ or {}), **options),
             lambda partitions, lost: self.revoked.append((partitions, lost)),
-            topic_id=lambda: self.topic_id,
+            topic_ids=self._topic_ids,
         )
+
+    def _topic_ids(self, topics: Collection[str]) -> dict[str, str] | None:
+        return None if self.topic_id is None else dict.fromkeys(topics, self.topic_id)
 
     def read(self, count: int, most: int = 1_000) -> list[Message]:
         """So many messages, in the order they were handed out."""
@@ -281,9 +284,9 @@ def test_a_topic_that_is_created_again_is_not_read_at_the_old_position(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The report is called here: the mock cannot delete a topic. `tests/integration` deletes a real one."""
-    report: list[Callable[[str], None]] = []
+    report: list[Callable[[str, str], None]] = []
 
-    def keep(logger: logging.Logger, changed: Callable[[str], None]) -> ClientLog:
+    def keep(logger: logging.Logger, changed: Callable[[str, str], None]) -> ClientLog:
         report.append(changed)
         return ClientLog(logger, changed)
 
@@ -293,7 +296,7 @@ def test_a_topic_that_is_created_again_is_not_read_at_the_old_position(
     member.read(RECORDS)
     owned = set(member.consumer.owned)
     fill(cluster, "recreated")
-    report[0]("second")
+    report[0]("recreated", "second")
     until(lambda: member.consumer.consume(1_000, 0.05) or member.consumer.stopped)
     # What is in hand is written, and then not committed.
     member.consumer.commit(dict.fromkeys(owned, 50), blocking=True)

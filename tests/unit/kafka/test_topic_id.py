@@ -17,7 +17,7 @@ def test_a_request_without_an_answer_ends_in_time_and_is_logged(
     monkeypatch.setattr(topic_id, "ASK_S", 0.6)
     monkeypatch.setattr(topic_id, "TRY_S", 0.2)
     began = time.monotonic()
-    answer = TopicId(fakes.settings(kafka_bootstrap_servers="127.0.0.1:1")).ask()
+    answer = TopicId(fakes.settings(kafka_bootstrap_servers="127.0.0.1:1")).ask(["resource"])
     took = time.monotonic() - began
 
     assert answer is None
@@ -30,11 +30,11 @@ def test_a_broker_without_ids_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = TopicId(fakes.settings())
-    monkeypatch.setattr(asking, "_describe", lambda _: Uuid(0, 0))
+    monkeypatch.setattr(asking, "_describe", lambda topics, _: dict.fromkeys(topics, Uuid(0, 0)))
     with caplog.at_level(logging.WARNING):
-        answers = [asking.ask(), asking.ask()]
+        answers = [asking.ask(["resource"]), asking.ask(["resource"])]
 
-    assert answers == ["", ""]
+    assert answers == [{"resource": ""}, {"resource": ""}]
     (record,) = caplog.records
     assert "no ids" in record.getMessage()
 
@@ -46,11 +46,13 @@ NONE = "A" * 22
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "reports"), [(ID, OTHER, [OTHER]), (NONE, ID, []), (ID, NONE, [])]
+    ("before", "after", "reports"), [(ID, OTHER, [("resource", OTHER)]), (NONE, ID, []), (ID, NONE, [])]
 )
-def test_a_change_from_one_id_to_another_is_reported(before: str, after: str, reports: list[str]) -> None:
-    changes: list[str] = []
-    log = ClientLog(logging.getLogger("tower.kafka"), changes.append)
+def test_a_change_from_one_id_to_another_is_reported(
+    before: str, after: str, reports: list[tuple[str, str]]
+) -> None:
+    changes: list[tuple[str, str]] = []
+    log = ClientLog(logging.getLogger("tower.kafka"), lambda *change: changes.append(change))
     line = f"[thrd:main]: Topic resource changed id from {before} to {after}"
     log.log(logging.DEBUG, "%s [%s] %s", "METADATA", "tower#consumer-1", line)
 
@@ -58,7 +60,7 @@ def test_a_change_from_one_id_to_another_is_reported(before: str, after: str, re
 
 
 def test_what_the_client_logs_is_passed_on(caplog: pytest.LogCaptureFixture) -> None:
-    log = ClientLog(logging.getLogger("tower.kafka"), lambda _: None)
+    log = ClientLog(logging.getLogger("tower.kafka"), lambda *_: None)
     log.log(logging.ERROR, "%s [%s] %s", "FAIL", "tower#consumer-1", "[thrd:x]: connection refused")
 
     (record,) = caplog.records
@@ -86,8 +88,8 @@ def test_the_client_words_a_change_of_the_id_as_it_is_read_here(caplog: pytest.L
             assert time.monotonic() < deadline, f"not among {caplog.text}"
             client.consume(1, 0.05)
         client.close()
-    changes: list[str] = []
-    log = ClientLog(logging.getLogger("tower.kafka"), changes.append)
+    changes: list[tuple[str, str]] = []
+    log = ClientLog(logging.getLogger("tower.kafka"), lambda *change: changes.append(change))
     for line in (lines()[0], lines()[0].replace(NONE, OTHER)):
         log.log(logging.DEBUG, "%s", line)
 

@@ -1,5 +1,7 @@
 """When Tower asks for the topic's id, and which messages it does not use because of the answer."""
 
+from collections.abc import Collection
+
 from confluent_kafka import TopicPartition
 
 from tests.support.fakes import FakeClock, partition
@@ -13,15 +15,15 @@ class Kafka:
         self.now = now
         self.asked = 0
 
-    def ask(self) -> str | None:
+    def ask(self, topics: Collection[str]) -> dict[str, str] | None:
         self.asked += 1
-        return self.now
+        return None if self.now is None else dict.fromkeys(topics, self.now)
 
 
 def assigned(kafka: Kafka, clock: FakeClock, *metadata: str) -> TopicRecreation:
     """Returns one with partitions from 0 on, whose offsets were committed with this metadata."""
     topic = TopicRecreation(kafka.ask, clock)
-    refreshed = topic.refresh()
+    refreshed = topic.refresh({"resource"})
     topic.add(
         [TopicPartition("resource", number, 7, text) for number, text in enumerate(metadata)], refreshed
     )
@@ -44,7 +46,7 @@ def test_a_day_of_records_that_come_one_by_one_costs_a_request_every_five_minute
 def test_after_the_client_reports_another_id_no_message_is_used_and_nothing_asked() -> None:
     kafka, clock = Kafka(), FakeClock()
     topic = assigned(kafka, clock, "", "")
-    topic.change("new")
+    topic.change("resource", "new")
 
     assert not topic.is_unchanged(True)
     assert topic.stale == {partition(0), partition(1)}
@@ -91,7 +93,7 @@ def test_an_offset_committed_in_an_earlier_topic_is_stale_at_once() -> None:
 
 def test_a_group_without_an_offset_begins_in_the_topic_that_is_there() -> None:
     topic = TopicRecreation(Kafka("new").ask, FakeClock())
-    refreshed = topic.refresh()
+    refreshed = topic.refresh({"resource"})
     topic.add([TopicPartition("resource", 0, -1001, ID_PREFIX + "old")], refreshed)
 
     assert not topic.stale
@@ -125,7 +127,7 @@ def test_partitions_that_come_one_by_one_show_that_the_others_are_stale() -> Non
     kafka, clock = Kafka(), FakeClock()
     topic = assigned(kafka, clock, "")
     kafka.now = "new"
-    refreshed = topic.refresh()
+    refreshed = topic.refresh({"resource"})
     topic.add([TopicPartition("resource", 1, -1001)], refreshed)
 
     assert topic.stale == {partition(0)}

@@ -117,7 +117,9 @@ class Client:
 @pytest.mark.parametrize(("partitions", "counted"), CONSUMED.items())
 def test_a_message_costs_the_consumer_a_look_and_no_more(partitions: int, counted: float) -> None:
     """Whether it is an event in place of a record; and, of several partitions, which one it is of."""
-    consumer = GroupConsumer(fakes.settings(), lambda *_: None, topic_id=lambda: "")
+    consumer = GroupConsumer(
+        fakes.settings(), lambda *_: None, topic_ids=lambda topics: dict.fromkeys(topics, "")
+    )
     consumer.owned = {Partition("resource", number) for number in range(partitions)}
     consumer._consumer.close()
     consumer._consumer = Client(messages("numbers"))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.fakes import partition
 from workers.errors import SettingsError
 from workers.state import WRITE_S, State, WorkerState
+from workers.types import Partition
 
 
 def content() -> dict[str, Any]:
@@ -171,3 +172,12 @@ def test_an_owned_partition_without_records_is_listed_too() -> None:
             "lag": 0,
         }
     }
+
+
+def test_partitions_of_several_topics_have_the_topics_names() -> None:
+    state = State(None, 0, has_several_topics=True)
+    state.consumed.update({Partition("a", 0): 5, Partition("b", 0): 7})
+
+    account = state.account({}, {}, {}, {})
+
+    assert {name: counters["consumed"] for name, counters in account.items()} == {"a[0]": 5, "b[0]": 7}

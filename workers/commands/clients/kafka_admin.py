@@ -111,6 +111,18 @@ class KafkaAdmin:
             for number, partition in sorted(metadata.partitions.items())
         }
 
+    def matching_topics(self, settings: Settings) -> list[str]:
+        """Return the topics of all routes: those with a name, and those that exist and match a pattern."""
+        names = [topic for topic in settings.topics if not topic.startswith("^")]
+        if len(names) == len(settings.topics):
+            return names
+        found = {
+            topic
+            for topic in self._metadata().topics
+            if any(route.matches(topic) for route in settings.routes)
+        }
+        return sorted(found.union(names))
+
     def partition_numbers(self, topic: str) -> list[int]:
         """Return the numbers of the topic's partitions.
 

@@ -1,4 +1,4 @@
-"""Reads a topic's ends and a group's committed offsets, again and again, over one client."""
+"""Reads the topics' ends and a group's committed offsets, again and again, over one client."""
 
 import logging
 import time
@@ -11,6 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaExcepti
 from workers.config.settings import Settings
 from workers.errors import CommandError
 from workers.kafka.properties import reader_properties, settings_error
+from workers.types import Partition, PartitionKey
 
 #: Seconds that one request may take.
 REQUEST_S = 5.0
@@ -29,7 +30,7 @@ SMALL_FETCHES = {
 
 @dataclass(frozen=True)
 class Offsets:
-    """Offsets of one topic, by partition.
+    """Offsets by partition.
 
     Args:
         starts: The first offset that Kafka still has.
@@ -37,17 +38,17 @@ class Offsets:
         committed: The group's committed offset; partitions without one are left out.
     """
 
-    starts: Mapping[int, int]
-    ends: Mapping[int, int]
-    committed: Mapping[int, int]
+    starts: Mapping[PartitionKey, int]
+    ends: Mapping[PartitionKey, int]
+    committed: Mapping[PartitionKey, int]
 
-    def next(self, number: int) -> int:
+    def next(self, key: PartitionKey) -> int:
         """Return the offset at which the group continues to read a partition."""
-        return max(self.committed.get(number, 0), self.starts.get(number, 0))
+        return max(self.committed.get(key, 0), self.starts.get(key, 0))
 
-    def lag(self, number: int) -> int:
+    def lag(self, key: PartitionKey) -> int:
         """Return the records of a partition that the group has not committed."""
-        return max(0, self.ends[number] - self.next(number))
+        return max(0, self.ends[key] - self.next(key))
 
 
 class OffsetsReader:
@@ -56,7 +57,7 @@ class OffsetsReader:
     Not an admin client: a request to an absent coordinator damages one (see clients/coordinator.py).
 
     Args:
-        settings: How to reach the brokers; the topic and the group.
+        settings: How to reach the brokers; the topics and the group.
         clock: Monotonic seconds.
 
     Raises:
@@ -64,10 +65,10 @@ class OffsetsReader:
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._topic = settings.topic
+        self._settings = settings
         self._clock = clock
-        self._numbers: list[int] = []
-        self._numbers_at = float("-inf")
+        self._partitions: list[Partition] = []
+        self._partitions_at = float("-inf")
         self._why = ""
         quiet = logging.getLogger("tower.kafka.offsets")
         quiet.setLevel(logging.CRITICAL)
@@ -85,12 +86,12 @@ class OffsetsReader:
             CommandError: Kafka does not answer, or there is no such topic.
         """
         try:
-            numbers = self._partition_numbers()
-            committed = self._consumer.committed(self._partitions(numbers, 0), timeout=REQUEST_S)
+            partitions = self._all_partitions()
+            committed = self._consumer.committed(_at(partitions, 0), timeout=REQUEST_S)
             return Offsets(
-                self._by_time(numbers, OFFSET_BEGINNING),
-                self._by_time(numbers, OFFSET_END),
-                {partition.partition: partition.offset for partition in committed if partition.offset >= 0},
+                self._by_time(partitions, OFFSET_BEGINNING),
+                self._by_time(partitions, OFFSET_END),
+                {self._key(answer): answer.offset for answer in committed if answer.offset >= 0},
             )
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
@@ -100,18 +101,19 @@ class OffsetsReader:
                 "start the brokers, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS",
             ) from None
 
-    def time_of(self, number: int, offset: int) -> float | None:
+    def time_of(self, key: PartitionKey, offset: int) -> float | None:
         """Return the time of the first message from an offset on, in seconds; None if Kafka has none.
 
         Raises:
             CommandError: Kafka rejects the request.
         """
-        self._consumer.assign([TopicPartition(self._topic, number, offset)])
+        (partition,) = (each for each in self._partitions if self._name(each) == key)
+        self._consumer.assign(_at([partition], offset))
         try:
             message = self._consumer.poll(REQUEST_S)
             kind, milliseconds = (0, 0) if message is None or message.error() else message.timestamp()
         except KafkaException as error:
-            raise CommandError(f"reading {self._topic}[{number}]: {error.args[0].str()}") from None
+            raise CommandError(f"reading {partition}: {error.args[0].str()}") from None
         finally:
             self._consumer.unassign()
         return milliseconds / 1000 if kind else None
@@ -120,30 +122,41 @@ class OffsetsReader:
         """Close the client."""
         self._consumer.close()
 
-    def _partition_numbers(self) -> list[int]:
+    def _all_partitions(self) -> list[Partition]:
         now = self._clock()
-        if now - self._numbers_at > PARTITIONS_S or not self._numbers:
+        if now - self._partitions_at > PARTITIONS_S or not self._partitions:
             # Of all topics: asking for one by name could make a broker create it.
-            topic = self._consumer.list_topics(timeout=REQUEST_S).topics.get(self._topic)
-            if topic is None or not topic.partitions:
-                raise CommandError(
-                    f"there is no topic {self._topic}", "`python -m workers provision` creates it"
-                )
-            self._numbers, self._numbers_at = sorted(topic.partitions), now
-        return self._numbers
+            topics = self._consumer.list_topics(timeout=REQUEST_S).topics
+            self._partitions = [
+                Partition(name, number)
+                for name in sorted(topics)
+                if any(route.matches(name) for route in self._settings.routes)
+                for number in sorted(topics[name].partitions)
+            ]
+            self._partitions_at = now
+            found = {partition.topic for partition in self._partitions}
+            for topic in self._settings.topics:
+                if topic not in found and not topic.startswith("^"):
+                    raise CommandError(f"there is no topic {topic}", "`tower provision` creates it")
+        return self._partitions
 
-    def _partitions(self, numbers: list[int], offset: int) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, number, offset) for number in numbers]
-
-    def _by_time(self, numbers: list[int], time_or_end: int) -> dict[int, int]:
+    def _by_time(self, partitions: list[Partition], time_or_end: int) -> dict[PartitionKey, int]:
         # In place of a time, Kafka takes -1 for the end and -2 for the beginning.
-        answers = self._consumer.offsets_for_times(
-            self._partitions(numbers, time_or_end), timeout=REQUEST_S
-        )
+        answers = self._consumer.offsets_for_times(_at(partitions, time_or_end), timeout=REQUEST_S)
         for answer in answers:
             if answer.error is not None:
                 raise KafkaException(answer.error)
-        return {answer.partition: answer.offset for answer in answers}
+        return {self._key(answer): answer.offset for answer in answers}
+
+    def _key(self, answer: TopicPartition) -> PartitionKey:
+        return self._name(Partition(answer.topic, answer.partition))
+
+    def _name(self, partition: Partition) -> PartitionKey:
+        return partition.key(self._settings.has_several_topics)
 
     def _on_error(self, error: Any) -> None:
         self._why = str(error.str())
+
+
+def _at(partitions: list[Partition], offset: int) -> list[TopicPartition]:
+    return [TopicPartition(partition.topic, partition.number, offset) for partition in partitions]

@@ -9,6 +9,7 @@ from typing import Any
 
 from workers.commands.clients.recent_counts import RecentCounts
 from workers.state import WorkerState
+from workers.types import PartitionKey, partition_key
 
 #: Seconds without a heartbeat after which a worker counts as not running. A healthy worker writes one each
 #: second. A write to InfluxDB that gets no answer can delay it for longer.
@@ -47,9 +48,9 @@ class WorkerReport:
     why: str
     age_s: float
     alive: bool
-    owned: tuple[int, ...] = ()
-    stopped: Mapping[int, str] = field(default_factory=dict)
-    accounts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    owned: tuple[PartitionKey, ...] = ()
+    stopped: Mapping[PartitionKey, str] = field(default_factory=dict)
+    accounts: Mapping[PartitionKey, Mapping[str, Any]] = field(default_factory=dict)
     values_omitted: int = 0
     names_doubled: int = 0
     by_kernel: int = 0
@@ -98,9 +99,9 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         why=str(content.get("why", "")),
         age_s=max(0.0, now - float(content["heartbeat"])),
         alive=is_alive(pid),
-        owned=tuple(int(number) for number in content.get("owned", ())),
-        stopped={int(number): str(why) for number, why in content.get("stopped", {}).items()},
-        accounts={int(number): account for number, account in content.get("partitions", {}).items()},
+        owned=tuple(partition_key(str(name)) for name in content.get("owned", ())),
+        stopped={partition_key(name): str(why) for name, why in content.get("stopped", {}).items()},
+        accounts={partition_key(name): account for name, account in content.get("partitions", {}).items()},
         values_omitted=int(counters.get("values_omitted", 0)),
         names_doubled=int(counters.get("names_doubled", 0)),
         by_kernel=int(counters.get("records_by_kernel", 0)),
@@ -119,7 +120,7 @@ def running_workers(run_dir: Path, now: float) -> list[int]:
     return [report.number for report in read_states(run_dir, now) if report.is_running]
 
 
-def total(reports: Iterable[WorkerReport], partition: int, name: str) -> int:
+def total(reports: Iterable[WorkerReport], partition: PartitionKey, name: str) -> int:
     """Sum one counter of a partition over all workers that have had it."""
     return sum(int(report.accounts.get(partition, {}).get(name) or 0) for report in reports)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from workers.commands.clients.group_offsets import GroupOffsets
 from workers.commands.clients.worker_states import WorkerReport, total
+from workers.types import PartitionKey, sort_key
 
 #: Counters of a partition, by their names in the state files.
 COUNTERS = ("consumed", "written", "dead_lettered", "uncommitted")
@@ -16,7 +17,7 @@ class PartitionRow:
     """One partition: its counters since its workers started, and its offsets in Kafka.
 
     Args:
-        partition: Its number.
+        partition: Its number, or topic and number if there are several topics.
         owner: `worker 0`, or the group's member if that is on another machine.
         committed: The group's committed offset, None before the first commit.
         end: Offset that the next record will get, None if Kafka does not answer.
@@ -26,7 +27,7 @@ class PartitionRow:
         age_s: Seconds since its owner's last heartbeat.
     """
 
-    partition: int
+    partition: PartitionKey
     owner: str | None
     consumed: int
     written: int
@@ -42,10 +43,10 @@ class PartitionRow:
 def partition_rows(workers: Sequence[WorkerReport], offsets: GroupOffsets) -> list[PartitionRow]:
     """Build one row for each partition that Kafka has or a worker has had."""
     numbers = set(offsets.ends) | {number for worker in workers for number in worker.accounts}
-    return [_row(number, workers, offsets) for number in sorted(numbers)]
+    return [_row(number, workers, offsets) for number in sorted(numbers, key=sort_key)]
 
 
-def _row(number: int, workers: Sequence[WorkerReport], offsets: GroupOffsets) -> PartitionRow:
+def _row(number: PartitionKey, workers: Sequence[WorkerReport], offsets: GroupOffsets) -> PartitionRow:
     owner = next((worker for worker in workers if number in worker.owned and worker.is_running), None)
     member = offsets.owners.get(number)
     committed, end = offsets.committed.get(number), offsets.ends.get(number)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workers.types import PartitionKey
+
 
 class Severity(StrEnum):
     """How serious a trouble is."""
@@ -22,14 +24,14 @@ class Trouble:
         remedy: What to do about it, without a full stop at its end.
         severity: How serious it is.
         worker: Number of the worker it is about; None if it is about the pool or a partition.
-        partition: Number of the partition it is about; None if it is about none or several.
+        partition: The partition it is about; None if it is about none or several.
     """
 
     cause: str
     remedy: str
     severity: Severity = Severity.ERROR
     worker: int | None = None
-    partition: int | None = None
+    partition: PartitionKey | None = None
 
     def __str__(self) -> str:
         return f"{self.cause}\n  -> {self.remedy}"

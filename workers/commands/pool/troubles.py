@@ -12,6 +12,7 @@ from workers.commands.pool.partition_rows import PartitionRow, partition_rows
 from workers.commands.pool.record_troubles import MAX_DEAD_SHARE, record_troubles
 from workers.commands.pool.trouble import Severity, Trouble
 from workers.commands.pool.worker_troubles import worker_troubles
+from workers.types import partition_key
 
 __all__ = ["Limits", "Severity", "Trouble", "find_troubles"]
 
@@ -93,7 +94,7 @@ def _partition_troubles(
         yield Trouble(
             f"no owner: partition {', '.join(orphans)}",
             "wait a minute if a worker has just ended; otherwise start as many workers as needed",
-            partition=int(orphans[0]) if len(orphans) == 1 else None,
+            partition=partition_key(orphans[0]) if len(orphans) == 1 else None,
         )
     for row in rows:
         accounted = row.written + row.dead_lettered + row.uncommitted

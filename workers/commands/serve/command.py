@@ -24,6 +24,7 @@ from workers.config.settings import load
 from workers.errors import SettingsError
 from workers.exit_codes import OK, TURNED_OFF
 from workers.process import pace
+from workers.types import PartitionKey
 
 #: Seconds between two tries of an address that is in use.
 BIND_S = 5.0
@@ -62,7 +63,7 @@ def serve() -> None:
         raise click.exceptions.Exit(TURNED_OFF)
     pace(settings.run_dir / "serve.start")
 
-    def owned_here() -> set[int]:
+    def owned_here() -> set[PartitionKey]:
         states = read_states(settings.run_dir, time.time())
         return {number for worker in states if worker.is_running for number in worker.owned}
 
@@ -74,7 +75,7 @@ def serve() -> None:
         routes(
             settings,
             observer.observe,
-            registry(observer.observe, settings.topic),
+            registry(observer.observe, settings.topics[0]),
             None if url is None else lambda: supervisord_probe.why_silent(url),
         ),
         loopback_only=settings.serve_address.host in {*LOOPBACK, "::1"},

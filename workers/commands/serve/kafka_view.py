@@ -12,6 +12,7 @@ from workers.commands.clients.offsets_reader import Offsets, OffsetsReader
 from workers.config.settings import Settings
 from workers.errors import TowerError
 from workers.log import ThrottledLogger
+from workers.types import Partition, PartitionKey
 
 #: Seconds between two readings.
 EVERY_S = 3.0
@@ -34,7 +35,7 @@ class KafkaReading:
 
     group: GroupOffsets
     offsets: Offsets | None = None
-    oldest: Mapping[int, float] = field(default_factory=dict)
+    oldest: Mapping[PartitionKey, float] = field(default_factory=dict)
     at: float = 0.0
 
 
@@ -47,12 +48,12 @@ class KafkaView:
             its members only if that is not all of them.
     """
 
-    def __init__(self, settings: Settings, owned_here: Callable[[], set[int]]) -> None:
+    def __init__(self, settings: Settings, owned_here: Callable[[], set[PartitionKey]]) -> None:
         self._settings = settings
         self._owned_here = owned_here
         self._reader = OffsetsReader(settings)
         self._admin: KafkaAdmin | None = None
-        self._times: dict[int, tuple[int, float]] = {}
+        self._times: dict[PartitionKey, tuple[int, float]] = {}
         self._log = ThrottledLogger(logging.getLogger("tower.serve"))
         self._over = threading.Event()
         self.latest = KafkaReading(GroupOffsets({}, {}, {}, {}, None, "Kafka has not been asked yet"))
@@ -84,7 +85,7 @@ class KafkaView:
         group = GroupOffsets(offsets.ends, offsets.committed, offsets.starts, owners, members)
         return KafkaReading(group, offsets, oldest, time.time())
 
-    def _oldest(self, offsets: Offsets, before: Offsets | None) -> dict[int, float]:
+    def _oldest(self, offsets: Offsets, before: Offsets | None) -> dict[PartitionKey, float]:
         """Return the times of the records at which partitions make no progress."""
         standing = {
             number: offsets.next(number)
@@ -103,7 +104,7 @@ class KafkaView:
         }
         return {number: known[1] for number, known in self._times.items()}
 
-    def _owners(self, offsets: Offsets) -> tuple[dict[int, str], int | None]:
+    def _owners(self, offsets: Offsets) -> tuple[dict[PartitionKey, str], int | None]:
         """Return the members that own partitions, by partition, and how many members there are."""
         if offsets.ends.keys() <= self._owned_here():
             return {}, None
@@ -111,9 +112,9 @@ class KafkaView:
             self._admin = KafkaAdmin(self._settings, verified=False)
         group = self._admin.group(self._settings.group)
         owners = {
-            number: f"{member.id} on {member.host}"
+            key: f"{member.id} on {member.host}"
             for member in group.members
             for topic, number in member.partitions
-            if topic == self._settings.topic
+            if (key := Partition(topic, number).key(self._settings.has_several_topics)) in offsets.ends
         }
         return owners, len(group.members)

@@ -23,6 +23,7 @@ from workers.commands.pool.troubles import Severity
 from workers.commands.serve.metric_table import METRICS
 from workers.commands.serve.observation import Observation
 from workers.state import WorkerState
+from workers.types import PartitionKey, sort_key
 
 FAMILIES: Mapping[str, Any] = {
     "counter": CounterMetricFamily,
@@ -65,7 +66,7 @@ class PoolCollector(Collector):
 
     Args:
         observe: Returns the pool as it is now.
-        topic: The topic.
+        topic: The topic if there is only one.
     """
 
     def __init__(self, observe: Callable[[], Observation], topic: str) -> None:
@@ -113,9 +114,13 @@ class PoolCollector(Collector):
             self._families[name].add_metric([str(label) for label in labels], value)
 
     def _add_accounts(self, worker: WorkerReport) -> None:
-        for number, account in worker.accounts.items():
+        for key, account in worker.accounts.items():
             for entry, name in PARTITION_COUNTERS.items():
-                self._add(name, [self._topic, number, worker.number], account.get(entry))
+                self._add(name, [*self._labels(key), worker.number], account.get(entry))
+
+    def _labels(self, key: PartitionKey) -> list[Any]:
+        """Return topic and number of a partition."""
+        return [self._topic, key] if isinstance(key, int) else list(sort_key(key))
 
     def _add_worker(self, worker: WorkerReport, observation: Observation) -> None:
         content, label = worker.content, [worker.number]
@@ -153,7 +158,7 @@ class PoolCollector(Collector):
     def _add_partitions(self, observation: Observation) -> None:
         stopped = {number for worker in observation.running for number in worker.stopped}
         for row in observation.rows:
-            label = [self._topic, row.partition]
+            label = self._labels(row.partition)
             self._add("tower_partition_end_offset", label, row.end)
             self._add("tower_partition_committed_offset", label, row.committed)
             self._add("tower_partition_lag_records", label, row.lag)
