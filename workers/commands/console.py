@@ -19,6 +19,15 @@ LISTED = 12
 NAME_CHARACTERS = 40
 
 
+#: Set in a program that has nobody to tell that it waits.
+_silent = threading.Event()
+
+
+def silence_waits() -> None:
+    """Print no more lines about waits, in a program that runs for long and logs instead."""
+    _silent.set()
+
+
 class ProgressWait:
     """A bounded wait that prints a line on standard error every `PROGRESS_S` seconds.
 
@@ -46,7 +55,7 @@ class ProgressWait:
     def tick(self, note: str = "") -> None:
         """Print that the wait goes on, if the last line is old enough."""
         now = time.monotonic()
-        if now - self._printed_at >= PROGRESS_S:
+        if now - self._printed_at >= PROGRESS_S and not _silent.is_set():
             self._printed_at = now
             text = f"  waiting for {self._what}"
             spent, longest = now - self._begun, self._end - self._begun

@@ -44,10 +44,12 @@ class InfluxdbApi:
 
     Args:
         url: Its base URL.
+        timeout_s: Seconds one request may take.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float = REQUEST_S) -> None:
         self.url = url
+        self._timeout_s = timeout_s
         parts = urlsplit(url)
         self._host, self._port, self._base = parts.hostname or "", parts.port, parts.path
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
@@ -78,7 +80,7 @@ class InfluxdbApi:
         connection = self._connect()
         try:
             target = self._base + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-            with show_wait("InfluxDB's answer", REQUEST_S):
+            with show_wait("InfluxDB's answer", self._timeout_s):
                 connection.request(method, target, b"" if body is None else json.dumps(body), headers)
                 response = connection.getresponse()
                 raw = response.read(ANSWER_BYTES)
@@ -92,7 +94,7 @@ class InfluxdbApi:
             ) from None
         except TimeoutError:
             raise CommandError(
-                f"InfluxDB at {self.url} gave no answer in {REQUEST_S:g} s",
+                f"InfluxDB at {self.url} gave no answer in {self._timeout_s:g} s",
                 "check whether it is overloaded (its log, its CPU) and try again",
             ) from None
         except (OSError, http.client.HTTPException) as error:
@@ -105,8 +107,10 @@ class InfluxdbApi:
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_S)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_S, context=self._tls)
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        return http.client.HTTPSConnection(
+            self._host, self._port, timeout=self._timeout_s, context=self._tls
+        )
 
     def may_write(self, org: str, bucket: str, authorization: str) -> ApiResponse:
         """Write zero lines to a bucket: 204 if the token may write to it. No point is created.

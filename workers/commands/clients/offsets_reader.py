@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,19 +81,85 @@ class OffsetsReader:
             raise settings_error(error) from None
 
     def read(self) -> Offsets:
-        """Read all offsets.
+        """Read all offsets of the group's topics.
 
         Raises:
             CommandError: Kafka does not answer, or there is no such topic.
         """
-        try:
+        with self._described():
             partitions = self._all_partitions()
             committed = self._consumer.committed(_at(partitions, 0), timeout=REQUEST_S)
-            return Offsets(
-                self._by_time(partitions, OFFSET_BEGINNING),
-                self._by_time(partitions, OFFSET_END),
-                {self._key(answer): answer.offset for answer in committed if answer.offset >= 0},
-            )
+            starts = self._by_time(partitions, OFFSET_BEGINNING)
+            ends = self._by_time(partitions, OFFSET_END)
+        return Offsets(
+            {self._name(partition): offset for partition, offset in starts.items()},
+            {self._name(partition): offset for partition, offset in ends.items()},
+            {self._name(_partition(answer)): answer.offset for answer in committed if answer.offset >= 0},
+        )
+
+    def bounds(self, topic: str) -> dict[Partition, tuple[int, int]]:
+        """Return the first and the next offset of each partition of any topic.
+
+        Raises:
+            CommandError: Kafka does not answer, or there is no such topic.
+        """
+        with self._described():
+            metadata = self._consumer.list_topics(timeout=REQUEST_S).topics.get(topic)
+            if metadata is None:
+                raise CommandError(f"there is no topic {topic}", "`tower provision` creates it")
+            partitions = [Partition(topic, number) for number in sorted(metadata.partitions)]
+            starts = self._by_time(partitions, OFFSET_BEGINNING)
+            ends = self._by_time(partitions, OFFSET_END)
+        return {partition: (starts[partition], ends[partition]) for partition in partitions}
+
+    def messages(self, partition: Partition, start: int, end: int) -> Iterator[Any]:
+        """Read a range of messages, as far as `REQUEST_S` allows.
+
+        Args:
+            partition: The partition.
+            start: The first offset.
+            end: The offset after the last.
+
+        Raises:
+            CommandError: Kafka rejects the request.
+        """
+        if start >= end:
+            return
+        with self._described():
+            self._consumer.assign(_at([partition], start))
+            deadline = self._clock() + REQUEST_S
+            try:
+                while (left_s := deadline - self._clock()) > 0:
+                    message = self._consumer.poll(left_s)
+                    if message is None or message.error() is not None:
+                        return
+                    yield message
+                    if message.offset() >= end - 1:
+                        return
+            finally:
+                self._consumer.unassign()
+
+    def time_of(self, key: PartitionKey, offset: int, end: int) -> float | None:
+        """Return the time of the first message from an offset on, in seconds; None if it is unknown.
+
+        Raises:
+            CommandError: Kafka rejects the request.
+        """
+        (partition,) = (known for known in self._partitions if self._name(known) == key)
+        for message in self.messages(partition, offset, end):
+            kind, milliseconds = message.timestamp()
+            return milliseconds / 1000 if kind else None
+        return None
+
+    def close(self) -> None:
+        """Close the client."""
+        self._consumer.close()
+
+    @contextmanager
+    def _described(self) -> Iterator[None]:
+        """Turn a client's error into one that says what to do."""
+        try:
+            yield
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._consumer.poll(0)
@@ -100,27 +167,6 @@ class OffsetsReader:
                 f"Kafka does not answer: {self._why or error.args[0].str()}",
                 "start the brokers, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS",
             ) from None
-
-    def time_of(self, key: PartitionKey, offset: int) -> float | None:
-        """Return the time of the first message from an offset on, in seconds; None if Kafka has none.
-
-        Raises:
-            CommandError: Kafka rejects the request.
-        """
-        (partition,) = (each for each in self._partitions if self._name(each) == key)
-        self._consumer.assign(_at([partition], offset))
-        try:
-            message = self._consumer.poll(REQUEST_S)
-            kind, milliseconds = (0, 0) if message is None or message.error() else message.timestamp()
-        except KafkaException as error:
-            raise CommandError(f"reading {partition}: {error.args[0].str()}") from None
-        finally:
-            self._consumer.unassign()
-        return milliseconds / 1000 if kind else None
-
-    def close(self) -> None:
-        """Close the client."""
-        self._consumer.close()
 
     def _all_partitions(self) -> list[Partition]:
         now = self._clock()
@@ -140,22 +186,23 @@ class OffsetsReader:
                     raise CommandError(f"there is no topic {topic}", "`tower provision` creates it")
         return self._partitions
 
-    def _by_time(self, partitions: list[Partition], time_or_end: int) -> dict[PartitionKey, int]:
+    def _by_time(self, partitions: list[Partition], time_or_end: int) -> dict[Partition, int]:
         # In place of a time, Kafka takes -1 for the end and -2 for the beginning.
         answers = self._consumer.offsets_for_times(_at(partitions, time_or_end), timeout=REQUEST_S)
         for answer in answers:
             if answer.error is not None:
                 raise KafkaException(answer.error)
-        return {self._key(answer): answer.offset for answer in answers}
-
-    def _key(self, answer: TopicPartition) -> PartitionKey:
-        return self._name(Partition(answer.topic, answer.partition))
+        return {_partition(answer): answer.offset for answer in answers}
 
     def _name(self, partition: Partition) -> PartitionKey:
         return partition.key(self._settings.has_several_topics)
 
     def _on_error(self, error: Any) -> None:
         self._why = str(error.str())
+
+
+def _partition(answer: TopicPartition) -> Partition:
+    return Partition(answer.topic, answer.partition)
 
 
 def _at(partitions: list[Partition], offset: int) -> list[TopicPartition]:

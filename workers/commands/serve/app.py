@@ -9,8 +9,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 #: The page loads nothing from elsewhere, and nothing may embed it.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 #: Headers of every answer.
@@ -45,9 +45,9 @@ class Page:
     headers: tuple[tuple[str, str], ...] = field(default=())
 
 
-def as_json(content: Any, status: int = 200) -> Page:
-    """Build an answer in JSON."""
-    return Page(json.dumps(content, indent=1).encode() + b"\n", "application/json", status)
+def as_json(content: Any, status: int = 200, *, indent: int | None = 1) -> Page:
+    """Build an answer in JSON; `indent` is for people."""
+    return Page(json.dumps(content, indent=indent).encode() + b"\n", "application/json", status)
 
 
 #: Answers a request, given the value of its Accept header.

@@ -14,7 +14,9 @@ from waitress.server import create_server
 from workers import log
 from workers.commands.clients import supervisord_probe
 from workers.commands.clients.worker_states import read_states
+from workers.commands.console import silence_waits
 from workers.commands.serve.app import LOOPBACK, Application
+from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.metrics import registry
 from workers.commands.serve.observation import Observer
@@ -24,7 +26,6 @@ from workers.config.settings import load
 from workers.errors import SettingsError
 from workers.exit_codes import OK, TURNED_OFF
 from workers.process import pace
-from workers.types import PartitionKey
 
 #: Seconds between two tries of an address that is in use.
 BIND_S = 5.0
@@ -58,30 +59,35 @@ def serve() -> None:
         signal.signal(number, _exit)
     settings = load(os.environ, credentials=False)
     log.configure(settings.log_level)
+    silence_waits()
     if settings.serve_address is None:
         click.echo("tower: TOWER_SERVE_ADDRESS is off: nothing is served", err=True)
         raise click.exceptions.Exit(TURNED_OFF)
     pace(settings.run_dir / "serve.start")
 
-    def owned_here() -> set[PartitionKey]:
+    def owned_here() -> set[int]:
         states = read_states(settings.run_dir, time.time())
         return {number for worker in states if worker.is_running for number in worker.owned}
 
     kafka = KafkaView(settings, owned_here)
     expected = expected_workers(os.environ.get("TOWER_WORKERS"))
     observer = Observer(settings.run_dir, lambda: kafka.latest, expected)
+    history = History(observer.observe)
     url = os.environ.get(supervisord_probe.VARIABLE)
     application = Application(
         routes(
             settings,
             observer.observe,
-            registry(observer.observe, settings.topics[0]),
-            None if url is None else lambda: supervisord_probe.why_silent(url),
+            registry=registry(observer.observe, settings.topics[0]),
+            supervisord=None if url is None else lambda: supervisord_probe.why_silent(url),
+            history=history,
+            examples=kafka.examples,
         ),
         loopback_only=settings.serve_address.host in {*LOOPBACK, "::1"},
     )
     server = _listen(application, settings.serve_address.host, settings.serve_address.port)
     kafka.start()
+    history.start()
     logging.getLogger("tower.serve").info("Serving http://%s", settings.serve_address)
     server.run()
 

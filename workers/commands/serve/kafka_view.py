@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from workers.commands.clients.group_offsets import GroupOffsets
 from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.offsets_reader import Offsets, OffsetsReader
+from workers.commands.serve.dead_letter_examples import DeadLetterExamples, Example
 from workers.config.settings import Settings
-from workers.errors import TowerError
+from workers.errors import CommandError, TowerError
 from workers.log import ThrottledLogger
 from workers.types import Partition, PartitionKey
 
 #: Seconds between two readings.
 EVERY_S = 3.0
+
+#: Seconds after a request for dead letters in which new ones are read.
+WANTED_S = 30.0
 
 #: Most messages that one reading fetches for their times.
 TIMES_PER_READING = 4
@@ -56,6 +60,8 @@ class KafkaView:
         self._times: dict[PartitionKey, tuple[int, float]] = {}
         self._log = ThrottledLogger(logging.getLogger("tower.serve"))
         self._over = threading.Event()
+        self._wanted_at = float("-inf")
+        self._examples = DeadLetterExamples(self._reader, settings.dead_letter_topic)
         self.latest = KafkaReading(GroupOffsets({}, {}, {}, {}, None, "Kafka has not been asked yet"))
 
     def start(self) -> None:
@@ -69,6 +75,8 @@ class KafkaView:
     def _run(self) -> None:
         while not self._over.is_set():
             self.latest = self.read()
+            if self.latest.offsets and time.monotonic() - self._wanted_at < WANTED_S:
+                self._read_examples()
             self._over.wait(EVERY_S)
 
     def read(self) -> KafkaReading:
@@ -85,6 +93,17 @@ class KafkaView:
         group = GroupOffsets(offsets.ends, offsets.committed, offsets.starts, owners, members)
         return KafkaReading(group, offsets, oldest, time.time())
 
+    def examples(self) -> dict[str, Example]:
+        """Return the newest dead letter of each reason; they are read while somebody asks for them."""
+        self._wanted_at = time.monotonic()
+        return self._examples.by_reason
+
+    def _read_examples(self) -> None:
+        try:
+            self._examples.refresh()
+        except CommandError as error:
+            self._log.warning("examples", "%s. The page shows no new dead letters until then", error)
+
     def _oldest(self, offsets: Offsets, before: Offsets | None) -> dict[PartitionKey, float]:
         """Return the times of the records at which partitions make no progress."""
         standing = {
@@ -96,7 +115,7 @@ class KafkaView:
             number for number, offset in standing.items() if self._times.get(number, (-1, 0))[0] != offset
         ]
         for number in unknown[:TIMES_PER_READING]:
-            time_s = self._reader.time_of(number, standing[number])
+            time_s = self._reader.time_of(number, standing[number], offsets.ends[number])
             if time_s is not None:
                 self._times[number] = (standing[number], time_s)
         self._times = {

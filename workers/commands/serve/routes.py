@@ -6,7 +6,12 @@ from prometheus_client import CollectorRegistry, exposition
 
 from workers.commands.serve import probes
 from workers.commands.serve.app import Page, Route, as_json
+from workers.commands.serve.dead_letter_examples import Example
+from workers.commands.serve.history import History
+from workers.commands.serve.lab_dashboard import LabDashboard
 from workers.commands.serve.observation import Observation
+from workers.commands.serve.page_content import page_content
+from workers.commands.serve.page_files import page_routes
 from workers.commands.status import as_object
 from workers.config.settings import Settings
 
@@ -14,8 +19,11 @@ from workers.config.settings import Settings
 def routes(
     settings: Settings,
     observe: Callable[[], Observation],
+    *,
     registry: CollectorRegistry,
     supervisord: Callable[[], str] | None,
+    history: History,
+    examples: Callable[[], Mapping[str, Example]],
 ) -> Mapping[str, Route]:
     """Build all routes.
 
@@ -24,7 +32,10 @@ def routes(
         observe: Returns the pool as it is now.
         registry: The metrics.
         supervisord: Returns why supervisord is silent; None if it did not start this process.
+        history: The last minutes of each partition.
+        examples: Returns the newest dead letter of each reason.
     """
+    dashboard = LabDashboard(settings)
 
     def metrics(accept: str) -> Page:
         encode, kind = exposition.choose_encoder(accept)
@@ -42,4 +53,18 @@ def routes(
         seen = observe()
         return as_json(as_object(settings, seen.workers, seen.facts, seen.troubles))
 
-    return {"/metrics": metrics, "/live": live, "/ready": ready, "/api/status": status}
+    def page(_: str) -> Page:
+        return as_json(page_content(settings, observe(), history, examples()), indent=None)
+
+    def lab(_: str) -> Page:
+        return as_json(dashboard.content(), indent=None)
+
+    return {
+        **page_routes(),
+        "/metrics": metrics,
+        "/live": live,
+        "/ready": ready,
+        "/api/status": status,
+        "/api/page": page,
+        "/api/lab": lab,
+    }

@@ -11,6 +11,7 @@ import pytest
 from tests.support import fakes
 from tests.support.observed import observation, state
 from workers.commands.serve.app import Application
+from workers.commands.serve.history import History
 from workers.commands.serve.metrics import registry
 from workers.commands.serve.routes import routes
 
@@ -35,7 +36,14 @@ class Client:
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
     seen = observation(tmp_path, state(0), state(1), state(2))
-    built = routes(fakes.settings(), lambda: seen, registry(lambda: seen, "resource"), lambda: "")
+    built = routes(
+        fakes.settings(),
+        lambda: seen,
+        registry=registry(lambda: seen, "resource"),
+        supervisord=lambda: "",
+        history=History(lambda: seen),
+        examples=dict,
+    )
     return Client(Application(built, loopback_only=True))
 
 
