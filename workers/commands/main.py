@@ -17,6 +17,7 @@ OPERATOR = {
     "restart": "workers.commands.lifecycle.command:restart",
     "serve": "workers.commands.serve.command:serve",
     "status": "workers.commands.status:status",
+    "top": "workers.commands.top.command:top",
     "up": "workers.commands.lifecycle.command:up",
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -37,8 +38,15 @@ SHARE_PLACES = 6
     show_default=True,
     help="Report a problem if more than this share of the last minutes' records became dead letters.",
 )
+@click.option(
+    "--watch",
+    "every_s",
+    type=click.FloatRange(0.5, 3600),
+    metavar="SECONDS",
+    help="Show it again every SECONDS until Ctrl-C, with --json as one line each.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
-def status(max_lag: int | None, max_dead_share: float, as_json: bool) -> None:
+def status(max_lag: int | None, max_dead_share: float, every_s: float | None, as_json: bool) -> None:
     """Show partitions, workers and lag, and what is wrong.
 
     The workers count consumed = written + dead-lettered + uncommitted since they started. The columns
@@ -60,15 +68,32 @@ def status(max_lag: int | None, max_dead_share: float, as_json: bool) -> None:
     Exit codes: 0 no problem found, 1 there is a problem, 78 a setting has to be changed.
     """  # noqa: D301 - click needs the control character
     settings = load(os.environ, credentials=False)
+    limits = Limits(max_lag, max_dead_share)
+    indent = 2 if every_s is None else None
+    is_healthy = True
+    with suppress(KeyboardInterrupt):
+        while True:
+            text, is_healthy = _look(settings, limits, as_json, indent)
+            if every_s is None:
+                click.echo(text)
+                break
+            # Together, so that a slow answer of Kafka leaves no empty terminal.
+            click.clear()
+            click.echo(text)
+            time.sleep(every_s)
+    if not is_healthy:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _look(settings: Settings, limits: Limits, as_json: bool, indent: int | None) -> tuple[str, bool]:
+    """Return the status as text and whether it has no error."""
     workers = read_states(settings.run_dir, time.time())
     facts = read_facts(settings, expected_workers(os.environ.get("TOWER_WORKERS")))
-    troubles = find_troubles(workers, facts, Limits(max_lag, max_dead_share))
+    troubles = find_troubles(workers, facts, limits)
+    is_healthy = all(trouble.severity is not Severity.ERROR for trouble in troubles)
     if as_json:
-        click.echo(json.dumps(as_object(settings, workers, facts, troubles), indent=2))
-    else:
-        click.echo(describe(settings, workers, facts, troubles))
-    if any(trouble.severity is Severity.ERROR for trouble in troubles):
-        raise click.exceptions.Exit(FAILED)
+        return json.dumps(as_object(settings, workers, facts, troubles), indent=indent), is_healthy
+    return describe(settings, workers, facts, troubles), is_healthy
 
 
 def describe(

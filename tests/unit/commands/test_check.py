@@ -122,13 +122,10 @@ def test_the_clock_of_influxdb_is_compared(date: str, expected: list[Level]) -> 
     assert levels(list(check_influxdb.clock(date, 1_700_000_000.0))) == expected
 
 
-def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_influxdb_that_is_silent_costs_the_time_out_and_is_not_called_stopped() -> None:
     """A query may take long: a server that accepts connections has not stopped."""
-    monkeypatch.setattr(influxdb_api, "REQUEST_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        there = influxdb_api.InfluxdbApi(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        there = influxdb_api.InfluxdbApi(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.2)
         ask = partial(there.influxql, "Labs", "autogen", authorization="")
         results = list(
             command._warn_on_error("newest point", dashboard_points.points(ask, settings(), None, 0.0))

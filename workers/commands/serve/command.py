@@ -13,13 +13,12 @@ from waitress.server import create_server
 
 from workers import log
 from workers.commands.clients import supervisord_probe
-from workers.commands.clients.worker_states import read_states
 from workers.commands.console import silence_waits
 from workers.commands.serve.app import LOOPBACK, Application
 from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.metrics import registry
-from workers.commands.serve.observation import Observer
+from workers.commands.serve.observation import Observer, owned_here
 from workers.commands.serve.routes import routes
 from workers.commands.status import expected_workers
 from workers.config.settings import load
@@ -65,11 +64,7 @@ def serve() -> None:
         raise click.exceptions.Exit(TURNED_OFF)
     pace(settings.run_dir / "serve.start")
 
-    def owned_here() -> set[int]:
-        states = read_states(settings.run_dir, time.time())
-        return {number for worker in states if worker.is_running for number in worker.owned}
-
-    kafka = KafkaView(settings, owned_here)
+    kafka = KafkaView(settings, lambda: owned_here(settings.run_dir, time.time()))
     expected = expected_workers(os.environ.get("TOWER_WORKERS"))
     observer = Observer(settings.run_dir, lambda: kafka.latest, expected)
     history = History(observer.observe)

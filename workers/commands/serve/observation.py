@@ -69,6 +69,16 @@ class Observation:
         return max(0.0, self.at - min(times)) if times else None
 
 
+def owned_here(run_dir: Path, now: float) -> set[int]:
+    """Return the partitions that running workers of this machine own.
+
+    Args:
+        run_dir: The folder of the state files.
+        now: Seconds since the epoch.
+    """
+    return {number for worker in read_states(run_dir, now) if worker.is_running for number in worker.owned}
+
+
 class Observer:
     """Makes observations; those within `KEPT_S` are the same one.
 
