@@ -9,8 +9,7 @@ from typing import Any
 
 from supervisor.options import ServerOptions
 
-#: The lab's topic has three partitions.
-DEFAULT_WORKERS = 3
+from workers.expected_workers import DEFAULT_WORKERS
 
 _read_programs = ServerOptions.process_groups_from_parser
 

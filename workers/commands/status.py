@@ -19,7 +19,7 @@ from workers.commands.pool.record_troubles import MAX_DEAD_SHARE
 from workers.commands.pool.troubles import Limits, Severity, Trouble, find_troubles
 from workers.config.settings import Settings, load
 from workers.exit_codes import FAILED
-from workers.pool_size import DEFAULT_WORKERS
+from workers.expected_workers import expected_workers
 
 #: Decimal places of a share in JSON.
 SHARE_PLACES = 6
@@ -177,8 +177,3 @@ def _worker_object(worker: WorkerReport) -> dict[str, Any]:
         "records_by_python": worker.by_python,
         "recent": asdict(worker.recent),
     }
-
-
-def expected_workers(variable: str | None) -> int:
-    """Parse TOWER_WORKERS as supervisord does; the default if it is not set."""
-    return int(variable) if variable and variable.isdecimal() else DEFAULT_WORKERS

@@ -15,7 +15,7 @@ import tests.support.pool
 from tests.support import fakes
 from workers import exit_codes
 from workers.drain import LEAVE_S
-from workers.pool_size import DEFAULT_WORKERS
+from workers.expected_workers import DEFAULT_WORKERS
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "supervisor.conf").read_text()

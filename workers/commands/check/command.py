@@ -31,8 +31,8 @@ from workers.config.secret import Secret
 from workers.config.settings import Settings, load
 from workers.errors import CommandError, SettingsError
 from workers.exit_codes import FAILED
+from workers.expected_workers import expected_workers
 from workers.kafka.properties import consumer_properties, settings_error
-from workers.pool_size import DEFAULT_WORKERS
 
 Result = TypeVar("Result")
 
@@ -73,7 +73,7 @@ def check(*, as_json: bool, supervisor_conf: Path, watch: float, look_token_file
     settings = load(os.environ)
     _refuse_unknown_properties(settings)
     authorization = _authorization(settings, look_token_file, os.environ.get("INFLUXDB_ADMIN_TOKEN"))
-    workers = _workers(os.environ.get("TOWER_WORKERS"))
+    workers = expected_workers(os.environ.get("TOWER_WORKERS"))
     results = []
     for result in run_checks(settings, workers, supervisor_conf, authorization, watch):
         results.append(result)
@@ -203,7 +203,3 @@ def _authorization(settings: Settings, file: Path | None, admin: str | None) -> 
         except (OSError, ValueError) as error:
             raise SettingsError("--look-token-file", f"cannot be read: {error}") from None
     return token(admin or settings.influxdb_token.reveal())
-
-
-def _workers(variable: str | None) -> int:
-    return int(variable) if variable and variable.isdecimal() else DEFAULT_WORKERS

@@ -8,7 +8,7 @@ from workers.config.options import variable
 from workers.config.secret import Secret
 from workers.config.settings import options
 from workers.config.settings_file import PREFIX
-from workers.pool_size import DEFAULT_WORKERS
+from workers.expected_workers import DEFAULT_WORKERS
 
 #: The project's own supervisor.conf, which the package carries.
 SUPERVISOR_CONF = Path(__file__).with_name("supervisor.conf")

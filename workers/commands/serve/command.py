@@ -20,10 +20,10 @@ from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.metrics import registry
 from workers.commands.serve.observation import Observer, owned_here
 from workers.commands.serve.routes import routes
-from workers.commands.status import expected_workers
 from workers.config.settings import load
 from workers.errors import SettingsError
 from workers.exit_codes import OK, TURNED_OFF
+from workers.expected_workers import expected_workers
 from workers.process import pace
 
 #: Seconds between two tries of an address that is in use.

@@ -12,11 +12,11 @@ from workers.commands.console import silence_waits
 from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.observation import Observer, owned_here
-from workers.commands.status import expected_workers
 from workers.commands.top.keyboard import Keyboard
 from workers.commands.top.view import Order, render
 from workers.config.settings import load
 from workers.errors import CommandError
+from workers.expected_workers import expected_workers
 
 #: Seconds between two pictures; a key is obeyed at once.
 EVERY_S = 1.0
