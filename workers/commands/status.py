@@ -101,7 +101,7 @@ def describe(
 ) -> str:
     """Describe the status for people."""
     rows = partition_rows(workers, facts.offsets)
-    lines = [f"{_topics(settings)}, group {settings.group}", _partition_table(rows)]
+    lines = [f"{topics_title(settings)}, group {settings.group}", _partition_table(rows)]
     idle = [worker.number for worker in workers if worker.is_running and not worker.owned]
     if idle:
         lines.append(f"without a partition: worker {', '.join(map(str, idle))}")
@@ -126,7 +126,8 @@ def describe(
     return "\n".join(lines)
 
 
-def _topics(settings: Settings) -> str:
+def topics_title(settings: Settings) -> str:
+    """Name the topics, for a title."""
     return f"topic{'s' if settings.has_several_topics else ''} {', '.join(settings.topics)}"
 
 

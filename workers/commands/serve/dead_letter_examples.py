@@ -1,11 +1,13 @@
 """The newest dead letter of each reason."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.commands.clients.offsets_reader import OffsetsReader
 from workers.commands.dlq.dead_letter import StoredDeadLetter, from_message, printable_payload
-from workers.types import Partition
+
+if TYPE_CHECKING:
+    from workers.types import Partition
 
 #: Newest dead letters of each partition that the first reading looks at.
 NEWEST = 50

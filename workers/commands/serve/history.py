@@ -3,10 +3,12 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.commands.serve.observation import Observation
-from workers.types import PartitionKey
+
+if TYPE_CHECKING:
+    from workers.types import PartitionKey
 
 #: Seconds between two samples.
 EVERY_S = 2.0

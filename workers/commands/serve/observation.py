@@ -12,6 +12,7 @@ from workers.commands.pool.facts import PoolFacts, run_dir_problem
 from workers.commands.pool.partition_rows import PartitionRow, partition_rows
 from workers.commands.pool.troubles import Severity, Trouble, find_troubles
 from workers.commands.serve.kafka_view import KafkaReading
+from workers.types import PartitionKey
 
 #: Seconds for which one observation answers all requests.
 KEPT_S = 0.5
@@ -69,7 +70,7 @@ class Observation:
         return max(0.0, self.at - min(times)) if times else None
 
 
-def owned_here(run_dir: Path, now: float) -> set[int]:
+def owned_here(run_dir: Path, now: float) -> set[PartitionKey]:
     """Return the partitions that running workers of this machine own.
 
     Args:

@@ -12,6 +12,7 @@ from workers.commands.console import silence_waits
 from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.observation import Observer, owned_here
+from workers.commands.status import topics_title
 from workers.commands.top.keyboard import Keyboard
 from workers.commands.top.view import Order, render
 from workers.config.settings import load
@@ -40,7 +41,7 @@ def top() -> None:
     history = History(observer.observe)
     kafka.start()
     history.start()
-    title, order = f"topic {settings.topic}, group {settings.group}", Order()
+    title, order = f"{topics_title(settings)}, group {settings.group}", Order()
     observation, past = observer.observe(), history.content()
     with Keyboard() as keyboard, Live(console=Console(), screen=True, auto_refresh=False) as live:
         while True:

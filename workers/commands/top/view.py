@@ -13,6 +13,7 @@ from workers.commands.pool.partition_rows import PartitionRow
 from workers.commands.pool.troubles import Severity
 from workers.commands.serve.observation import Observation
 from workers.log import printable
+from workers.types import sort_key
 
 #: Heights of a bar in a text, and samples that are shown.
 BARS = " ▁▂▃▄▅▆▇█"
@@ -62,7 +63,7 @@ class Line:
 
 
 COLUMNS: Mapping[str, Callable[[Line], Any]] = {
-    "partition": lambda line: line.row.partition,
+    "partition": lambda line: sort_key(line.row.partition),
     "state": lambda line: line.row.state,
     "rate": lambda line: line.rate or 0,
     "lag": lambda line: line.row.lag or 0,
