@@ -46,6 +46,7 @@ class Converter:
     def __init__(self, route: Route, encoder: Encoder, native: bool = True) -> None:
         self._route = route
         self._format = route.format
+        self._has_shapes = route.format == "auto" and not route.measurement_field
         self._max_bytes = route.limits.max_record_bytes
         self._number_names = encoder.number_names.union(route.integer_fields)
         self._array = route.array
@@ -90,6 +91,13 @@ class Converter:
         from workers.records.array import split  # noqa: PLC0415
 
         return split
+
+    @cached_property
+    def _expand(self) -> Callable[[list["Record"]], list["Record"]]:
+        # Imported as the decoder is.
+        from workers.records.known_shapes import expand  # noqa: PLC0415
+
+        return expand
 
     def convert(self, messages: Sequence[Message], batch: Batch) -> None:
         """Add all of `messages` to `batch`, in their order.
@@ -136,6 +144,8 @@ class Converter:
             records = self._decode(value, self._format, self._number_names)
             if self._array:
                 records = self._split(records, self._array)
+            elif self._has_shapes:
+                records = self._expand(records)
         except RecordError as error:
             whole = Origin(message, 0, value)
             batch.dead_letters.append(DeadLetter(whole, error.reason, error.detail))

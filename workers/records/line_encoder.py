@@ -11,6 +11,7 @@ from workers.records.line_protocol import (
     Line,
 )
 from workers.records.point_time import PointTime
+from workers.records.timestamps import Timestamp
 from workers.types import MAX_RECORDS, Reason
 
 
@@ -49,15 +50,20 @@ class LineEncoder:
         fields = self._fields(line, len(series))
         return b"%b %b %d" % (series, fields, time)
 
-    def _time(self, own: int | None, kafka_ms: int | None, partition: int, offset: int, index: int) -> int:
+    def _time(
+        self, own: int | Timestamp | None, kafka_ms: int | None, partition: int, offset: int, index: int
+    ) -> int:
         """The line's own nanoseconds, or Kafka's time with the digits of the record's place in Kafka."""
         if own is not None:
+            ns = own if isinstance(own, int) else own.ns
             if (
                 kafka_ms is None
                 or not self._window_ns
-                or abs(own - kafka_ms * timestamps.MILLISECOND) <= self._window_ns
+                or abs(ns - kafka_ms * timestamps.MILLISECOND) <= self._window_ns
             ):
-                return own
+                if isinstance(own, int):
+                    return own
+                return self._point_time.nanoseconds(own, partition, offset, index)
             self._encoder.times_implausible += 1
         if kafka_ms is None:
             raise RecordError(Reason.NO_TIME, "neither the line nor Kafka has a time")
@@ -88,7 +94,7 @@ class LineEncoder:
                 Reason.TOO_MANY_FIELDS, f"more than {limits.max_fields} fields (TOWER_MAX_FIELDS)"
             )
         fields = [field for field in line.fields if field[0] != IGNORED_FIELD]
-        self._encoder.values_omitted += len(line.fields) - len(fields)
+        self._encoder.values_omitted += line.omitted + len(line.fields) - len(fields)
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "InfluxDB ignores a field named time")
         for name, value in fields:

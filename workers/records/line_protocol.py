@@ -12,9 +12,13 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from workers.errors import RecordError
 from workers.types import MOST_LINES, Reason
+
+if TYPE_CHECKING:
+    from workers.records.timestamps import Timestamp
 
 #: Tags that influxd refuses (models/points.go, `reservedTagKeys`).
 RESERVED_TAGS = frozenset({b"time", b"_field", b"_measurement"})
@@ -81,13 +85,15 @@ class Line:
         measurement: Its measurement.
         tags: Names and values, in the order of the names.
         fields: Names and values, in their order.
-        time: Nanoseconds since the epoch, None without.
+        time: Nanoseconds since the epoch, None without. A `Timestamp` if its sender is less precise.
+        omitted: Values of the record that are not among the fields.
     """
 
     measurement: bytes
     tags: tuple[tuple[bytes, bytes], ...]
     fields: tuple[tuple[bytes, bytes], ...]
-    time: int | None
+    time: "int | Timestamp | None"
+    omitted: int = 0
 
 
 def is_line_protocol(value: bytes) -> bool:

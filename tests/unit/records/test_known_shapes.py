@@ -1,0 +1,145 @@
+"""JSON of Telegraf and collectd becomes the points that these programs mean."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support import fakes
+from tests.support.fakes import FakeMessage
+from workers.batch import Batch
+from workers.records.converter import Converter
+from workers.records.encoder import Encoder
+from workers.types import Reason, origin_of
+
+SECOND = fakes.KAFKA_MS // 1000
+
+TELEGRAF = {
+    "fields": {"usage_idle": 99.5, "procs": 3, "up": True, "note": 'a "b"'},
+    "name": "cpu",
+    "tags": {"host": "pi 5", "cpu": "cpu-total"},
+    "timestamp": SECOND,
+}
+COLLECTD = {
+    "values": [1, 2.5],
+    "dstypes": ["derive", "gauge"],
+    "dsnames": ["rx", "tx"],
+    "time": SECOND + 0.265,
+    "interval": 10.0,
+    "host": "pi5",
+    "plugin": "interface",
+    "plugin_instance": "eth0",
+    "type": "if_octets",
+    "type_instance": "",
+}
+
+
+def convert(record: Any, **options: object) -> Batch:
+    route, batch = fakes.route(**options), Batch()
+    Converter(route, Encoder(route)).convert([FakeMessage(json.dumps(record).encode())], batch)
+    return batch
+
+
+def points(batch: Batch) -> list[str]:
+    """The lines without their times."""
+    return [line.decode().rpartition(" ")[0] for line in batch.lines]
+
+
+def times(batch: Batch, unit: int) -> list[int]:
+    """The times of the lines in units of so many nanoseconds."""
+    return [int(line.rpartition(b" ")[2]) // unit for line in batch.lines]
+
+
+def test_a_metric_of_telegraf_is_its_point() -> None:
+    batch = convert(TELEGRAF)
+
+    assert points(batch) == [
+        'cpu,cpu=cpu-total,host=pi\\ 5 usage_idle=99.5,procs=3,up=true,note="a \\"b\\""',
+    ]
+    assert times(batch, 10**9) == [SECOND]
+
+
+def test_a_batch_of_telegraf_is_its_metrics() -> None:
+    other = {**TELEGRAF, "name": "mem", "fields": {"free": 5}}
+    batch = convert({"metrics": [TELEGRAF, other, {**other, "fields": {}}]})
+
+    assert [point.partition(",")[0] for point in points(batch)] == ["cpu", "mem"]
+    assert [origin_of(origin).element for origin in batch.origins] == [0, 1]
+    (dead,) = batch.dead_letters
+    assert (dead.reason, dead.origin.element) == (Reason.NO_FIELDS, 2)
+    assert json.loads(dead.origin.value or b"") == {**other, "fields": {}}
+
+
+@pytest.mark.parametrize(("timestamp", "unit"), [(SECOND, 10**9), (SECOND * 1000 + 7, 10**6)])
+def test_the_unit_of_telegrafs_time_is_told_by_its_size(timestamp: int, unit: int) -> None:
+    assert times(convert({**TELEGRAF, "timestamp": timestamp}), unit) == [timestamp]
+
+
+def test_a_value_list_of_collectd_is_a_point_for_each_value() -> None:
+    batch = convert([COLLECTD])
+
+    assert points(batch) == [
+        "interface_rx,host=pi5,instance=eth0,type=if_octets value=1",
+        "interface_tx,host=pi5,instance=eth0,type=if_octets value=2.5",
+    ]
+    assert times(batch, 10**6) == [SECOND * 1000 + 265] * 2
+    assert batch.records.total() == 2
+
+
+def test_a_value_that_collectd_does_not_have_costs_itself_alone() -> None:
+    batch = convert([{**COLLECTD, "values": [None, 2.5]}])
+
+    assert points(batch) == ["interface_tx,host=pi5,instance=eth0,type=if_octets value=2.5"]
+    (dead,) = batch.dead_letters
+    assert dead.reason == Reason.NO_FIELDS
+    assert json.loads(dead.origin.value or b"")["dsnames"] == ["rx"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({**TELEGRAF, "more": 1}, id="one key more"),
+        pytest.param({name: TELEGRAF[name] for name in ("name", "tags", "fields")}, id="no time"),
+        pytest.param({**TELEGRAF, "tags": ["a"]}, id="tags that are no object"),
+        pytest.param({"metrics": [TELEGRAF, {"a": 1}]}, id="metrics of another shape"),
+        pytest.param([{**COLLECTD, "severity": "OKAY"}], id="notification"),
+        pytest.param([{**COLLECTD, "dsnames": ["rx"]}], id="fewer names than values"),
+    ],
+)
+def test_what_is_not_exactly_of_that_shape_is_any_record(record: Any) -> None:
+    assert all(point.startswith("labs,host=Labs,region=GIST ") for point in points(convert(record)))
+
+
+def test_a_fixed_format_takes_it_as_any_json() -> None:
+    assert points(convert(TELEGRAF, format="json"))[0].startswith("labs,")
+
+
+def test_a_name_that_would_be_a_comment_is_a_dead_letter() -> None:
+    assert [dead.reason for dead in convert({**TELEGRAF, "name": "#cpu"}).dead_letters] == [
+        Reason.NOT_A_RECORD
+    ]
+
+
+def test_tags_of_the_setting_are_added() -> None:
+    assert points(convert(COLLECTD, line_tags="site=gist,host=x"))[0] == (
+        "interface_rx,host=pi5,instance=eth0,site=gist,type=if_octets value=1"
+    )
+
+
+NAMES = st.text(max_size=5)
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.none())
+
+
+@given(NAMES, st.dictionaries(NAMES, VALUES), st.dictionaries(NAMES, VALUES), st.integers() | st.floats())
+def test_any_metric_is_a_line_that_is_valid_line_protocol_or_a_reason(
+    name: str, tags: dict[str, Any], fields: dict[str, Any], timestamp: float
+) -> None:
+    batch = convert({"name": name, "tags": tags, "fields": fields, "timestamp": timestamp})
+
+    assert len(batch.lines) + len(batch.dead_letters) == 1
+    for line in batch.lines:
+        route, again = fakes.route(format="line"), Batch()
+        Converter(route, Encoder(route)).convert([FakeMessage(line)], again)
+        assert again.lines == [line]
