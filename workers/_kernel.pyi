@@ -36,6 +36,7 @@ class Kernel:
         fields: Sequence[tuple[bytes, int, int, int, bytes]],
         name_of: Callable[[str], bytes | None],
         series_of: Callable[[tuple[str | None, ...]], bytes | None],
+        admit: Callable[[bytes | None, list[bytes]], bool],
     ) -> None: ...
     def convert(
         self,

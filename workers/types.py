@@ -141,6 +141,8 @@ class Reason(StrEnum):
     TOO_DEEP = "too_deep"  # nested deeper than TOWER_MAX_DEPTH
     TOO_MANY_FIELDS = "too_many_fields"  # more than TOWER_MAX_FIELDS
     TOO_MANY_RECORDS = "too_many_records"  # past the 1,024th of one message
+    TOO_MANY_NAMES = "too_many_names"  # a new field name beyond TOWER_MAX_FIELD_NAMES
+    TOO_MANY_SERIES = "too_many_series"  # new values of tags beyond TOWER_MAX_SERIES
     KEY_TOO_LONG = "key_too_long"  # a field's name over TOWER_MAX_KEY_BYTES
     TAG_TOO_LONG = "tag_too_long"  # a tag's value over TOWER_MAX_TAG_BYTES
     TEXT_TOO_LONG = "text_too_long"  # a string field over TOWER_MAX_TEXT_BYTES

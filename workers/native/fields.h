@@ -26,8 +26,10 @@ typedef struct {
     uint16_t prefix_size;
     uint16_t tag; /* index of the tag, if the field is one */
     uint16_t kind;
-    uint16_t group; /* index of the first field of those that a rename may give one name */
-    uint64_t seen;  /* number of the last record with a field of the group; used in its first field only */
+    uint16_t group;  /* index of the first field of those that a rename may give one name */
+    bool counted;    /* the Python path has counted its name, once and for all */
+    uint64_t valued; /* number of the last record that has written a value, while it is not counted */
+    uint64_t seen;   /* number of the last record with a field of the group; used in its first field only */
 } Field;
 
 typedef struct {
@@ -58,10 +60,16 @@ fields_close(FieldTable *self)
 }
 
 /* Python's own hash of bytes, with a key of this process: nobody can make names that collide. */
+static uint64_t
+full_hash(Slice key)
+{
+    return (uint64_t)PyHash_GetFuncDef()->hash(key.at, (Py_ssize_t)key.size);
+}
+
 static uint32_t
 hash_of(Slice key)
 {
-    return (uint32_t)PyHash_GetFuncDef()->hash(key.at, (Py_ssize_t)key.size);
+    return (uint32_t)full_hash(key);
 }
 
 /* Find a field by its name, NULL if it is not in the table. `place` is the place for it, FIELD_PLACES if

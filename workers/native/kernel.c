@@ -115,19 +115,19 @@ add_configured_fields(FieldTable *table, PyObject *fields)
 static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
-    static char *options[] = {"json",       "msgpack",    "line",           "max_bytes",
-                              "max_fields", "max_key",    "max_tag",        "max_text",
-                              "window",     "partitions", "partition_type", "tag_count",
-                              "fields",     "name_of",    "series_of",      NULL};
+    static char *options[] = {"json",           "msgpack",   "line",     "max_bytes", "max_fields",
+                              "max_key",        "max_tag",   "max_text", "window",    "partitions",
+                              "partition_type", "tag_count", "fields",   "name_of",   "series_of",
+                              "admit",          NULL};
     Memory *memory = &self->memory;
     int json, msgpack, line;
     Py_ssize_t max_bytes, max_fields, max_key, max_tag, max_text, tag_count;
     long long window, partitions;
-    PyObject *partition_type, *fields, *name_of, *series_of;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLLOnOOO", options, &json, &msgpack, &line,
+    PyObject *partition_type, *fields, *name_of, *series_of, *admit;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLLOnOOOO", options, &json, &msgpack, &line,
                                      &max_bytes, &max_fields, &max_key, &max_tag, &max_text, &window,
                                      &partitions, &partition_type, &tag_count, &fields, &name_of,
-                                     &series_of)) {
+                                     &series_of, &admit)) {
         return -1;
     }
     if (partitions < 1 || partitions > MAX_PARTITIONS || max_fields < 0 || max_key < 0 || max_tag < 0 ||
@@ -147,6 +147,7 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     self->partition_type = Py_NewRef(partition_type);
     memory->name_of = Py_NewRef(name_of);
     memory->series_of = Py_NewRef(series_of);
+    memory->admit = Py_NewRef(admit);
     memory->max_fields = (size_t)max_fields;
     memory->max_key = (size_t)max_key;
     memory->max_tag = (size_t)max_tag;
@@ -190,6 +191,7 @@ Kernel_traverse(Kernel *self, visitproc visit, void *arg)
     Py_VISIT(self->partition_type);
     Py_VISIT(self->memory.name_of);
     Py_VISIT(self->memory.series_of);
+    Py_VISIT(self->memory.admit);
     Py_VISIT(self->access.type);
     return 0;
 }
@@ -201,6 +203,7 @@ Kernel_clear(Kernel *self)
     Py_CLEAR(self->partition_type);
     Py_CLEAR(self->memory.name_of);
     Py_CLEAR(self->memory.series_of);
+    Py_CLEAR(self->memory.admit);
     access_close(&self->access);
     return 0;
 }

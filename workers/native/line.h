@@ -73,6 +73,64 @@ record_series(Memory *memory, Slice *text)
     return DONE;
 }
 
+/* Names of the record in hand that are not counted and have a value, as a list. */
+static PyObject *
+fresh_names(const Memory *memory)
+{
+    PyObject *names = PyList_New(0);
+    for (size_t index = 0; names != NULL && index < memory->fields.count; index++) {
+        const Field *field = &memory->fields.kept[index];
+        if (field->counted || field->valued != memory->records) {
+            continue;
+        }
+        PyObject *name = PyBytes_FromStringAndSize((const char *)field->prefix, field->prefix_size);
+        if (name == NULL || PyList_Append(names, name) < 0) {
+            Py_CLEAR(names);
+        }
+        Py_XDECREF(name);
+    }
+    return names;
+}
+
+/* Let the Python path count a series and names. Takes both references, of which one may be NULL. */
+static Outcome
+call_admit(Memory *memory, PyObject *series, PyObject *names)
+{
+    PyObject *answer = series == NULL || names == NULL
+                           ? NULL
+                           : PyObject_CallFunctionObjArgs(memory->admit, series, names, NULL);
+    Py_XDECREF(series);
+    Py_XDECREF(names);
+    Outcome outcome = answer == NULL ? FAILED : answer == Py_True ? DONE : LEFT;
+    Py_XDECREF(answer);
+    return outcome;
+}
+
+/* Let the Python path count what is new with this record. LEFT if there are too many already. */
+static Outcome
+record_admit(const Record *self)
+{
+    Memory *memory = self->memory;
+    Series *series = memory->series.last;
+    if (!self->fresh && series->counted) {
+        return DONE;
+    }
+    PyObject *text =
+        series->counted
+            ? Py_NewRef(Py_None)
+            : PyBytes_FromStringAndSize((const char *)series->key + series->key_size, series->text_size);
+    Outcome outcome = call_admit(memory, text, fresh_names(memory));
+    if (outcome != DONE) {
+        return outcome;
+    }
+    series->counted = true;
+    for (size_t index = 0; index < memory->fields.count; index++) {
+        Field *field = &memory->fields.kept[index];
+        field->counted = field->counted || field->valued == memory->records;
+    }
+    return DONE;
+}
+
 /* A record's place in Kafka, and Kafka's time of its message. */
 typedef struct {
     int64_t partition;
@@ -104,6 +162,9 @@ record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t 
     }
     Slice series;
     Outcome outcome = record_series(memory, &series);
+    if (outcome == DONE) {
+        outcome = record_admit(self);
+    }
     if (outcome != DONE) {
         return outcome;
     }

@@ -56,6 +56,7 @@ skip_fields(Memory *memory, Layout *layout, const Byte *at, const Byte *end, siz
             !line_enter(memory, name, count)) {
             return NULL;
         }
+        memory->line_hash += full_hash(name) | 1;
         if (count == layout->count && count < LAYOUT_FIELDS && name.size < LAYOUT_BYTES - used) {
             memcpy(layout->names + used, name.at, name.size + 1);
             layout->sizes[layout->count++] = (uint16_t)(name.size + 1);
@@ -128,7 +129,9 @@ skip_series_and_fields(Memory *memory, Slice message, Byte *bits)
     }
     Slice series = {message.at, (size_t)(space - message.at) + 1};
     Layout *layout = layout_of(memory, series);
-    if (layout->is_whole && layout->series_size == series.size &&
+    memory->layout = layout;
+    memory->line_series = (Slice){series.at, series.size - 1};
+    if (layout->is_whole && layout->counted && layout->series_size == series.size &&
         !memcmp(layout->series, series.at, series.size)) {
         Byte known = layout->bits;
         const Byte *at = skip_known_fields(memory, layout, space + 1, end, &known);
@@ -137,7 +140,8 @@ skip_series_and_fields(Memory *memory, Slice message, Byte *bits)
             return at;
         }
     }
-    layout->is_whole = false;
+    layout->is_whole = layout->counted = false;
+    memory->line_hash = full_hash(series);
     const Byte *at = skip_plain(message.at, bits);
     if ((size_t)(at - message.at) > memory->max_key) {
         return NULL;
@@ -186,14 +190,52 @@ line_check(Memory *memory, Slice message, Slice *line, int64_t *time)
     return bits & 0x80 ? check_utf8(*line) : DONE;
 }
 
+/* Let the Python path count what is new with the line in hand. LEFT if there are too many already. */
+static Outcome
+line_admit(Memory *memory)
+{
+    if (memory->layout->counted) {
+        return DONE;
+    }
+    uint64_t *counted = &memory->counted_lines[memory->line_hash % COUNTED_LINES];
+    if (*counted != memory->line_hash) {
+        Slice series = memory->line_series;
+        PyObject *names = PyList_New(0);
+        for (size_t index = 0; names != NULL && index < SEEN_NAMES; index++) {
+            const SeenName *seen = &memory->seen[index];
+            if (seen->record != memory->records) {
+                continue;
+            }
+            /* With its equals sign, as the Python path writes names. */
+            PyObject *name = PyBytes_FromStringAndSize((const char *)seen->name.at, seen->name.size + 1);
+            if (name == NULL || PyList_Append(names, name) < 0) {
+                Py_CLEAR(names);
+            }
+            Py_XDECREF(name);
+        }
+        PyObject *text = PyBytes_FromStringAndSize((const char *)series.at, series.size);
+        Outcome outcome = call_admit(memory, text, names);
+        if (outcome != DONE) {
+            return outcome;
+        }
+        *counted = memory->line_hash;
+    }
+    memory->layout->counted = memory->layout->is_whole;
+    return DONE;
+}
+
 /* The line as it is sent: the message's own bytes if they are nothing else. */
 static Outcome
-line_as_sent(const Memory *memory, const Coordinates *place, PyObject *value, Slice text, int64_t time,
+line_as_sent(Memory *memory, const Coordinates *place, PyObject *value, Slice text, int64_t time,
              PyObject **line)
 {
     int64_t apart = place->timed ? time - place->milliseconds * MILLISECOND : 0;
     if (apart > memory->window || apart < -memory->window) {
         return LEFT;
+    }
+    Outcome admitted = line_admit(memory);
+    if (admitted != DONE) {
+        return admitted;
     }
     *line = text.size == (size_t)PyBytes_GET_SIZE(value)
                 ? Py_NewRef(value)

@@ -26,7 +26,11 @@ typedef struct {
 #define LAYOUT_BYTES 512
 #define LAYOUT_FIELDS 32
 
+/* Number of combinations of a series and names that are known to be counted, besides those of layouts. */
+#define COUNTED_LINES 4096
+
 typedef struct {
+    bool counted;  /* the Python path has counted its series and its names, once and for all */
     bool is_whole; /* has all names of a line that was valid */
     Byte bits;     /* all of that line's bytes together: the highest bit tells whether they are ASCII */
     uint16_t series_size;
@@ -53,11 +57,18 @@ typedef struct {
     int64_t partitions;
     PyObject *name_of;   /* called with a new name; returns its prefix as bytes, or None */
     PyObject *series_of; /* called with tag values; returns the series as bytes, or None */
-    Byte *fields_text;   /* FIELDS_TEXT_BYTES */
+    /* Called with a series, None if it is counted, and a list of names that are not; returns whether their
+     * record becomes a line. */
+    PyObject *admit;
+    Byte *fields_text; /* FIELDS_TEXT_BYTES */
     Slice *tags;
     Byte *tag_digits; /* DIGITS bytes for each tag, for tags that are numbers */
     SeenName seen[SEEN_NAMES];
     Layout *layouts; /* LAYOUTS, by series */
+    Layout *layout;  /* of the line in hand */
+    Slice line_series;
+    uint64_t line_hash;                    /* of the series and the names of the line in hand */
+    uint64_t counted_lines[COUNTED_LINES]; /* such hashes whose series and names are counted */
     uint64_t records;
 } Memory;
 
@@ -67,6 +78,7 @@ typedef struct {
     Byte *at; /* end of the fields written so far */
     size_t count;
     size_t omitted;
+    bool fresh;    /* it has a value with a name that is not counted */
     bool timed;    /* it has a time field */
     bool readable; /* that can be read */
     Timestamp timestamp;
@@ -154,6 +166,10 @@ record_enter(Record *self, const Field *field)
 static inline bool
 put_name(Record *self, const Field *field, size_t size)
 {
+    if (!field->counted) {
+        self->fresh = true;
+        self->memory->fields.kept[field - self->memory->fields.kept].valued = self->memory->records;
+    }
     Byte *start = self->memory->fields_text;
     if ((size_t)(self->at - start) + field->prefix_size + size + 3 > FIELDS_TEXT_BYTES) {
         return false;

@@ -16,6 +16,7 @@ typedef struct {
     Byte *key; /* the text follows in the same block; NULL if the place is empty */
     uint32_t key_size;
     uint32_t text_size;
+    bool counted; /* the Python path has counted it, once and for all */
 } Series;
 
 typedef struct {

@@ -147,6 +147,7 @@ class Converter:
             elif self._has_shapes:
                 records = self._expand(records)
         except RecordError as error:
+            self._encoder.cardinality.forget()
             whole = Origin(message, 0, value)
             batch.dead_letters.append(DeadLetter(whole, error.reason, error.detail))
             batch.dead_size += len(value or b"")
@@ -171,6 +172,7 @@ class Converter:
                 else:
                     raise RecordError(Reason.NOT_A_RECORD, type(record).__name__)
             except RecordError as error:
+                self._encoder.cardinality.forget()
                 batch.dead_letters.append(DeadLetter(origin_of(origin), error.reason, error.detail))
                 batch.dead_size += len(raw)
             else:

@@ -6,11 +6,13 @@ from workers.config.parsers import RESERVED
 from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records import escape, timestamps
+from workers.records.cardinality import Cardinality, settings_names
 from workers.records.field_types import FieldTypes, Literal
 from workers.records.flatten import Flattener
 from workers.records.number_text import EXACT_LIMIT, number_of_float, number_of_text
 from workers.records.point_time import PointTime
 from workers.records.rename import Rename
+from workers.records.series_text import SeriesText
 from workers.types import Nanoseconds, Reason, Unreadable, Untyped
 
 #: Most series and names in the caches. A full cache is cleared, so that a sender of ever new names cannot
@@ -30,7 +32,7 @@ class Encoder:
         times_implausible: Times further than the window from Kafka's own.
     """
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, cardinality: Cardinality | None = None) -> None:
         self.values_omitted = 0
         self.times_implausible = 0
         self._names_doubled = 0
@@ -48,10 +50,14 @@ class Encoder:
         self.number_names = frozenset(route.number_fields).union(
             name for name, new in route.rename if new in route.number_fields
         )
-        self._measurement = escape.measurement(route.measurement)
         # A field with the name of a tag could not be queried.
         self._reserved = RESERVED.union(map(escape.printable, (*dict(route.tags), *route.tag_fields)))
-        self._constant = {key: escape.tag(value) for key, value in route.tags}
+        self._series_text = SeriesText(route)
+        self.cardinality = cardinality or Cardinality(route.limits)
+        self._new = self.cardinality.pending
+        for name in {*settings_names(route), *self._reserved}:
+            for stored in (name, self.stored_name(name)):
+                self.cardinality.names.expect(_bytes(f"{escape.name(self.stored_name(stored))}="))
         self._series: dict[tuple[Any, ...], str] = {}
         self._names: dict[str, str] = {}
         self._names_by_sent: dict[str, str] = {}
@@ -88,7 +94,7 @@ class Encoder:
             index: Place of the record in its message.
 
         Raises:
-            RecordError: The record cannot become a point.
+            RecordError: The record cannot become a point. Whoever handles it calls `cardinality.forget`.
         """
         values = self._flattener.flat(record)
         # A dict of the new names would cost a tenth of a record, and most records do not need it.
@@ -105,9 +111,12 @@ class Encoder:
             raise RecordError(Reason.NO_FIELDS, "no field has a valid value")
         time = self._point_time.nanoseconds(timestamp, partition, offset, index)
         try:
-            return f"{series} {fields} {time}".encode()
+            line = f"{series} {fields} {time}".encode()
         except UnicodeEncodeError:
             raise RecordError(Reason.TEXT, "an unpaired UTF-16 surrogate") from None
+        if self._new:
+            self.cardinality.keep()
+        return line
 
     def _timestamp(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Timestamp:
         """Return the record's time, or Kafka's; remove the time fields that were read from `values`."""
@@ -220,15 +229,25 @@ class Encoder:
         except UnicodeDecodeError:
             raise RecordError(Reason.TEXT, "not UTF-8") from None
 
-    def name(self, name: str) -> str:
-        """`name=` for one field, escaped, and kept for the next record."""
+    def prefix(self, name: str) -> str:
+        """`name=` for one field, escaped.
+
+        Raises:
+            RecordError: No field can have this name.
+        """
         if not name:
             raise RecordError(Reason.NOT_A_RECORD, "a field name is empty")
         if len(name.encode("utf-8", "replace")) > self._limits.max_key_bytes:
             raise _over(Reason.KEY_TOO_LONG, self._limits.max_key_bytes, "TOWER_MAX_KEY_BYTES")
-        if len(self._names) >= CACHED:
-            self._names.clear()
-        self._names[name] = prefix = f"{escape.name(self.stored_name(name))}="
+        return f"{escape.name(self.stored_name(name))}="
+
+    def name(self, name: str) -> str:
+        """`name=` for one field, counted, and kept for the next record once it is known."""
+        prefix = self.prefix(name)
+        if self.cardinality.names.admit(_bytes(prefix)):
+            if len(self._names) >= CACHED:
+                self._names.clear()
+            self._names[name] = prefix
         return prefix
 
     def stored_name(self, name: str) -> str:
@@ -240,9 +259,12 @@ class Encoder:
 
     def _name_by_sent(self, name: str) -> str:
         """`name=` for one field by the name it was sent under."""
-        if len(self._names_by_sent) >= CACHED:
-            self._names_by_sent.clear()
-        self._names_by_sent[name] = prefix = self.name(self._rename.new_name(name))
+        new_name = self._rename.new_name(name)
+        prefix = self.name(new_name)
+        if new_name in self._names:
+            if len(self._names_by_sent) >= CACHED:
+                self._names_by_sent.clear()
+            self._names_by_sent[name] = prefix
         return prefix
 
     def series(self, tags: tuple[str | None, ...]) -> str:
@@ -256,22 +278,20 @@ class Encoder:
         """
         series = self._series.get(tags)
         if series is None:
-            both = dict(self._constant)
-            measurement = self._measurement
-            if self._route.measurement_field and (sent := tags[-1]) is not None:
-                if sent.startswith("#"):
-                    raise RecordError(
-                        Reason.MEASUREMENT, "begins with #, which starts a comment in InfluxDB"
-                    )
-                measurement = escape.measurement(sent)
-            for key, value in zip(self._route.tag_fields, tags, strict=False):
-                if value is not None:
-                    both[key] = escape.tag(value)
-            pairs = (f",{escape.name(key)}={both[key]}" for key in sorted(both))
-            if len(self._series) >= CACHED:
-                self._series.clear()
-            self._series[tags] = series = measurement + "".join(pairs)
+            series = self.series_text(tags)
+            if self.cardinality.series.admit(_bytes(series)):
+                if len(self._series) >= CACHED:
+                    self._series.clear()
+                self._series[tags] = series
         return series
+
+    def series_text(self, tags: tuple[str | None, ...]) -> str:
+        """Measurement and tags, without counting them. Arguments and errors are those of `series`."""
+        return self._series_text.of(tags)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _over(reason: Reason, max_bytes: int, setting: str) -> RecordError:

@@ -45,9 +45,13 @@ class LineEncoder:
         Raises:
             RecordError: The line cannot become a point.
         """
+        cardinality = self._encoder.cardinality
         time = self._time(line.time, kafka_ms, partition, offset, index)
         series = self._series(line)
         fields = self._fields(line, len(series))
+        cardinality.series.admit(series)
+        if cardinality.pending:
+            cardinality.keep()
         return b"%b %b %d" % (series, fields, time)
 
     def _time(
@@ -98,6 +102,7 @@ class LineEncoder:
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "InfluxDB ignores a field named time")
         for name, value in fields:
+            self._encoder.cardinality.names.admit(name + b"=")
             _at_most(limits.max_key_bytes, name, Reason.KEY_TOO_LONG, "TOWER_MAX_KEY_BYTES")
             if series_bytes + KEY_SEPARATOR_BYTES + len(name) > MOST_KEY_BYTES:
                 raise RecordError(

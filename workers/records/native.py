@@ -76,13 +76,13 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
 
     def name_of(name: str) -> bytes | None:
         try:
-            return encoder.name(name).encode()
+            return encoder.prefix(name).encode()
         except (RecordError, UnicodeEncodeError):
             return None
 
     def series_of(tags: tuple[str | None, ...]) -> bytes | None:
         try:
-            return encoder.series(tags).encode()
+            return encoder.series_text(tags).encode()
         except (RecordError, UnicodeEncodeError):
             return None
 
@@ -103,6 +103,7 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
             fields=_fields(route, encoder),
             name_of=name_of,
             series_of=series_of,
+            admit=encoder.cardinality.admit,
         )
     except ValueError as error:
         raise KernelUnavailableError(f"the C kernel cannot be used with these settings: {error}") from None
@@ -140,7 +141,7 @@ def _fields(route: Route, encoder: Encoder) -> list[tuple[bytes, int, int, int, 
                 f"({name[:20]}...), which the C kernel does not convert"
             )
         try:
-            prefix = encoder.name(new_name).encode()
+            prefix = encoder.prefix(new_name).encode()
         except RecordError as error:
             raise KernelUnavailableError(
                 f"the settings name the field {new_name[:20]!r}, which no record can have: {error.detail}"

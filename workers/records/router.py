@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from workers.batch import Batch
 from workers.config.route import Route
 from workers.errors import SettingsError
+from workers.records.cardinality import Cardinality
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.types import Message, Partition
@@ -30,6 +31,8 @@ class Router:
         self._native = native
         self._by_partition = any(route.partition_tag for route in routes)
         self._converters: dict[Partition, Converter] = {}
+        #: One for all routes: the limits are those of the worker.
+        self._cardinality = Cardinality(routes[0].limits)
         unused = routes[0].for_partition("", 0)
         #: Counts of converters that are no longer in memory; each name from the start.
         self._removed = Counter(Converter(unused, Encoder(unused), native=False).counts)
@@ -49,6 +52,7 @@ class Router:
     def counts(self) -> dict[str, int]:
         """All that was counted, by its name in the state file."""
         counts = self._removed.copy()
+        counts.update(self._cardinality.counts)
         for converter in self._converters.values():
             counts.update(converter.counts)
         return dict(counts)
@@ -80,7 +84,7 @@ class Router:
             if route is None:
                 raise SettingsError("TOWER_ROUTES", f"has no route for topic {key.topic}: add one")
             route = route.for_partition(key.topic, key.number)
-            converter = Converter(route, Encoder(route), self._native)
+            converter = Converter(route, Encoder(route, self._cardinality), self._native)
             if len(self._converters) >= KEPT:
                 oldest = next(iter(self._converters))
                 self._removed.update(self._converters.pop(oldest).counts)

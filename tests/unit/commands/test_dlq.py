@@ -461,9 +461,13 @@ def test_a_record_is_sent_back_with_its_own_key_headers_and_time(monkeypatch: py
 
 
 def test_a_purge_of_what_was_replayed_stops_at_the_first_that_was_not() -> None:
-    progress = {0: ReplayProgress(10), 1: ReplayProgress(10, rejected={4, 7})}
+    progress = {
+        0: ReplayProgress(10),
+        1: ReplayProgress(10, rejected={4, 7}),
+        2: ReplayProgress(0, ahead={0, 1, 3}),
+    }
 
-    assert purge.targets_replayed(progress) == {0: 10, 1: 4}
+    assert purge.targets_replayed(progress) == {0: 10, 1: 4, 2: 2}
 
 
 @pytest.mark.usefixtures("sent")

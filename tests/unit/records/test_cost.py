@@ -197,13 +197,13 @@ class Forgetful(Encoder):
 
     asked = 0
 
-    def name(self, name: str) -> str:
+    def prefix(self, name: str) -> str:
         self.asked += 1
-        return super().name(name)
+        return super().prefix(name)
 
-    def series(self, tags: tuple[str | None, ...]) -> str:
+    def series_text(self, tags: tuple[str | None, ...]) -> str:
         self.asked += 1
-        return super().series(tags)
+        return super().series_text(tags)
 
 
 @needs_kernel

@@ -529,7 +529,7 @@ class TestLimits:
         assert reason_of(record, max_fields=10_000) == Reason.KEY_TOO_LONG
 
     def test_names_and_tags_without_end_do_not_fill_the_memory(self) -> None:
-        encoder = Encoder(fakes.route())
+        encoder = Encoder(fakes.route(max_field_names=2 * CACHED))
 
         for number in range(CACHED + 10):
             encoder.encode({"ip": f"t{number}", f"f{number}": 1}, KAFKA_MS, 0, number)

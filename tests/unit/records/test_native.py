@@ -436,7 +436,7 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
         "json": True, "msgpack": True, "line": True, "max_bytes": 1000, "max_fields": 10, "max_key": 10,
         "max_tag": 10, "max_text": 10,
         "window": 10, "partitions": 2, "partition_type": Partition, "tag_count": 1,
-        "fields": [(b"ip", 2, 0, 0, b"")], "series_of": lambda _: b"m",
+        "fields": [(b"ip", 2, 0, 0, b"")], "series_of": lambda _: b"m", "admit": lambda _, __: True,
         "name_of": name_of or (lambda name: f"{name}=".encode()),
     }  # fmt: skip
     return Kernel(**(given | options))

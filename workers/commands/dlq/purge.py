@@ -46,7 +46,13 @@ def targets_before(kafka_admin: KafkaAdmin, topic: str, milliseconds: float) -> 
 
 def targets_replayed(progress: dict[int, ReplayProgress]) -> dict[int, int]:
     """Return for each partition the offset of the first dead letter that is not replayed."""
-    return {number: min([part.offset, *part.rejected]) for number, part in progress.items()}
+    targets = {}
+    for number, part in progress.items():
+        target = part.offset
+        while target in part.ahead:
+            target += 1
+        targets[number] = min([target, *part.rejected])
+    return targets
 
 
 def target_through(place: Place) -> dict[int, int]:

@@ -18,6 +18,10 @@ REMEDIES = {
     Reason.TOO_LARGE: "raise TOWER_MAX_RECORD_BYTES, or let the sender send less at once",
     Reason.TOO_DEEP: "raise TOWER_MAX_DEPTH, or let the sender nest less",
     Reason.TOO_MANY_FIELDS: "raise TOWER_MAX_FIELDS, or let the sender send fewer fields",
+    Reason.TOO_MANY_NAMES: "a sender may put an id into a name: correct it and restart the pool, or raise "
+    "TOWER_MAX_FIELD_NAMES",
+    Reason.TOO_MANY_SERIES: "a sender may put an id into a tag: correct it and restart the pool, or raise "
+    "TOWER_MAX_SERIES",
     Reason.KEY_TOO_LONG: "raise TOWER_MAX_KEY_BYTES, or let the sender use shorter names",
     Reason.TAG_TOO_LONG: "raise TOWER_MAX_TAG_BYTES, or let the sender use shorter tags",
     Reason.TEXT_TOO_LONG: "raise TOWER_MAX_TEXT_BYTES, or let the sender send shorter texts",
