@@ -74,6 +74,7 @@ SHARED = (
 
 #: The name of a property in an error text of librdkafka.
 _PROPERTY = re.compile(r"[a-z]+(?:\.[a-z]+)+")
+_UNKNOWN = re.compile(r'No such configuration property: "([^"]*)"')
 
 #: What happens after an error that `ADVICE` does not list.
 RETRYING = "The worker retries. If this repeats, check the brokers and their logs"
@@ -167,7 +168,9 @@ def reader_properties(settings: Settings) -> dict[str, Any]:
 def settings_error(error: KafkaException) -> SettingsError:
     """Return an error that names the setting of a property that librdkafka rejects."""
     text = " ".join(str(error.args[0].str()).split())
-    # If the text quotes a value as well, the property follows this word.
-    match = _PROPERTY.search(text.partition("property ")[2]) or _PROPERTY.search(text)
-    key = match[0] if match else ""
+    # If the text quotes a value as well, the property follows this word. An unknown one may have no dot.
+    match = (
+        _UNKNOWN.search(text) or _PROPERTY.search(text.partition("property ")[2]) or _PROPERTY.search(text)
+    )
+    key = match[match.lastindex or 0] if match else ""
     return SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), f"Kafka's client rejects it: {text}")

@@ -17,6 +17,7 @@ from lab.__main__ import main as lab
 from tests.faults.harness.report import FAULTS
 from tests.faults.harness.report import main as faults_report
 from tests.integration.test_lab_text import STEPS
+from tests.support import broken_setups
 from workers.commands.main import tower
 from workers.config.kafka_properties import KAFKA_DEFAULTS, KAFKA_PREFIX
 from workers.config.options import variable
@@ -314,3 +315,9 @@ def test_each_command_of_the_operator_is_in_the_readme() -> None:
 
 def test_no_placeholder_is_left() -> None:
     assert [name for name, text in DOCUMENTS.items() if "@@" in text or "TODO" in text] == []
+
+
+def test_the_table_of_broken_setups_is_that_of_the_list_that_is_tried() -> None:
+    text = broken_setups.DOCUMENT.read_text()
+
+    assert text[text.index(broken_setups.HEAD) :] == broken_setups.table()

@@ -159,6 +159,12 @@ def _influxdb(
     if query is not None:
         yield from _warn_on_error("field types", field_types.types(query, settings, newest))
         yield from _warn_on_error("newest point", dashboard_points.points(query, settings, newest, now))
+    elif access is None:
+        yield warn(
+            "points",
+            "types of fields and newest points cannot be looked at: this token may only write",
+            dashboard.READ,
+        )
 
 
 def _guarded(

@@ -8,6 +8,12 @@ from workers.commands.check.result import PROVISION, CheckResult, fail, ok, warn
 from workers.commands.clients.influxdb_api import InfluxdbApi, basic, quoted
 from workers.config.settings import Settings
 
+#: What to do if a token that may only write hides something.
+READ = (
+    "set INFLUXDB_V1_USER and INFLUXDB_V1_PASSWORD to test the dashboard's query, or name a token that may "
+    "read with --look-token-file"
+)
+
 
 def mapping(influxdb: InfluxdbApi, settings: Settings, authorization: str) -> CheckResult:
     """Check the DBRP mapping that the dashboard's query needs.
@@ -23,8 +29,7 @@ def mapping(influxdb: InfluxdbApi, settings: Settings, authorization: str) -> Ch
     unreadable = warn(
         check,
         f"{database}/{policy} cannot be checked with this token, which may only write",
-        "set INFLUXDB_V1_USER and INFLUXDB_V1_PASSWORD to test the dashboard's query, or name a token that "
-        "may read with --look-token-file",
+        READ,
     )
     if answer.status != 200 or not isinstance(answer.content, dict):
         return unreadable

@@ -24,7 +24,14 @@ def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[CheckResult]:
         return
     now = (before + time.time()) / 2
     version = answer.headers.get("x-influxdb-version", "")
-    if not version:
+    if answer.status == 400 and "HTTPS" in answer.message:
+        # The text of Go's net/http, with which InfluxDB and many proxies are built.
+        yield fail(
+            "influxdb",
+            f"the server at {influxdb.url} accepts only TLS",
+            "use https:// in TOWER_INFLUXDB_URL",
+        )
+    elif not version:
         yield warn(
             "influxdb",
             f"the server at {influxdb.url} answers {answer.status}, but not as InfluxDB does",

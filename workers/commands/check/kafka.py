@@ -103,6 +103,10 @@ def connect(settings: Settings) -> KafkaAdmin | CheckResult:
         kafka_admin = KafkaAdmin(settings, verified=False)
         kafka_admin.brokers()
     except CommandError as error:
+        # What librdkafka says if a TLS handshake fails at a server that does not use TLS.
+        if "PLAINTEXT broker" in error.problem:
+            remedy = "set TOWER_KAFKA_SECURITY_PROTOCOL=plaintext, or the port of a listener with TLS"
+            return fail("kafka brokers", error.problem, remedy)
         return fail(
             "kafka brokers",
             error.problem,

@@ -87,6 +87,10 @@ class InfluxdbApi:
             answer_headers = {name.lower(): value for name, value in response.getheaders()}
             return ApiResponse(response.status, answer_headers, _content(raw))
         except ssl.SSLError as error:
+            if error.reason == "WRONG_VERSION_NUMBER":
+                raise CommandError(
+                    f"the server at {self.url} does not use TLS", "use http:// in TOWER_INFLUXDB_URL"
+                ) from None
             why = getattr(error, "verify_message", "") or error.reason or str(error)
             raise CommandError(
                 f"InfluxDB at {self.url}: {why}",

@@ -33,7 +33,7 @@ kafka: Any = admin
 
 #: Seconds for the first answer of a broker that accepts connections. TLS and SASL fail at once, but the
 #: client retries silently.
-FIRST_ANSWER_S = 5.0
+FIRST_ANSWER_S = 3.0
 
 
 @dataclass(frozen=True)

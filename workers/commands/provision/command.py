@@ -32,6 +32,7 @@ class Options:
     worker_token_group: int | None
     replace_token: bool
     v1_password_file: Path | None
+    create_org: bool
     wait: float
 
 
@@ -81,6 +82,7 @@ class Options:
     help="File with the v1 user's password. If it does not exist and INFLUXDB_V1_PASSWORD is not set, a "
     "password is generated and saved there (mode 0600).",
 )
+@click.option("--create-org", is_flag=True, help="If the organisation does not exist, create it.")
 @click.option(
     "--wait",
     type=click.FloatRange(0, 3600),
@@ -117,7 +119,9 @@ def _actions(settings: Settings, admin_token: str, options: Options) -> Iterator
         reason = "no admin token: name its file with --admin-token-file, or set INFLUXDB_ADMIN_TOKEN"
         yield Action("InfluxDB", ActionResult.SKIPPED, reason)
         return
-    provisioner = InfluxdbProvisioner(InfluxdbApi(settings.influxdb_url), settings, admin_token)
+    provisioner = InfluxdbProvisioner(
+        InfluxdbApi(settings.influxdb_url), settings, admin_token, create_org=options.create_org
+    )
     retried(provisioner.require_setup, ProgressWait("InfluxDB", options.wait))
     yield from provisioner.run(
         options.worker_token_file,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, token
+from workers.commands.console import listed
 from workers.commands.provision.action import Action, ActionResult
 from workers.commands.provision.secret_file import read_secret, secret_draft
 from workers.config.settings import Settings
@@ -27,15 +28,24 @@ class InfluxdbProvisioner:
         admin_token: Token that may create all of them.
         all_buckets: Whether the v1 user may read and write every bucket of the organisation. An existing
             v1 user cannot be given more buckets later.
+        create_org: Whether a missing organisation is created. Most often it is missing because its name is
+            misspelt.
     """
 
     def __init__(
-        self, influxdb: InfluxdbApi, settings: Settings, admin_token: str, *, all_buckets: bool = False
+        self,
+        influxdb: InfluxdbApi,
+        settings: Settings,
+        admin_token: str,
+        *,
+        all_buckets: bool = False,
+        create_org: bool = False,
     ) -> None:
         self._influxdb = influxdb
         self._settings = settings
         self._authorization = token(admin_token)
         self._all_buckets = all_buckets
+        self._create_org = create_org
         self._org_id = self._bucket_id = ""
 
     def require_setup(self) -> None:
@@ -94,6 +104,14 @@ class InfluxdbProvisioner:
 
     def _organisation(self) -> Action:
         name = self._settings.influxdb_org
+        existing = self._find("orgs", {"org": name})
+        if existing is None and not self._create_org:
+            answer = self._ask("GET", "/api/v2/orgs")
+            names = sorted(str(organisation["name"]) for organisation in answer.content.get("orgs") or [])
+            raise CommandError(
+                f"InfluxDB has no organisation {name}; there are: {listed(names) or 'none'}",
+                "set TOWER_INFLUXDB_ORG to one of them, or create it: `tower provision --create-org`",
+            )
         organisation, result = self._find_or_create("orgs", {"org": name}, {"name": name})
         self._org_id = organisation["id"]
         return Action(f"organisation {name}", result, f"id {self._org_id}")
@@ -109,11 +127,15 @@ class InfluxdbProvisioner:
     def _find_or_create(
         self, kind: str, query: dict[str, str], body: dict[str, Any]
     ) -> tuple[dict[str, Any], ActionResult]:
+        existing = self._find(kind, query)
+        if existing is not None:
+            return existing, ActionResult.UNCHANGED
+        return self._ask("POST", f"/api/v2/{kind}", body=body).content, ActionResult.CREATED
+
+    def _find(self, kind: str, query: dict[str, str]) -> dict[str, Any] | None:
         answer = self._ask("GET", f"/api/v2/{kind}", query, also=(404,))
         existing = answer.content.get(kind) if answer.status == 200 else None
-        if existing:
-            return existing[0], ActionResult.UNCHANGED
-        return self._ask("POST", f"/api/v2/{kind}", body=body).content, ActionResult.CREATED
+        return dict(existing[0]) if existing else None
 
     def _mapping(self) -> Action:
         database, policy = self._settings.influxdb_database, self._settings.influxdb_retention_policy
