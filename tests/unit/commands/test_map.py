@@ -136,10 +136,10 @@ def test_of_several_routes_one_has_to_be_named(tmp_path: Path) -> None:
 
 
 def test_a_wrong_file_is_told_with_the_name_of_the_route(tmp_path: Path) -> None:
-    code, output = ran(tmp_path, ROUTE + "formt = 'json'\n", "{}")
+    code, output = ran(tmp_path, ROUTE + "forma = 'json'\n", "{}")
 
     assert code == MISCONFIGURED
-    assert output == "tower: TOWER_ROUTES: route one: formt is not a key of a route; did you mean format?\n"
+    assert output == "tower: TOWER_ROUTES: route one: forma is not a key of a route; did you mean format?\n"
 
 
 def test_key_and_headers_can_be_given(tmp_path: Path) -> None:
