@@ -1,6 +1,6 @@
 """Records of every kind, and bytes near them, from a seed; and whether both paths make the same of them.
 
-`python -m tests.support.variants --cases 1000000` is the long form of what `test_kernel.py` runs in short.
+`python -m tests.support.variants --cases 1000000` is the long form of what `test_native.py` runs in short.
 """
 
 import json
@@ -231,11 +231,36 @@ class Variants:
         how = rnd.random()
         if how < 0.5:
             return self._json(record)
-        if how < 0.97:
+        if how < 0.96:
             return self._msgpack(record)
+        if how < 0.97:
+            return self._foreign(record)
         if how < 0.99:
             return b"[" + b",".join([self._json(record)] * rnd.randrange(3)) + b"]"
         return ",".join(f"{name}:{value}" for name, value in record.items()).encode("utf-8", "replace")
+
+    def _foreign(self, record: dict[str, Any]) -> bytes:
+        """What other senders do to JSON and msgpack."""
+        rnd = self.random
+        text, other = self._json(record), self._json(self._record())
+        how = rnd.randrange(6)
+        if how == 0:
+            return rnd.choice([b"\n", b"\r\n", b"\n\n"]).join(rnd.choices([text, other, b"{", b"x"], k=3))
+        if how == 1:
+            return b"".join(b"\x1e" + part + b"\n" for part in rnd.choices([text, other, b"x"], k=2))
+        if how == 2:
+            return b"\0" + rnd.randbytes(4) + rnd.choice([text, other, rnd.randbytes(9)])
+        if how == 3:
+            return json.dumps(text.decode("utf-8", "replace")).encode()
+        if how == 4:
+            return b"\xef\xbb\xbf" + text
+        extension = rnd.choice([b"\xd6\xff", b"\xd7\xff", b"\xd4\x05", b"\xd7\x00"]) + rnd.randbytes(8)
+        pairs = [msgpack.packb(rnd.choice([name, name.encode()])) for name in record if name.isascii()]
+        values = [
+            rnd.choice([b"\xc4\x01a", b"\x01", extension[: 2 + 2 ** (extension[0] - 0xD4)]]) for _ in pairs
+        ]
+        body = b"".join(name + value for name, value in zip(pairs, values, strict=True))
+        return b"\xde" + struct.pack(">H", len(pairs)) + body
 
     def _json(self, record: dict[str, Any]) -> bytes:
         rnd = self.random
