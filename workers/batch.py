@@ -97,7 +97,7 @@ class Batch:
         rejected = {
             _record_key(dead_letter.origin)
             for dead_letter in self.dead_letters
-            if dead_letter.reason == Reason.REFUSED
+            if dead_letter.reason in {Reason.REFUSED, Reason.TYPE_CONFLICT}
         }
         if rejected:
             self._filter(lambda origin: _record_key(origin) not in rejected)

@@ -146,6 +146,7 @@ class Reason(StrEnum):
     KEY_TOO_LONG = "key_too_long"  # a field's name over TOWER_MAX_KEY_BYTES
     TAG_TOO_LONG = "tag_too_long"  # a tag's value over TOWER_MAX_TAG_BYTES
     TEXT_TOO_LONG = "text_too_long"  # a string field over TOWER_MAX_TEXT_BYTES
+    TYPE_CONFLICT = "type_conflict"  # InfluxDB has another type for a field, and the value does not convert
     REFUSED = "refused"  # InfluxDB rejected this line (400, 413, 422); programs match this word
 
 

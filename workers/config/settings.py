@@ -55,6 +55,11 @@ class Settings:
     influxdb_timeout_s: float = option(
         "30", parsers.seconds(0.1, 120), "seconds to wait for the answer to one write"
     )
+    convert_values: str = option(
+        "yes",
+        parsers.choice("yes", "no"),
+        "convert a value without loss if InfluxDB has another type for its field",
+    )
     batch_lines: int = option("5000", parsers.whole(1, 100_000), "maximum lines in a batch")
     batch_bytes: int = option(
         "4000000", parsers.whole(1_000, 100_000_000), "maximum bytes in a batch, before compression"

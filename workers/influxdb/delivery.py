@@ -1,47 +1,23 @@
 """Delivers a batch to InfluxDB: each line is stored, becomes a dead letter, or stays in hand."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from workers.batch import Batch
 from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
-from workers.influxdb import rejection
 from workers.influxdb.piece import Piece
-from workers.influxdb.rejected_lines import find_rejected
 from workers.influxdb.retry_class import retry_class
+from workers.influxdb.search import Search, Work, names
 from workers.influxdb.witness import Sink, Witness
 from workers.log import ThrottledLogger, printable
 from workers.retry import Backoff
-from workers.types import DeadLetter, MessageOrOrigin, Reason, origin_of
 
 #: Waits a number of seconds for a reason, and keeps the group membership meanwhile. Raises `DrainExpired`.
 WaitFunction = Callable[[float, str], None]
 
 USUAL = "If this repeats, check that InfluxDB runs and that TOWER_INFLUXDB_URL is right"
-TROUBLE = (
-    "InfluxDB rejects a line that it has stored before, too, so the cause is InfluxDB and not the records: "
-    "see its log"
-)
-UNPROVEN = (
-    "The answer does not name the record as the cause, and InfluxDB has not stored a line of this worker "
-    "yet, so the cause may be InfluxDB: see its log"
-)
-
-
-@dataclass(slots=True)
-class _Work:
-    """What is left to do for a batch: a stack of pieces, the next one last.
-
-    Attributes:
-        second_try: A single line that was rejected. Right after that, InfluxDB has stored a known line.
-    """
-
-    batch: Batch
-    timeout_s: float
-    pieces: list[Piece]
-    second_try: Piece | None = None
 
 
 class Delivery:
@@ -54,6 +30,7 @@ class Delivery:
         reread: Reads the credentials again after InfluxDB rejected them. Returns whether they have changed.
         throttled_log: Where rejections and outages are logged.
         report: Called after each write that was answered 204.
+        clock: Monotonic seconds.
 
     Attributes:
         writes: Requests that were answered 204.
@@ -71,6 +48,7 @@ class Delivery:
         throttled_log: ThrottledLogger,
         *,
         report: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.writes = self.lines = self.rejections = 0
         self.retries: Counter[str] = Counter()
@@ -81,11 +59,24 @@ class Delivery:
         self._throttled_log = throttled_log
         self._report = report
         self._backoff = Backoff(settings.retry_max_s)
-        self._witness = Witness(sink, _names)
-        #: Rejected records of the batch in hand, and InfluxDB's reason for the first of them.
-        self._rejected, self._reason = 0, ""
+        self._witness = Witness(sink, names)
+        convert = settings.convert_values == "yes"
+        self._search = Search(self._witness, self._pause, convert=convert, clock=clock)
         #: Lines in one request. It shrinks if InfluxDB or the network cannot handle a whole batch in time.
         self._max_lines = settings.batch_lines
+
+    @property
+    def values_converted(self) -> int:
+        """Number of values that were converted to the type that their field has in InfluxDB."""
+        return sum(types.conversions for types in self._search.types.values())
+
+    def field_types(self) -> list[dict[str, str | int]]:
+        """Return the type conflicts that are known, for the state file."""
+        return [
+            {"bucket": bucket, **conflict}
+            for bucket, types in self._search.types.items()
+            for conflict in types.report()
+        ]
 
     def deliver(self, batch: Batch, timeout_s: float) -> None:
         """Return once every line of `batch` is stored or among its dead letters.
@@ -99,23 +90,26 @@ class Delivery:
         Raises:
             DrainExpired: From `wait`, when the time to finish is over.
         """
-        self._rejected, self._reason = 0, ""
+        self._search.begin()
         try:
             self._write(batch, timeout_s)
         finally:
-            if self._rejected:
+            if self._search.found:
                 self._throttled_log.warning(
                     "rejected",
                     "InfluxDB rejected %d records of this batch (%s): they become dead letters. "
-                    "`tower dlq list --reason refused` shows them",
-                    self._rejected,
-                    printable(self._reason),
+                    "`tower dlq list` shows them",
+                    self._search.found,
+                    printable(self._search.reason),
                 )
             # If the delivery was interrupted, the next one must not send and count these lines again.
             batch.remove_dead_letters()
 
     def _write(self, batch: Batch, timeout_s: float) -> None:
-        work = _Work(batch, timeout_s, self._split(Piece(batch.lines, batch.origins)))
+        work = Work(batch, timeout_s, [], self._max_lines)
+        # The lines that InfluxDB may reject come first, on top of the others.
+        ready = [self._search.sort(piece, work) for piece in self._by_bucket(batch)]
+        work.pieces[:0] = self._split(ready)
         partitions, max_lines = set(batch.next_offsets), self._max_lines
         self._witness.is_fresh = False
         while work.pieces:
@@ -136,7 +130,7 @@ class Delivery:
                 self._split_too_large(piece, error, work)
             except Rejected as error:
                 self.rejections += 1
-                self._remove_rejected(piece, error, work)
+                self._search.remove_rejected(piece, error, work)
                 # A batch full of bad lines needs thousands of requests, so the group is polled and the time
                 # to finish is checked in between.
                 self._wait(0, f"InfluxDB: {error.status}: searching for the rejected lines")
@@ -153,16 +147,18 @@ class Delivery:
             # would run into it several times.
             self._max_lines = min(max_lines * 2, self._settings.batch_lines)
 
-    def _split(self, whole: Piece) -> list[Piece]:
-        """Split the batch into pieces of the size that succeeded lately, the first piece last."""
-        max_lines = self._max_lines if self._max_lines < self._settings.batch_lines else len(whole)
-        pieces = (
-            whole.by_bucket(self._settings.bucket_of) if self._settings.has_several_buckets else [whole]
-        )
+    def _by_bucket(self, batch: Batch) -> list[Piece]:
+        whole = Piece(batch.lines, batch.origins)
+        return whole.by_bucket(self._settings.bucket_of) if self._settings.has_several_buckets else [whole]
+
+    def _split(self, pieces: list[Piece]) -> list[Piece]:
+        """Split pieces into parts of the size that succeeded lately, the first part last."""
+        full = self._max_lines >= self._settings.batch_lines
         return [
-            piece.part(start, start + max_lines)
+            piece.part(start, start + step)
             for piece in reversed(pieces)
-            for start in reversed(range(0, len(piece), max_lines or 1))
+            for step in [len(piece) or 1 if full else self._max_lines]
+            for start in reversed(range(0, len(piece), step))
         ]
 
     def _pause(self, error: WriteError, advice: str = "") -> None:
@@ -193,7 +189,7 @@ class Delivery:
         )
         self._wait(pause_s, why)
 
-    def _split_too_large(self, piece: Piece, error: TooLarge, work: "_Work") -> None:
+    def _split_too_large(self, piece: Piece, error: TooLarge, work: Work) -> None:
         """Divide the work on a piece that was too large. A single line is rejected."""
         text = _describe(error)
         if len(piece) > 1:
@@ -208,61 +204,12 @@ class Delivery:
                 self._wait(0, text)
         elif error.status and error.by_influxdb:
             reason = f"413: this line is larger than InfluxDB accepts: {error.message}"
-            self._judge(piece, error, (reason, reason), work)
+            self._search.judge(piece, error, (reason, reason), work)
         else:
             # A time-out with one line: it is not too large, so the server is slow or gone. The answer of a
             # proxy: only InfluxDB rejects lines. The other lines do not wait for this one.
             work.pieces.insert(0, piece)
             self._pause(error)
-
-    def _remove_rejected(self, piece: Piece, error: Rejected, work: "_Work") -> None:
-        """Leave in the work what is still to send, without the lines that are known to be rejected."""
-        if rejection.is_no_fault_of_lines(error.message):
-            work.pieces.append(piece)
-            self._pause(error)
-            return
-        listed = find_rejected(error.message, piece.lines) if error.status == 400 else {}
-        if listed:
-            for position, reason in listed.items():
-                detail = f"400: {reason}"
-                self._dead_letter(piece.origins[position], (detail, detail), work.batch)
-            rest = piece.divided(listed)[1]
-            work.pieces += [rest] if rest else []
-        elif len(piece) > 1 and self._witness.is_fresh:
-            work.pieces += piece.halves()
-        else:
-            detail = f"{error.status}: {error.message}"
-            # The text of a 400 quotes the record, which must not be logged. That of a 422 names its field.
-            logged = "400" if error.status == 400 else detail
-            self._judge(piece, error, (detail, logged), work)
-
-    def _judge(self, piece: Piece, error: WriteError, texts: tuple[str, str], work: "_Work") -> None:
-        """Handle an answer that rejects a piece and does not name a line in it.
-
-        A line is a dead letter only if InfluxDB rejects it, then stores a line that it has stored before,
-        and rejects it again. Otherwise InfluxDB is in trouble: wait.
-        """
-        if piece is work.second_try:
-            self._dead_letter(piece.origins[0], texts, work.batch)
-            return
-        trouble = self._witness.ask(work.timeout_s) if self._witness.line else error
-        if trouble is None:
-            work.second_try = piece if len(piece) == 1 else None
-            work.pieces += piece.halves() if len(piece) > 1 else [piece]
-        elif self._witness.line:
-            work.pieces.append(piece)
-            self._pause(trouble, TROUBLE if isinstance(trouble, Rejected) else "")
-        else:
-            # Another line of this batch may become the evidence, so all of them are tried before this one.
-            work.pieces[:0] = piece.halves() if len(piece) > 1 else [piece]
-            self._pause(error, UNPROVEN)
-
-    def _dead_letter(self, origin: MessageOrOrigin, texts: tuple[str, str], batch: Batch) -> None:
-        """Move a rejected line to the dead letters: its detail, and the reason to log for the first one."""
-        detail, logged = texts
-        self._rejected += 1
-        self._reason = self._reason or logged
-        batch.dead_letters.append(DeadLetter(origin_of(origin), Reason.REFUSED, detail))
 
 
 def _describe(error: WriteError) -> str:
@@ -271,8 +218,3 @@ def _describe(error: WriteError) -> str:
     if isinstance(error, TooLarge) and not error.status:
         return f"InfluxDB {message}"
     return f"InfluxDB: {error.status or 'no answer'}: {message}"
-
-
-def _names(error: Rejected, line: bytes) -> bool:
-    """Return whether InfluxDB names a line as the cause of a rejection."""
-    return bool(find_rejected(error.message, [line])) or rejection.cause_of(error.message) is not None

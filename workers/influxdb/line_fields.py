@@ -44,12 +44,9 @@ def find(line: bytes, field: bytes) -> Value | None:
 
 
 def time_ns(line: bytes) -> int:
-    """Return the time of a line in nanoseconds since the epoch.
-
-    Raises:
-        ValueError: It has none.
-    """
-    return int(line[line.rindex(b" ") + 1 :])
+    """Return the time of a line in nanoseconds since the epoch; 0 if it has none."""
+    text = line[line.rfind(b" ") + 1 :]
+    return int(text) if text.lstrip(b"-").isdigit() else 0
 
 
 def type_of(value: bytes) -> str:

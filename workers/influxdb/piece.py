@@ -1,13 +1,13 @@
 """Lines that are written in one request."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from workers.batch import Batch
 from workers.types import MessageOrOrigin, origin_of, partition_of
 
 
-def _nothing() -> None:
+def do_nothing() -> None:
     """Do nothing."""
 
 
@@ -26,7 +26,7 @@ class Piece:
 
     lines: list[bytes]
     origins: list[MessageOrOrigin]
-    on_stored: Callable[[], None] = _nothing
+    on_stored: Callable[[], None] = do_nothing
     bucket: str = ""
 
     def __len__(self) -> int:
@@ -65,6 +65,10 @@ class Piece:
         others = (position for position in range(len(self)) if position not in chosen)
         return self.only(sorted(chosen)), self.only(others)
 
+    def joined(self, other: "Piece") -> "Piece":
+        """Return the lines of both, which go to the same bucket."""
+        return replace(self, lines=self.lines + other.lines, origins=self.origins + other.origins)
+
     def halves(self) -> list["Piece"]:
         """Return the second half and the first, as a stack needs them."""
         middle = len(self) // 2
@@ -77,3 +81,18 @@ class Piece:
             for position, origin in enumerate(map(origin_of, self.origins))
             if partition_of(origin.message) in batch.next_offsets
         )
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The lines of a piece, sorted by what InfluxDB has said about lines like them.
+
+    Attributes:
+        ready: Lines to store.
+        ask: Lines that InfluxDB may reject, in pieces to send on their own.
+        rejected: Origins of lines that InfluxDB certainly rejects, each with the reason.
+    """
+
+    ready: Piece
+    ask: list[Piece] = field(default_factory=list)
+    rejected: list[tuple[MessageOrOrigin, str]] = field(default_factory=list)

@@ -70,7 +70,10 @@ class OutsideRetention:
     dropped: int
 
 
-def cause_of(message: str) -> TypeConflict | OutsideRetention | None:
+Cause = TypeConflict | OutsideRetention
+
+
+def cause_of(message: str) -> Cause | None:
     """Return the cause that a partial write names; None if it names none of these."""
     conflict = _CONFLICT.match(message)
     if conflict:

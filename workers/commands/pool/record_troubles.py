@@ -25,6 +25,7 @@ REMEDIES = {
     Reason.KEY_TOO_LONG: "raise TOWER_MAX_KEY_BYTES, or let the sender use shorter names",
     Reason.TAG_TOO_LONG: "raise TOWER_MAX_TAG_BYTES, or let the sender use shorter tags",
     Reason.TEXT_TOO_LONG: "raise TOWER_MAX_TEXT_BYTES, or let the sender send shorter texts",
+    Reason.TYPE_CONFLICT: "let the sender use the type that the error names, or write to another bucket",
     Reason.REFUSED: "the error of each says what InfluxDB does not accept: correct the sender",
 }
 
