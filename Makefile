@@ -38,11 +38,17 @@ lock: $(INSTALLED) ## write requirements.lock anew from pyproject.toml; versions
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group lab --group bench --group test --group install \
 		--python-version 3.11 -o requirements.lock pyproject.toml
 
-demo: $(INSTALLED) ## the whole chain on this machine, counted record by record (KEEP=1 leaves it running)
-	@$(BIN)/python -m lab demo $(if $(KEEP),--keep)
+# PORTS=9190,19190,8186: the first broker's, the first controller's and InfluxDB's; PORTS=free chooses them.
+comma := ,
+PORT_LIST = $(if $(filter free,$(PORTS)),0 0 0,$(subst $(comma), ,$(PORTS)))
+PORT_OPTIONS = $(if $(PORTS),--kafka-port $(word 1,$(PORT_LIST)) --controller-port $(word 2,$(PORT_LIST)) \
+	--influxdb-port $(word 3,$(PORT_LIST)))
 
-lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY=cluster for three brokers)
-	@$(BIN)/python -m lab up $(if $(TOPOLOGY),--topology $(TOPOLOGY))
+demo: $(INSTALLED) ## the whole chain on this machine, counted record by record (KEEP=1 leaves it running, PORTS=…)
+	@$(BIN)/python -m lab demo $(if $(KEEP),--keep) $(PORT_OPTIONS)
+
+lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY=cluster for three brokers, PORTS=…)
+	@$(BIN)/python -m lab up $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(PORT_OPTIONS)
 
 lab-down: $(INSTALLED) ## stop them
 	@$(BIN)/python -m lab down

@@ -206,7 +206,12 @@ class Demo:
     def _explain(self, lab: Lab) -> None:
         option = "" if lab.data == Path(".lab").absolute() else f" --data {lab.data}"
         self.progress.say(
-            "\nThe pool and the lab stay up.\n"
+            "\nThe pool and the lab stay up. Look at them from this folder, in this order:\n"
+            f'  eval "$(.venv/bin/python -m lab env{option})"\n'
+            "  .venv/bin/tower check\n"
+            "  .venv/bin/tower status --max-dead-share 0.1\n"
+            "  .venv/bin/tower dlq list\n"
+            "More:\n"
             "  look:  .venv/bin/supervisorctl -c supervisor.conf status\n"
             f"         .venv/bin/python -m lab status{option}\n"
             f"  feed:  .venv/bin/python -m lab feed{option}\n"

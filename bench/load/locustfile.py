@@ -5,11 +5,12 @@ With locust's page, to raise and lower the number of devices and watch (http://l
     locust -f bench/load/locustfile.py --bootstrap-servers localhost:9090 --topic resource
 
 Without, for so long: `--headless --users 50 --spawn-rate 10 --run-time 1m`. The time locust shows is from
-`produce` to the delivery report: what a sender waits for Kafka. The exit code is 1 where a record was not
-delivered.
+`produce` to the delivery report: what a sender waits for Kafka. The exit code is 1 if a record was not
+delivered, or none was sent at all.
 """
 
 import itertools
+import sys
 import time
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import gevent  # type: ignore[import-untyped]
 from confluent_kafka import Producer
 from locust import User, constant_throughput, events, task
+from locust.runners import WorkerRunner
 
 from bench.load.record import Clock, RecordShape
 from lab.senders.formats import Format
@@ -114,6 +116,20 @@ class Device(User):
             gevent.sleep(POLL_S)
 
 
+def fail_without_records(environment: Any, **_: object) -> None:
+    """Say so, and exit with 1, if Kafka confirmed no record at all."""
+    stats = environment.stats.total
+    # A worker process of a distributed run hands its numbers to the master.
+    if isinstance(environment.runner, WorkerRunner) or stats.num_requests > stats.num_failures:
+        return
+    sys.stderr.write(
+        "locustfile: Kafka confirmed no record. Check --bootstrap-servers "
+        f"({environment.parsed_options.bootstrap_servers}) and that the brokers run\n"
+    )
+    environment.process_exit_code = 1
+
+
 hooks: Any = events
 hooks.init_command_line_parser.add_listener(options)
 hooks.init.add_listener(number)
+hooks.quitting.add_listener(fail_without_records)

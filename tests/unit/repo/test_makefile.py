@@ -45,3 +45,27 @@ def test_a_folder_that_cannot_work_is_refused_before_anything_is_made(
     assert sentence.endswith(f"{why}; move this folder")
     assert last.startswith("make: ***")
     assert sorted(path.name for path in folder.iterdir()) == files
+
+
+@pytest.mark.parametrize(
+    ("ports", "options"),
+    [
+        pytest.param("9190,19190,8186", (9190, 19190, 8186), id="named"),
+        pytest.param("free", (0, 0, 0), id="free"),
+    ],
+)
+@pytest.mark.parametrize("target", ["demo", "lab-up"])
+def test_the_lab_and_the_demo_take_other_ports(target: str, ports: str, options: tuple[int, ...]) -> None:
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", target, f"PORTS={ports}"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    kafka, controller, influxdb = options
+    words = f"--kafka-port {kafka} --controller-port {controller} --influxdb-port {influxdb}"
+    assert words in " ".join(printed.replace("\\\n", " ").split())
