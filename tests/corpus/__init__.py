@@ -75,6 +75,7 @@ class Row:
         sender: The program, and the format it was told to use.
         value: The message's value, None for a tombstone.
         points: The fields of each point, as line protocol.
+        series: Measurement and tags of each point; empty if they are those of the lab.
         letters: `reason: detail` of each dead letter.
         omitted: Values left out because no field can hold them.
         doubled: Values left out because an earlier name of the record is written the same.
@@ -85,6 +86,7 @@ class Row:
     sender: str
     value: bytes | None
     points: tuple[str, ...]
+    series: tuple[str, ...]
     letters: tuple[str, ...]
     omitted: int
     doubled: int
@@ -102,6 +104,7 @@ def strangers() -> list[Row]:
             sender=row["sender"],
             value=_value(row),
             points=tuple(row.get("points", ())),
+            series=tuple(row.get("series", ())),
             letters=tuple(row.get("letters", ())),
             omitted=row.get("omitted", 0),
             doubled=row.get("doubled", 0),

@@ -35,6 +35,9 @@ def test_a_strangers_message_has_its_outcome(row: Row) -> None:
     PYTHON.converter.convert([FakeMessage(row.value)], batch)
 
     assert [fields_of(line) for line in batch.lines] == list(row.points)
+    assert [line.partition(b" ")[0].decode() for line in batch.lines] == (
+        list(row.series) or ["labs,host=Labs,region=GIST"] * len(row.points)
+    )
     assert [f"{letter.reason}: {letter.detail}" for letter in batch.dead_letters] == list(row.letters)
     after = encoder.values_omitted, encoder.names_doubled
     assert [now - then for now, then in zip(after, before, strict=True)] == [row.omitted, row.doubled]
