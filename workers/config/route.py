@@ -169,5 +169,5 @@ class Route:
             line_tags=(*self.line_tags, *fixed.items()),
             topic_tag="",
             partition_tag="",
-            tag_fields=(*self.tag_fields, *self.message_tags),
+            tag_fields=tuple(dict.fromkeys((*self.tag_fields, *self.message_tags))),
         )

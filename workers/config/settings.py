@@ -131,6 +131,21 @@ class Settings:
         """Return the bucket of a topic's points."""
         return next((route.bucket for route in self.routes if route.matches(topic)), self.bucket)
 
+    def for_topic(self, topic: str) -> "Settings":
+        """Return the same settings as if the route of a topic, with its bucket, were the only one.
+
+        Raises:
+            StopIteration: No route matches the topic.
+        """
+        route = next(route for route in self.routes if route.matches(topic)).for_partition(topic, 0)
+        is_v2 = self.influxdb_api == "v2"
+        return dataclasses.replace(
+            self,
+            routes=(route,),
+            influxdb_bucket=route.bucket if is_v2 else self.influxdb_bucket,
+            influxdb_database=self.influxdb_database if is_v2 else route.bucket,
+        )
+
     @property
     def topic(self) -> str:
         """The topic, if there is only one.

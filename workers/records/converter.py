@@ -99,6 +99,17 @@ class Converter:
 
         return expand
 
+    def decode(self, value: bytes | None) -> list["Record"]:
+        """Return the records of one message, before they are encoded.
+
+        Raises:
+            RecordError: The message holds no record.
+        """
+        records = self._decode(value, self._format, self._number_names)
+        if self._array:
+            return self._split(records, self._array)
+        return self._expand(records) if self._has_shapes else records
+
     def convert(self, messages: Sequence[Message], batch: Batch) -> None:
         """Add all of `messages` to `batch`, in their order.
 
@@ -141,11 +152,7 @@ class Converter:
         try:
             if value is not None and len(value) > self._max_bytes:
                 raise RecordError(Reason.TOO_LARGE, f"{len(value)} bytes")
-            records = self._decode(value, self._format, self._number_names)
-            if self._array:
-                records = self._split(records, self._array)
-            elif self._has_shapes:
-                records = self._expand(records)
+            records = self.decode(value)
         except RecordError as error:
             self._encoder.cardinality.forget()
             whole = Origin(message, 0, value)

@@ -24,8 +24,10 @@ from workers.commands.dlq.replay import Replay
 from workers.commands.file_lock import locked
 from workers.config.settings import load
 from workers.errors import CommandError
+from workers.types import Partition
 
 SETTINGS = load({}, credentials=False)
+PARTITIONS = {Partition("resource", number) for number in range(3)}
 
 
 class Stored:
@@ -256,7 +258,7 @@ def run(
     topic: Topic, reason: str | None = None, *, wanted: LetterFilter | None = None, **more: Any
 ) -> Replay:
     by = wanted or LetterFilter(reason)
-    replayed = Replay(SETTINGS, topic, {0, 1, 2}, by, dry_run=more.pop("dry_run", False), **more)  # type: ignore[arg-type]
+    replayed = Replay(SETTINGS, topic, PARTITIONS, by, dry_run=more.pop("dry_run", False), **more)  # type: ignore[arg-type]
     replayed.run(0, 0, len(topic.held), topic.progress)
     return replayed
 

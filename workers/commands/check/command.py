@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -104,11 +105,13 @@ def run_checks(
     yield pool.drain(settings, supervisor_conf)
     yield pool.polling(settings)
     newest = yield from _guarded("kafka", _kafka(settings, workers, watch_s))
-    yield from _guarded("influxdb", _influxdb(settings, authorization, newest))
+    yield from _guarded("influxdb", _influxdb_of_all(settings, authorization, newest))
 
 
-def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[CheckResult, None, Sample | None]:
-    """Check Kafka; returns the newest records, None if they could not be read."""
+def _kafka(
+    settings: Settings, workers: int, watch_s: float
+) -> Generator[CheckResult, None, dict[str, Sample] | None]:
+    """Check Kafka; returns the newest records by topic, None if they could not be read."""
     bootstrap = kafka.bootstrap(settings)
     yield bootstrap
     if bootstrap.level is Level.FAIL:
@@ -121,15 +124,45 @@ def _kafka(settings: Settings, workers: int, watch_s: float) -> Generator[CheckR
     yield from listeners
     if [result.level for result in listeners].count(Level.FAIL) == len(kafka_admin.brokers()):
         return None
-    yield from topics.topic(kafka_admin, settings, workers)
-    if not kafka_admin.partitions(settings.topic):
+    names = kafka_admin.matching_topics(settings)
+    if not names:
+        yield warn(
+            "topics", "no topic matches the patterns of TOWER_ROUTES yet", "create one, or wait for it"
+        )
+    for name in names:
+        yield from topics.topic(kafka_admin, settings.for_topic(name), workers)
+    readable = [name for name in names if kafka_admin.partitions(name)]
+    if not readable:
         return None
-    yield from topics.dead_letters(kafka_admin, settings)
-    yield kafka.group(kafka_admin, settings, running_workers(settings.run_dir, time.time()))
-    newest = newest_records.read(kafka_admin, settings, watch_s)
-    yield from records.check_records(newest, settings, time.time(), watch_s)
-    yield from fields.check_fields(newest, settings)
+    yield from topics.dead_letters(kafka_admin, settings, readable)
+    newest = {}
+    for name in readable:
+        own = settings.for_topic(name)
+        running = running_workers(settings.run_dir, time.time())
+        results = [kafka.group(kafka_admin, own, running, names)]
+        newest[name] = newest_records.read(kafka_admin, own, watch_s)
+        results += records.check_records(newest[name], own, time.time(), watch_s)
+        results += fields.check_fields(newest[name], own)
+        yield from _of_topic(name if settings.has_several_topics else "", results)
     return newest
+
+
+def _of_topic(topic: str, results: Iterable[CheckResult]) -> Iterator[CheckResult]:
+    """Pass the results on, with the topic's name if it is not empty."""
+    for result in results:
+        yield replace(result, text=f"{topic}: {result.text}") if topic else result
+
+
+def _influxdb_of_all(
+    settings: Settings, authorization: str, newest: Mapping[str, Sample] | None
+) -> Generator[CheckResult, None, None]:
+    """Check InfluxDB for each topic."""
+    if not settings.has_several_topics:
+        topic = settings.topic
+        yield from _influxdb(settings.for_topic(topic), authorization, (newest or {}).get(topic))
+        return
+    for topic, sample in (newest or {}).items():
+        yield from _of_topic(topic, _influxdb(settings.for_topic(topic), authorization, sample))
 
 
 def _influxdb(

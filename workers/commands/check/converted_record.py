@@ -10,7 +10,6 @@ from workers.config.settings import Settings
 from workers.errors import RecordError
 from workers.records import timestamps
 from workers.records.converter import Converter
-from workers.records.decoder import decode
 from workers.records.encoder import Encoder
 from workers.types import NO_TIMESTAMP, Message, origin_of
 
@@ -68,7 +67,6 @@ class SampleConverter:
 
     def __init__(self, settings: Settings) -> None:
         route = settings.route
-        self._format = route.format
         self._encoder = Encoder(route)
         self._converter = Converter(route, self._encoder)
         self._untimed = Converter(route, Encoder(route))
@@ -116,7 +114,7 @@ class SampleConverter:
         None if that is unknown, because the name of an omitted field is not a valid one.
         """
         missing: dict[int, frozenset[str] | None] = {}
-        decoded = decode(message.value(), self._format, self._encoder.number_names) if points else []
+        decoded = self._converter.decode(message.value()) if points else []
         for element, stored in points.items():
             if not isinstance(decoded[element][0], dict):
                 # A line of line protocol: InfluxDB gets all of its fields.

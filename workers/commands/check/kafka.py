@@ -1,6 +1,6 @@
 """Checks of the brokers, the addresses they advertise, and the consumer group."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.clients.kafka_admin import KafkaAdmin
@@ -60,12 +60,21 @@ def listeners(
         )
 
 
-def group(kafka_admin: KafkaAdmin, settings: Settings, running: list[int]) -> CheckResult:
-    """Check the consumer group, its members and its offsets."""
+def group(
+    kafka_admin: KafkaAdmin, settings: Settings, running: list[int], topics: Collection[str]
+) -> CheckResult:
+    """Check the consumer group, its members and its offsets in the settings' topic.
+
+    Args:
+        kafka_admin: Kafka.
+        settings: The settings of one topic.
+        running: The workers of this machine.
+        topics: All topics that the group may read.
+    """
     name, check = settings.group, "consumer group"
     members = kafka_admin.group(name).members
     assigned = {topic for member in members for topic, _ in member.partitions}
-    foreign = sorted(assigned - {settings.topic})
+    foreign = sorted(assigned.difference(topics))
     if foreign:
         return warn(
             check,

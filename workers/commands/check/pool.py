@@ -9,7 +9,7 @@ from workers.drain import LEAVE_S
 from workers.errors import CommandError
 from workers.kafka.properties import consumer_properties
 from workers.records.encoder import Encoder
-from workers.records.native import KernelUnavailableError, build_kernel
+from workers.records.native import KernelNotApplicableError, KernelUnavailableError, build_kernel
 
 #: Milliseconds after which the group removes a member that does not poll: librdkafka's default.
 MAX_POLL_MS = 300_000
@@ -22,18 +22,25 @@ def settings_valid(settings: Settings) -> CheckResult:
         if settings.influxdb_api == "v1"
         else f"bucket {settings.influxdb_bucket} of {settings.influxdb_org}"
     )
-    return ok("settings", f"topic {settings.topic} to {where}, group {settings.group}")
+    return ok("settings", f"topic {', '.join(settings.topics)} to {where}, group {settings.group}")
 
 
 def kernel(settings: Settings) -> CheckResult:
     """Check that the C kernel can convert records; without it Python does, with more CPU."""
-    if settings.route.format == "text":
-        return ok("C kernel", "not used: Python converts legacy text")
-    try:
-        build_kernel(settings.route, Encoder(settings.route))
-    except KernelUnavailableError as error:
-        return warn("C kernel", f"not used: {error}")
-    return ok("C kernel", "converts common records")
+    by_python = []
+    for route in settings.routes:
+        if route.format == "text":
+            by_python.append("Python converts legacy text")
+            continue
+        try:
+            build_kernel(route, Encoder(route))
+        except KernelNotApplicableError as error:
+            by_python.append(str(error))
+        except KernelUnavailableError as error:
+            return warn("C kernel", f"not used: {error}")
+    if len(by_python) == len(settings.routes):
+        return ok("C kernel", f"not used: {'; '.join(by_python)}")
+    return ok("C kernel", "; ".join(["converts common records", *by_python]))
 
 
 def drain(settings: Settings, conf: Path) -> CheckResult:

@@ -1,6 +1,6 @@
 """Checks of the topics: do they exist, are they replicated, are their limits large enough."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.clients.kafka_admin import KafkaAdmin, PartitionReplicas
@@ -96,8 +96,10 @@ def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[Chec
         )
 
 
-def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[CheckResult]:
-    """Check the dead-letter topic."""
+def dead_letters(
+    kafka_admin: KafkaAdmin, settings: Settings, topics: Collection[str]
+) -> Iterator[CheckResult]:
+    """Check the dead-letter topic, which must accept what the record topics accept."""
     name = settings.dead_letter_topic
     check = f"topic {name}"
     parts = kafka_admin.partitions(name)
@@ -110,7 +112,9 @@ def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[CheckR
         return
     config = kafka_admin.config(name)
     largest = int(config.get("max.message.bytes", "0"))
-    needed = int(kafka_admin.config(settings.topic).get("max.message.bytes", "0")) + OVERHEAD_BYTES
+    accepted = {name: int(kafka_admin.config(name).get("max.message.bytes", "0")) for name in topics}
+    widest = max(topics, key=accepted.__getitem__)
+    needed = accepted[widest] + OVERHEAD_BYTES
     kept_ms = int(config.get("retention.ms", "-1"))
     retention = "for ever" if kept_ms < 0 else f"for {age(kept_ms / 1000)}"
     text = f"accepts {largest:,} bytes, keeps them {retention}"
@@ -123,7 +127,7 @@ def dead_letters(kafka_admin: KafkaAdmin, settings: Settings) -> Iterator[CheckR
     elif largest < needed:
         yield warn(
             check,
-            f"{text}, but {settings.topic} accepts larger records: a bad one would block its partition",
+            f"{text}, but {widest} accepts larger records: a bad one would block its partition",
             f"set max.message.bytes to {needed:,} or more; `python -m workers provision` does it",
         )
     else:

@@ -16,6 +16,13 @@ from workers.errors import CommandError
 from workers.kafka.properties import reader_properties
 
 
+def _any_topic(settings: Settings) -> str:
+    """Return a topic to ask for: the group's coordinator answers for any."""
+    return next(
+        (topic for topic in settings.topics if not topic.startswith("^")), settings.dead_letter_topic
+    )
+
+
 def find_coordinator(settings: Settings, group: str) -> None:
     """Wait until a broker is the group's coordinator. In a new cluster this makes Kafka choose one.
 
@@ -31,7 +38,7 @@ def find_coordinator(settings: Settings, group: str) -> None:
     consumer = Consumer(reader_properties(settings) | {"group.id": group, "logger": quiet})
     try:
         with show_wait("the group's coordinator", COORDINATOR_S):
-            consumer.committed([TopicPartition(settings.topic, 0)], timeout=COORDINATOR_S)
+            consumer.committed([TopicPartition(_any_topic(settings), 0)], timeout=COORDINATOR_S)
     except KafkaException as error:
         code = error.args[0].code()
         if code == KafkaError._TIMED_OUT:  # noqa: SLF001

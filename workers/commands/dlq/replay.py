@@ -13,6 +13,7 @@ from workers.commands.dlq.letter_filter import LetterFilter
 from workers.commands.dlq.producer import Outcome, ReplayProducer
 from workers.commands.dlq.progress import METADATA_BYTES, ReplayProgress
 from workers.config.settings import Settings
+from workers.types import Partition
 
 #: Dead letters per batch. Progress is committed after each batch, so a kill may send one batch twice.
 BATCH = 100
@@ -36,7 +37,7 @@ class Replay:
     Args:
         settings: Names of the topics and how to reach the brokers.
         reader: Reads dead letters and commits the progress for its group.
-        partitions: Numbers of the record topic's partitions.
+        partitions: The partitions of the record topics.
         wanted: Which dead letters are sent.
         dry_run: Whether to send and commit nothing.
         most_replays: Times that one record may be sent back.
@@ -57,7 +58,7 @@ class Replay:
         self,
         settings: Settings,
         reader: TopicReader,
-        partitions: set[int],
+        partitions: set[Partition],
         wanted: LetterFilter,
         *,
         dry_run: bool,
@@ -72,6 +73,8 @@ class Replay:
         self._settings = settings
         self._reader = reader
         self._partitions = partitions
+        self._topics = ", ".join(settings.topics)
+        self._source = "TOWER_ROUTES" if settings.routes_path else "TOWER_TOPIC"
         self._wanted = wanted
         self._most_replays = most_replays
         self._dry_run = dry_run
@@ -131,7 +134,7 @@ class Replay:
             return False
         if not self._wanted.accepts(letter):
             return False
-        if letter.topic != self._settings.topic:
+        if not any(route.matches(letter.topic) for route in self._settings.routes):
             # A header could name any topic that this user may write to.
             self.foreign += 1
             self._leave_out(letter.offset, progress)
@@ -150,11 +153,15 @@ class Replay:
         self, batch: list[StoredDeadLetter], number: int, next_offset: int, progress: ReplayProgress
     ) -> bool:
         """Send a batch, then commit the progress; False if a dead letter failed."""
-        missing = [letter for letter in batch if letter.partition not in self._partitions]
+        missing = [
+            letter for letter in batch if Partition(letter.topic, letter.partition) not in self._partitions
+        ]
         outcomes = [
             Outcome(letter, f"there is no partition {letter.partition}", True) for letter in missing
         ]
-        sendable = [letter for letter in batch if letter.partition in self._partitions]
+        sendable = [
+            letter for letter in batch if Partition(letter.topic, letter.partition) in self._partitions
+        ]
         if self._producer is None:
             outcomes += [Outcome(letter, None) for letter in sendable]
         elif sendable:
@@ -216,7 +223,7 @@ class Replay:
         """Describe what was done, for people."""
         count = sum(self.sent.values())
         verb = "would be sent" if self._dry_run else "sent"
-        lines = [f"{count} {verb} to {self._settings.topic}"]
+        lines = [f"{count} {verb} to {self._topics}"]
         if count:
             lines[0] += "; each is a new record with a new offset, and becomes a new point"
             lines.append(table(("reason", "dead letters"), sorted(self.sent.items())))
@@ -224,8 +231,8 @@ class Replay:
             lines.append(f"{self.twice} left out: their records have another dead letter")
         if self.foreign:
             lines.append(
-                f"{self.foreign} left out: their records came from other topics than TOWER_TOPIC "
-                f"({self._settings.topic})"
+                f"{self.foreign} left out: their records came from other topics than {self._source} "
+                f"({self._topics})"
             )
         if self.exhausted:
             lines.append(

@@ -17,6 +17,7 @@ from workers.commands.file_lock import locked
 from workers.config.settings import load
 from workers.errors import CommandError
 from workers.exit_codes import FAILED
+from workers.types import Partition
 
 
 @click.command()
@@ -64,7 +65,11 @@ def replay(
     wanted = build_filter(reason, since, until, places)
     topic = settings.dead_letter_topic
     kafka_admin = KafkaAdmin(settings)
-    partitions = set(kafka_admin.partition_numbers(settings.topic))
+    partitions = {
+        Partition(name, number)
+        for name in kafka_admin.matching_topics(settings)
+        for number in kafka_admin.partition_numbers(name)
+    }
     starts, ends = kafka_admin.start_offsets(topic), kafka_admin.end_offsets(topic)
     with locked(settings.run_dir / LOCK), TopicReader(settings, replay_group(settings)) as reader:
         run = Replay(settings, reader, partitions, wanted, dry_run=dry_run, most_replays=max_replays)

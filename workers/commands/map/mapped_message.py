@@ -8,9 +8,7 @@ from workers.batch import Batch
 from workers.commands.check import line_parser
 from workers.config.route import Route
 from workers.errors import RecordError
-from workers.records.array import split
 from workers.records.converter import Converter
-from workers.records.decoder import decode
 from workers.records.encoder import Encoder
 from workers.records.flatten import Flattener
 from workers.records.rename import Rename
@@ -98,12 +96,13 @@ def map_message(route: Route, message: SampleMessage) -> list[MappedRecord]:
     """
     own_route = route.for_partition(message.topic(), message.partition())
     batch = Batch()
-    Converter(own_route, Encoder(own_route)).convert([message], batch)
+    converter = Converter(own_route, Encoder(own_route))
+    converter.convert([message], batch)
     records = {
         origin_of(dead.origin).element: MappedRecord(reason=str(dead.reason), detail=dead.detail)
         for dead in batch.dead_letters
     }
-    sent = _sent(own_route, message) if batch.lines else []
+    sent = [record for record, _ in converter.decode(message.value())] if batch.lines else []
     for line, source in zip(batch.lines, batch.origins, strict=True):
         element = _element(source)
         missing = _missing(own_route, sent[element], line)
@@ -118,14 +117,6 @@ def map_message(route: Route, message: SampleMessage) -> list[MappedRecord]:
 
 def _element(source: MessageOrOrigin) -> int:
     return origin_of(source).element
-
-
-def _sent(route: Route, message: SampleMessage) -> list[Any]:
-    """Return the records of a message as they are decoded."""
-    records = decode(message.value(), route.format, Encoder(route).number_names.union(route.integer_fields))
-    if route.array:
-        records = split(records, route.array)
-    return [record for record, _ in records]
 
 
 def _missing(route: Route, record: Any, line: bytes) -> list[str]:

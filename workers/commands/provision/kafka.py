@@ -34,8 +34,14 @@ def provision_topics(
     """
     copies = replication or min(COPIES, len(kafka_admin.brokers()))
     durability = {"min.insync.replicas": min_in_sync(copies)}
-    yield _provision_topic(kafka_admin, settings.topic, partitions, copies, durability)
-    largest_message = int(kafka_admin.config(settings.topic).get("max.message.bytes", "0"))
+    largest_message = 0
+    for topic in settings.topics:
+        # The topics of a pattern are created by those who write to them.
+        if not topic.startswith("^"):
+            yield _provision_topic(kafka_admin, topic, partitions, copies, durability)
+            largest_message = max(
+                largest_message, int(kafka_admin.config(topic).get("max.message.bytes", "0"))
+            )
     config = durability | dead_letter_config(largest_message)
     yield _provision_topic(kafka_admin, settings.dead_letter_topic, 1, copies, config)
 

@@ -10,11 +10,12 @@ import click
 
 from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.worker_states import running_workers
-from workers.commands.console import ProgressWait
+from workers.commands.console import ProgressWait, listed
 from workers.commands.replay.offset_reset import OffsetReset, describe, offset_resets
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
 from workers.kafka.properties import CLASSIC
+from workers.log import printable
 
 #: Seconds after which Kafka removes a silent member of the new protocol (KIP-848): the broker's default.
 BROKER_SESSION_S = 45.0
@@ -34,6 +35,7 @@ STOP = "stop the pool first: `supervisorctl -c supervisor.conf shutdown`"
     help="Continue at the records of this time: 90s, 30m, 2h or 7d ago, or an ISO 8601 time (UTC if it has "
     "no zone).",
 )
+@click.option("--topic", metavar="NAME", help="Only this topic; needed if the routes have several.")
 @click.option("--partition", type=click.IntRange(0), multiple=True, help="Only this partition. Repeatable.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, but change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before skipping records that were never read.")
@@ -42,6 +44,7 @@ def replay(
     *,
     from_: str | None,
     since: str | None,
+    topic: str | None,
     partition: tuple[int, ...],
     dry_run: bool,
     yes: bool,
@@ -63,6 +66,7 @@ def replay(
         raise click.UsageError("use either --from or --since")
     settings = load(os.environ, credentials=False)
     kafka_admin = KafkaAdmin(settings)
+    settings = _for_topic(settings, topic, kafka_admin.matching_topics(settings))
     resets = offset_resets(kafka_admin, settings, from_, since, set(partition))
     if as_json:
         objects = [asdict(reset) | {"again": reset.again, "skipped": reset.skipped} for reset in resets]
@@ -81,6 +85,20 @@ def replay(
         f"group {settings.group} is reset; start the pool again: `supervisord -c supervisor.conf`",
         err=True,
     )
+
+
+def _for_topic(settings: Settings, topic: str | None, topics: list[str]) -> Settings:
+    """Return the settings of one topic.
+
+    Raises:
+        CommandError: The topic is none of the routes', or there are several and none is named.
+    """
+    if topic is None and not settings.has_several_topics:
+        return settings
+    if topic not in topics:
+        problem = f"no route reads topic {printable(topic)}" if topic else "the routes have several topics"
+        raise CommandError(problem, f"use --topic with one of {listed(topics)}")
+    return settings.for_topic(topic)
 
 
 def _confirm(resets: list[OffsetReset], yes: bool) -> None:
