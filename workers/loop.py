@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workers.batch import Batch
+from workers.committer import Committer
 from workers.config.settings import Settings
 from workers.errors import DrainExpired
 from workers.parts import Parts
@@ -20,9 +21,6 @@ PAUSE_AFTER_S = 1.0
 
 #: Longest time in seconds that one `consume` or `poll_paused` blocks. A signal is noticed within this time.
 SLICE_S = 0.25
-
-#: Seconds after which a failed commit is repeated.
-RECOMMIT_S = 1.0
 
 
 class Loop:
@@ -50,11 +48,8 @@ class Loop:
         self._sleep = sleep
         self._log = logging.getLogger("tower.loop")
         self._batch = Batch()
-        self._next_offsets: dict[Partition, int] = {}
         self._delivering = False
         self._trouble_since: float | None = None
-        self._committed_at = clock()
-        self._failures = 0
         self._signal = 0
         self._state = parts.state
         self._drain = parts.drain
@@ -66,6 +61,7 @@ class Loop:
         self._content = Report(parts, self._delivery, self._dead_letters, self._consumer)
         #: Times of the oldest records of the last batch that was stored after the last report.
         self._stored_oldest: dict[Partition, int] = {}
+        self._committer = Committer(self._consumer, settings.commit_idle_s, clock)
 
     def run(self) -> None:
         """Move records until `stop` is called, then finish the batch in hand within TOWER_DRAIN_S."""
@@ -87,7 +83,7 @@ class Loop:
                 if self._is_due():
                     self._flush()
                 else:
-                    self._repeat_commit()
+                    self._committer.repeat(self._batch.next_offsets)
                 self._report()
             self._state.enter(WorkerState.STOPPING)
             self._flush()
@@ -116,9 +112,7 @@ class Loop:
         finally:
             self._delivering = False
         # 6. commit: a partition that was revoked meanwhile is no longer in the batch
-        self._next_offsets |= batch.next_offsets
-        is_final = self._drain.is_final
-        self._consumer.commit(self._next_offsets if is_final else batch.next_offsets, blocking=is_final)
+        self._committer.commit(batch, self._drain.is_final)
         self._count_stored(batch)
         self._batch = Batch()
         self._end_trouble()
@@ -139,7 +133,6 @@ class Loop:
         dead_lettered = batch.dead_by_partition()
         self._state.dead_lettered.update(dead_lettered)
         self._state.written.update(batch.records - dead_lettered)
-        self._committed_at = self._clock()
         self._stored_oldest = batch.oldest_ms
 
     def _is_due(self) -> bool:
@@ -163,14 +156,6 @@ class Loop:
             return SLICE_S
         age_s = self._settings.batch_age_ms / 1000
         return max(0.0, min(SLICE_S, self._batch.first_at + age_s - self._clock()))
-
-    def _repeat_commit(self) -> None:
-        """Commit the last offsets again: soon if a commit failed, else seldom, for lag monitors."""
-        failed = self._consumer.commit_failures != self._failures
-        if self._clock() - self._committed_at > (RECOMMIT_S if failed else self._settings.commit_idle_s):
-            self._failures = self._consumer.commit_failures
-            self._committed_at = self._clock()
-            self._consumer.commit(self._next_offsets)
 
     def wait(self, seconds: float, why: str) -> None:
         """Wait for InfluxDB or the dead-letter topic, and stay a member of the group meanwhile.
@@ -230,8 +215,7 @@ class Loop:
                     sum(self._batch.records[partition] for partition in partitions),
                 )
         self._drop(partitions)
-        for partition in partitions:
-            self._next_offsets.pop(partition, None)
+        self._committer.forget(partitions)
 
     def _drop(self, partitions: set[Partition]) -> None:
         """Drop records in hand, uncommitted. The next owner of the partition reads them again."""

@@ -129,6 +129,12 @@ class TopicAdmin:
         """Return the offset after the last record, by partition."""
         return self._offsets(topic, kafka.OffsetSpec.latest())
 
+    def delete_records(self, topic: str, ends: Mapping[int, int]) -> None:
+        """Delete all records before these offsets, by partition, as retention does."""
+        wanted = [TopicPartition(topic, number, end) for number, end in ends.items()]
+        for future in self._admin.delete_records(wanted, request_timeout=REQUEST_S).values():
+            _finish(future, f"deleting records of {topic}")
+
     def committed(self, group: str, topic: str) -> dict[int, int | None]:
         """Return the group's committed offset, by partition; None if there is none."""
         partitions = [TopicPartition(topic, number) for number in range(self.partitions(topic))]

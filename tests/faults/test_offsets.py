@@ -4,10 +4,8 @@ import re
 import signal
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition, admin
 
 from tests.faults.harness.rig import Rig
 from tests.faults.harness.stage import PARTITIONS
@@ -28,9 +26,7 @@ def remove(rig: Rig, partition: int) -> int:
     assert committed < cut, f"partition {partition}: {committed} committed, nothing to remove before {cut}"
     # Kafka has lost them, not the workers; what was written already may stay.
     rig.records += rig.ledger.remove(partition, committed, cut)
-    client: Any = admin.AdminClient({"bootstrap.servers": rig.bootstrap})
-    for future in client.delete_records([TopicPartition(rig.name, partition, cut)]).values():
-        future.result(30)
+    rig.lab.topics.delete_records(rig.name, {partition: cut})
     rig.load.rate = rate
     return cut
 

@@ -4,10 +4,8 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition, admin
 
 from lab.lab import Lab
 from tests.support.chain import Chain, record
@@ -247,10 +245,7 @@ def test_the_way_on_from_an_offset_that_no_longer_exists(chain: Callable[..., Ch
     pipeline.drain()
     pipeline.pool.stop()
     pipeline.produce((record(seq) for seq in range(10, 40)), partition=1)
-    kafka: Any = admin
-    client = kafka.AdminClient({"bootstrap.servers": pipeline.lab.bootstrap_servers})
-    for future in client.delete_records([TopicPartition(pipeline.name, 1, 25)]).values():
-        future.result(20)
+    pipeline.lab.topics.delete_records(pipeline.name, {1: 25})
     check = operator.findings()["consumer group"]
     pipeline.pool.start()
     pipeline.pool.until(

@@ -16,7 +16,7 @@ from workers.loop import Loop
 from workers.parts import Parts
 from workers.records.router import Router
 from workers.state import State
-from workers.types import DeadLetter, Message, Partition
+from workers.types import DeadLetter, Message, Partition, partition_of
 
 #: What a scripted `consume` does: hands out messages, after doing something else first.
 Step = Callable[[], list[Message]]
@@ -30,6 +30,7 @@ class FakeConsumer:
         asked: All calls but `consume`, in order.
         at_poll_paused: What happens during each `poll_paused`.
         gathered: The argument `gather` of each `consume`.
+        reached: Where reading stands in each partition.
         stop: Asks the worker to stop.
         on_revoke: What the loop wants to be called before partitions go.
     """
@@ -38,6 +39,7 @@ class FakeConsumer:
         self.owned = {partition(number) for number in range(3)}
         self.stopped: dict[Partition, str] = {}
         self.committed: dict[Partition, int] = {}
+        self.reached: dict[Partition, int] = {}
         self.rebalances = self.renewals = self.commit_failures = self.fenced = 0
         self.renewal = ""
         self.steps: list[Step] = []
@@ -52,7 +54,9 @@ class FakeConsumer:
         assert max_messages >= 1
         self.gathered.append(gather)
         if self.steps:
-            return self.steps.pop(0)()
+            messages = self.steps.pop(0)()
+            self.reached |= {partition_of(message): message.offset() + 1 for message in messages}
+            return messages
         self._clock.now += timeout_s
         self.stop()
         return []
@@ -62,6 +66,8 @@ class FakeConsumer:
         revoked = {partition(number) for number in numbers}
         self.on_revoke(revoked, lost)
         self.owned -= revoked
+        for number in revoked:
+            self.reached.pop(number, None)
 
     def poll_paused(self, timeout_s: float) -> None:
         self._clock.now += timeout_s
@@ -80,7 +86,10 @@ class FakeConsumer:
             self.committed |= {partition(number): offset for number, offset in owned.items()}
 
     def position(self, partition: Partition) -> int | None:
-        return self.committed.get(partition)
+        return self.reached.get(partition)
+
+    def positions(self) -> dict[Partition, int]:
+        return {partition: offset for partition, offset in self.reached.items() if partition in self.owned}
 
     def lag(self, _: Partition) -> int | None:
         return None

@@ -109,29 +109,22 @@ class GroupConsumer:
         if self._membership.failure:
             self._renew()
             return []
+        ends: dict[Partition, int] = {}
         # A plain loop: a generator here would cost 3 % of a worker.
         for message in messages:
             if message.error() is not None:
-                messages = self._without_events(messages)
+                messages, ends = self._without_events(messages)
                 break
-        if self._rebalanced and messages:
+        if self._rebalanced and (messages or ends):
             # Messages fetched under the old assignment may come before those of the new one. A commit of
             # the last offset would then cover a gap. Start over from the known positions.
-            self._rewind({partition_of(message) for message in messages})
-            return []
-        if not self._topic_recreation.is_unchanged(bool(messages)):
+            return self._rewind(messages, ends)
+        if not self._topic_recreation.is_unchanged(bool(messages or ends)):
             self._stop(self._topic_recreation.stale, RECREATED)
-            self._rewind({partition_of(message) for message in messages})
-            return []
-        if messages and len(self.owned) == 1:
-            self._position[partition_of(messages[-1])] = messages[-1].offset() + 1
-        elif self._topic:
-            last_offsets = {message.partition(): message.offset() for message in messages}
-            for number, offset in last_offsets.items():
-                self._position[Partition(self._topic, number)] = offset + 1
-        else:
-            for message in messages:
-                self._position[partition_of(message)] = message.offset() + 1
+            return self._rewind(messages, ends)
+        offsets.advance(self._position, messages, self._topic, len(self.owned) == 1)
+        for partition in self.owned & ends.keys():
+            self._position[partition] = max(ends[partition], self._position.get(partition, 0))
         return messages
 
     def _take(self, enough: int, max_messages: int, timeout_s: float) -> list[Any]:
@@ -152,12 +145,9 @@ class GroupConsumer:
         if self._membership.failure:
             self._renew()
             return
-        for message in messages:
-            if message.error() is not None:
-                self._on_event(message)
-            else:
-                # It was fetched before the pause began, and is consumed again after it.
-                self._seek(partition_of(message), message.offset())
+        for message in self._without_events(messages)[0]:
+            # It was fetched before the pause began, and is consumed again after it.
+            self._seek(partition_of(message), message.offset())
 
     def resume(self) -> None:
         """End the pause that `poll_paused` began."""
@@ -179,8 +169,13 @@ class GroupConsumer:
         self._commits.send(self._consumer, committable, self._topic_recreation.metadata, blocking)
 
     def position(self, partition: Partition) -> int | None:
-        """Return the offset after the last message consumed, None before the first."""
+        """Return the offset at which reading continues, None if it is unknown."""
         return self._position.get(partition)
+
+    def positions(self) -> dict[Partition, int]:
+        """Return where reading stands in each partition that is read."""
+        readable = self.owned - self.stopped.keys()
+        return {partition: offset for partition, offset in self._position.items() if partition in readable}
 
     def lag(self, partition: Partition) -> int | None:
         """Return the number of messages from the committed offset to the end; None if it is unknown."""
@@ -212,7 +207,8 @@ class GroupConsumer:
             if start.offset < 0:
                 start.offset = OFFSET_BEGINNING
             else:
-                self._position[Partition(start.topic, start.partition)] = start.offset
+                partition = Partition(start.topic, start.partition)
+                self._position[partition] = self.committed[partition] = start.offset
         incremental = self._membership.incremental
         (self._consumer.incremental_assign if incremental else self._consumer.assign)(starts)
         # Set in both cases: the client forgets a pause at one rebalance and keeps it across another (if
@@ -245,12 +241,16 @@ class GroupConsumer:
                 by_partition.pop(partition, None)
         self._topic_recreation.remove(revoked)
 
-    def _without_events(self, messages: list[Any]) -> list[Message]:
-        """Handle the events among the messages and return the others."""
+    def _without_events(self, messages: list[Any]) -> tuple[list[Message], dict[Partition, int]]:
+        """Handle events. Return the messages, and the end of each partition that was read to its end."""
+        ends = {}
         for message in messages:
-            if message.error() is not None:
+            error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                ends[partition_of(message)] = message.offset()
+            elif error is not None:
                 self._on_event(message)
-        return [message for message in messages if message.error() is None]
+        return [message for message in messages if message.error() is None], ends
 
     def _on_event(self, message: Any) -> None:
         """Handle an event that the client returns in place of a message."""
@@ -282,10 +282,12 @@ class GroupConsumer:
             self._consumer.pause(offsets.to_kafka(stopping))
             self._topic_recreation.remove(stopping)
 
-    def _rewind(self, partitions: set[Partition]) -> None:
-        # Only partitions that returned messages: a partition whose offset is gone rejects every seek.
+    def _rewind(self, messages: list[Message], ends: Iterable[Partition]) -> list[Message]:
+        """Read again what was just consumed; return nothing. If an offset is gone, a seek fails."""
+        partitions = {partition_of(message) for message in messages}.union(ends)
         for partition in (partitions & self.owned) - self.stopped.keys():
             self._seek(partition, self._position.get(partition, OFFSET_BEGINNING))
+        return []
 
     def _seek(self, partition: Partition, offset: int) -> None:
         offsets.seek(self._consumer, partition, offset, lambda: partition in self.owned)

@@ -1,13 +1,13 @@
 """Committed offsets, seeks, and partitions as Kafka's client names them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
 from workers.log import ThrottledLogger
-from workers.types import Partition
+from workers.types import Message, Partition, partition_of
 
 #: Time-out in seconds of one request to the group coordinator, and of one seek.
 ASK_S = 5.0
@@ -64,6 +64,28 @@ def committed(
                 COORDINATOR_S,
             )
             time.sleep(0.1)
+
+
+def advance(
+    positions: dict[Partition, int], messages: Sequence[Message], topic: str, is_one_partition: bool
+) -> None:
+    """Move positions past messages.
+
+    Args:
+        positions: The offset of the next message by partition; changed in place.
+        messages: What was consumed, in order.
+        topic: The topic of all messages, empty if there are several. It saves time.
+        is_one_partition: Whether all messages are of one partition. It saves more.
+    """
+    if messages and is_one_partition:
+        positions[partition_of(messages[-1])] = messages[-1].offset() + 1
+    elif topic:
+        last_offsets = {message.partition(): message.offset() for message in messages}
+        for number, offset in last_offsets.items():
+            positions[Partition(topic, number)] = offset + 1
+    else:
+        for message in messages:
+            positions[partition_of(message)] = message.offset() + 1
 
 
 def seek(client: Any, partition: Partition, offset: int, owned: Callable[[], bool]) -> None:

@@ -127,6 +127,8 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         **(CLASSIC if classic else {}),
         **user_properties,
         **FIXED_KAFKA,
+        # The end of a partition is reported: reading stands there, also behind offsets without a record.
+        "enable.partition.eof": "true",
     }
     if classic and settings.worker is not None:
         # Static membership: a killed worker gets its partition back when it restarts, without a rebalance.
