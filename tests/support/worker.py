@@ -69,6 +69,12 @@ class FakeConsumer:
         for number in revoked:
             self.reached.pop(number, None)
 
+    def take_back(self, numbers: set[int], committed: int) -> None:
+        """A rebalance brings partitions, whose last commit was this offset."""
+        assigned = {partition(number) for number in numbers}
+        self.owned |= assigned
+        self.reached |= dict.fromkeys(assigned, committed)
+
     def poll_paused(self, timeout_s: float) -> None:
         self._clock.now += timeout_s
         self.asked.append(("poll_paused", timeout_s))

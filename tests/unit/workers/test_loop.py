@@ -230,6 +230,73 @@ class TestRebalance:
         assert slow.consumer.commits[0] == {1: 2}
         assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
 
+    def test_a_partition_that_goes_and_returns_within_one_wait_is_not_committed(self, slow: Worker) -> None:
+        """Its records were dropped, and it is owned again when the others are stored."""
+        failing = [Unavailable(503, "busy")] * 40
+        slow.sink.judge = lambda _: failing.pop() if failing else None
+
+        def go_and_return() -> None:
+            slow.consumer.give_up({0})
+            slow.consumer.take_back({0}, committed=1)
+
+        def due() -> list[Message]:
+            slow.clock.now += 60
+            return []
+
+        slow.consumer.at_poll_paused = [go_and_return]
+        slow.run(step(messages(0, 1), messages(1, 1)), due)
+
+        assert len(slow.sink.stored) == 1
+        assert slow.consumer.commits[0] == {1: 2}
+        assert slow.consumer.committed.get(Partition("resource", 0), 1) == 1
+
+    def test_a_revocation_during_a_delivery_starts_no_second_one(self, slow: Worker) -> None:
+        writes: list[int] = []
+
+        def judge(lines: list[bytes]) -> WriteError | None:
+            writes.append(len(lines))
+            return Unavailable(503, "busy") if len(writes) < 40 else None
+
+        slow.sink.judge = judge
+        before: list[int] = []
+        slow.consumer.at_poll_paused = [
+            lambda: before.append(len(writes)),
+            lambda: slow.consumer.give_up({0}),
+            lambda: before.append(len(writes)),
+        ]
+
+        def due() -> list[Message]:
+            slow.clock.now += 60
+            return []
+
+        slow.run(step(messages(0, 1), messages(1, 1)), due)
+
+        assert before[1] - before[0] <= 2
+        assert slow.account() == {0: (1, 0, 0, 1), 1: (1, 1, 0, 0)}
+
+    def test_a_finish_before_a_revocation_gives_a_write_no_more_than_its_time(self, slow: Worker) -> None:
+        def lose() -> list[Message]:
+            slow.consumer.give_up({0})
+            return []
+
+        slow.run(step(messages(0, 1)), lose)
+
+        assert slow.sink.timeouts[0] <= 10
+
+    def test_an_offset_of_a_partition_that_left_is_not_committed_when_it_returns(
+        self, worker: Worker
+    ) -> None:
+        """Another worker has gone on meanwhile, or the operator has set it back."""
+
+        def return_set_back() -> list[Message]:
+            worker.consumer.take_back({0}, committed=2)
+            worker.clock.now += 60
+            return []
+
+        worker.run(step(messages(0, 5)), self.losing(worker, {0}, lost=False), return_set_back)
+
+        assert worker.consumer.committed[Partition("resource", 0)] == 2
+
 
 class TestOutage:
     """InfluxDB does not answer."""

@@ -1,0 +1,1 @@
+"""Small bugs that the unit tests must notice: `make mutants`."""

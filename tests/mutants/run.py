@@ -1,0 +1,112 @@
+"""Runs the tests of each mutant in a copy of the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+from tests.mutants.mutant import ROOT, Mutant
+
+#: Seconds that the tests of one mutant may take. A mutant whose tests hang is noticed.
+TIMEOUT_S = 240.0
+
+#: Exit codes of pytest: all passed; some failed.
+PASSED, FAILED = 0, 1
+
+
+class Verdict(StrEnum):
+    """What the tests say about a mutant."""
+
+    CAUGHT = "caught"
+    SURVIVED = "survived"
+    BROKEN = "broken"  # it does not compile, or its tests do not run
+
+
+class Checkout:
+    """A copy of the checkout in which one mutant after the other is tested.
+
+    Args:
+        folder: Where the copy is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()
+        for name in listed:
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        self._kernel = folder / "workers" / f"_kernel{sysconfig.get_config_var('EXT_SUFFIX')}"
+        # Some tests ask git.
+        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+
+    def build(self) -> bool:
+        """Compile the kernel quickly. Return whether it compiles."""
+        flags = [f"-I{sysconfig.get_paths()['include']}", "-O1", "-fPIC", "-shared", "-w"]
+        command = ["cc", *flags, "workers/native/kernel.c", "-o", str(self._kernel)]
+        return subprocess.run(command, cwd=self._root, capture_output=True, check=False).returncode == 0
+
+    def test(self, tests: Sequence[str]) -> tuple[int, str]:
+        """Run tests until the first that fails. Return pytest's exit code and output; -1 if they hang."""
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        environment = {**os.environ, "PYTHONPATH": str(self._root), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(
+                [*command, *tests],
+                cwd=self._root,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return -1, f"they did not end within {TIMEOUT_S:.0f} s"
+        return done.returncode, done.stdout + done.stderr
+
+    def judge(self, mutant: Mutant) -> tuple[Verdict, str]:
+        """Test one mutant. Return the verdict, and the tests' output or what is wrong with it."""
+        mutant.put_in(self._root)
+        try:
+            if mutant.is_native and not self.build():
+                return Verdict.BROKEN, "it does not compile"
+            if not mutant.is_native:
+                try:
+                    compile((self._root / mutant.file).read_text(), mutant.file, "exec")
+                except SyntaxError as error:
+                    return Verdict.BROKEN, str(error)
+            code, output = self.test(mutant.tests)
+        finally:
+            mutant.take_out(self._root)
+            if mutant.is_native:
+                self.build()
+        # A crash of the interpreter has a negative code, and so has a test run that hangs.
+        if code == FAILED or code < 0:
+            return Verdict.CAUGHT, output
+        return (Verdict.SURVIVED if code == PASSED else Verdict.BROKEN), output
+
+
+@contextmanager
+def checkout() -> Iterator[Checkout]:
+    """A copy of the checkout with a kernel, gone at the end.
+
+    Raises:
+        RuntimeError: The kernel does not compile.
+    """
+    with tempfile.TemporaryDirectory(prefix="tower-mutants-") as folder:
+        copy = Checkout(Path(folder))
+        if not copy.build():
+            raise RuntimeError("the kernel does not compile; a C compiler named `cc` is needed")
+        yield copy
