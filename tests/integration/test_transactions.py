@@ -92,11 +92,11 @@ def test_an_open_transaction_is_waited_for_and_no_commit_passes_it(chain: Callab
         {"bootstrap.servers": pipeline.lab.bootstrap_servers, "transactional.id": f"{pipeline.name}-open"}
     )
     open_transaction.init_transactions(REQUEST_S)
-    pipeline.produce([record(0), record(1)])
+    pipeline.produce([record(0), record(1)], partition=0)
     open_transaction.begin_transaction()
     open_transaction.produce(pipeline.name, record(2), partition=0)
     assert open_transaction.flush(REQUEST_S) == 0
-    pipeline.produce([record(3)])
+    pipeline.produce([record(3)], partition=0)
     topics = pipeline.lab.topics
     pipeline.pool.until(
         lambda: topics.committed(pipeline.name, pipeline.name)[0] == 2, REQUEST_S, "two records committed"

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +48,16 @@ class Mutant:
         missing = [test for test in self.tests if not (root / test.partition("::")[0]).exists()]
         return f"{missing[0]} does not exist" if missing else "" if self.tests else "it names no test"
 
-    def put_in(self, root: Path) -> None:
-        """Change the file below `root`."""
+    @contextmanager
+    def put_in(self, root: Path) -> Iterator[None]:
+        """Change the file below `root`, and change it back."""
         path = root / self.file
-        path.write_text(path.read_text().replace(self.old, self.new))
-
-    def take_out(self, root: Path) -> None:
-        """Change the file back."""
-        (root / self.file).write_text((ROOT / self.file).read_text())
+        text = path.read_text()
+        path.write_text(text.replace(self.old, self.new))
+        try:
+            yield
+        finally:
+            path.write_text(text)
 
 
 def load(lists: Sequence[str] = LISTS) -> Iterator[Mutant]:

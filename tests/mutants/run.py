@@ -16,6 +16,9 @@ from tests.mutants.mutant import ROOT, Mutant
 #: Seconds that the tests of one mutant may take. A mutant whose tests hang is noticed.
 TIMEOUT_S = 240.0
 
+#: Seconds that one of the tests may take: many mutants wait without end.
+TEST_S = 40
+
 #: Exit codes of pytest: all passed; some failed.
 PASSED, FAILED = 0, 1
 
@@ -61,6 +64,7 @@ class Checkout:
     def test(self, tests: Sequence[str]) -> tuple[int, str]:
         """Run tests until the first that fails. Return pytest's exit code and output; -1 if they hang."""
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        command.append(f"--timeout={TEST_S}")
         environment = {**os.environ, "PYTHONPATH": str(self._root), "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
@@ -76,22 +80,25 @@ class Checkout:
             return -1, f"they did not end within {TIMEOUT_S:.0f} s"
         return done.returncode, done.stdout + done.stderr
 
+    def _compile(self, mutant: Mutant) -> str:
+        """Compile the changed file. Return what is wrong with it."""
+        if mutant.is_native:
+            return "" if self.build() else "it does not compile"
+        try:
+            compile((self._root / mutant.file).read_text(), mutant.file, "exec")
+        except SyntaxError as error:
+            return str(error)
+        return ""
+
     def judge(self, mutant: Mutant) -> tuple[Verdict, str]:
         """Test one mutant. Return the verdict, and the tests' output or what is wrong with it."""
-        mutant.put_in(self._root)
-        try:
-            if mutant.is_native and not self.build():
-                return Verdict.BROKEN, "it does not compile"
-            if not mutant.is_native:
-                try:
-                    compile((self._root / mutant.file).read_text(), mutant.file, "exec")
-                except SyntaxError as error:
-                    return Verdict.BROKEN, str(error)
-            code, output = self.test(mutant.tests)
-        finally:
-            mutant.take_out(self._root)
-            if mutant.is_native:
-                self.build()
+        with mutant.put_in(self._root):
+            problem = self._compile(mutant)
+            code, output = (0, problem) if problem else self.test(mutant.tests)
+        if mutant.is_native:
+            self.build()
+        if problem:
+            return Verdict.BROKEN, problem
         # A crash of the interpreter has a negative code, and so has a test run that hangs.
         if code == FAILED or code < 0:
             return Verdict.CAUGHT, output
