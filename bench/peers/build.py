@@ -1,5 +1,6 @@
 """Programs of peers, made once in the user's cache: Telegraf from its source, others in environments."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -18,8 +19,11 @@ from lab.system.server_process import environment
 TELEGRAF = "1.37.2"
 #: What Telegraf's go.mod asks for. An older Go would try to download a newer one by itself.
 MIN_GO = (1, 25)
+#: For `compare`, and for tests/integration/test_telegraf.py: metrics of this machine to Kafka and InfluxDB.
 PLUGINS = (
-    "custom,inputs.kafka_consumer,outputs.influxdb_v2,parsers.json,parsers.json_v2,processors.converter"
+    "custom,inputs.kafka_consumer,outputs.influxdb_v2,parsers.json,parsers.json_v2,processors.converter,"
+    "inputs.cpu,inputs.mem,inputs.disk,inputs.net,inputs.system,inputs.processes,inputs.internal,"
+    "outputs.kafka,serializers.influx"
 )
 #: Packages that it is compiled from, Go's own library included.
 PACKAGES = 700
@@ -61,7 +65,9 @@ def telegraf(progress: Progress) -> Path:
         with progress.step(f"building Telegraf {TELEGRAF}") as step:
             _run(argv, work, env, step)
 
-    return _build_once(f"telegraf-{TELEGRAF}", make, progress) / "telegraf"
+    # One that was built with other plugins is another program.
+    plugins = hashlib.sha256(PLUGINS.encode()).hexdigest()[:8]
+    return _build_once(f"telegraf-{TELEGRAF}-{plugins}", make, progress) / "telegraf"
 
 
 def kafka_influxdb(progress: Progress) -> Path:

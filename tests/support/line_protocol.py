@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: The control characters that end a line, or that influxd skips like a space.
+_BREAKING = re.compile(r"[\x00\t\n\r]")
 _FLOAT = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"(-?\d+)(i)|(\d+)(u)")
-_STRING = re.compile(r'"(?:[^"\\]|\\["\\])*"', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _plain(text: str) -> str:
 
 def _pair(text: str) -> tuple[str, str]:
     name, value = _split(text, "=")
-    if not (name and value) or _CONTROL.search(text):
+    if not (name and value) or _CONTROL.search(name) or _BREAKING.search(value):
         raise ValueError("an empty tag, or a control character")
     return _plain(name), _plain(value)
 

@@ -23,6 +23,28 @@ PIECES = [
 LINES = st.lists(st.sampled_from(PIECES) | st.binary(max_size=2), max_size=14).map(b"".join)
 
 
+#: Valid lines without their time.
+VALID = [
+    pytest.param(b"cpu usage_idle=99.5", id="float"),
+    pytest.param(b"cpu a=1,b=-1,c=1.,d=.5,e=1e5,f=1E-5,g=1e+5,h=007", id="every form of a float"),
+    pytest.param(b"cpu procs=3i,most=9223372036854775807i,least=-9223372036854775808i", id="integer"),
+    pytest.param(b"cpu bytes=18446744073709551615u", id="unsigned"),
+    pytest.param(b"cpu a=t,b=T,c=true,d=True,e=TRUE,f=f,g=F,h=false,i=False,j=FALSE", id="boolean"),
+    pytest.param(b'cpu note="a, b=c \\"d\\" \\\\ # \\n"', id="string"),
+    pytest.param(b'cpu note="two\nlines",v=1', id="line break in a string"),
+    pytest.param(b'cpu note=""', id="empty string"),
+    pytest.param(b"cpu,a=x,host=pi\\ 5,region=g\\,i\\=st v=1", id="escapes in tags"),
+    pytest.param(b"win\\ cpu\\,x v\\ w\\,x\\=y=1", id="escapes in names"),
+    pytest.param(b"cpu,path=\\\\server\\share,q=C:\\Windows v=1", id="backslashes that escape nothing"),
+    pytest.param(b"cpu,a=two\\\\ words v=1", id="backslash before an escaped space"),
+    pytest.param('온도,방=부엌 값=21.5,메모="덥다"'.encode(), id="Korean"),
+    pytest.param(b'cpu,a="q" "v=1', id="quotes in names mean nothing"),
+    pytest.param(b"cpu=a v=1", id="equals sign in the measurement"),
+    pytest.param(b"cpu,host=a host=1", id="a field named like a tag"),
+]  # fmt: skip
+VALID_LINES: list[bytes] = [case.values[0] for case in VALID]  # type: ignore[misc]
+
+
 def convert(value: bytes, milliseconds: int | None = fakes.KAFKA_MS, **options: object) -> Batch:
     options = {"format": "line", **options}
     chosen = fakes.route(**options)
@@ -35,27 +57,7 @@ def reasons(batch: Batch) -> list[str]:
     return [dead.reason for dead in batch.dead_letters]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param(b"cpu usage_idle=99.5", id="float"),
-        pytest.param(b"cpu a=1,b=-1,c=1.,d=.5,e=1e5,f=1E-5,g=1e+5,h=007", id="every form of a float"),
-        pytest.param(b"cpu procs=3i,most=9223372036854775807i,least=-9223372036854775808i", id="integer"),
-        pytest.param(b"cpu bytes=18446744073709551615u", id="unsigned"),
-        pytest.param(b"cpu a=t,b=T,c=true,d=True,e=TRUE,f=f,g=F,h=false,i=False,j=FALSE", id="boolean"),
-        pytest.param(b'cpu note="a, b=c \\"d\\" \\\\ # \\n"', id="string"),
-        pytest.param(b'cpu note="two\nlines",v=1', id="line break in a string"),
-        pytest.param(b'cpu note=""', id="empty string"),
-        pytest.param(b"cpu,a=x,host=pi\\ 5,region=g\\,i\\=st v=1", id="escapes in tags"),
-        pytest.param(b"win\\ cpu\\,x v\\ w\\,x\\=y=1", id="escapes in names"),
-        pytest.param(b"cpu,path=\\\\server\\share,q=C:\\Windows v=1", id="backslashes that escape nothing"),
-        pytest.param(b"cpu,a=two\\\\ words v=1", id="backslash before an escaped space"),
-        pytest.param('온도,방=부엌 값=21.5,메모="덥다"'.encode(), id="Korean"),
-        pytest.param(b'cpu,a="q" "v=1', id="quotes in names mean nothing"),
-        pytest.param(b"cpu=a v=1", id="equals sign in the measurement"),
-        pytest.param(b"cpu,host=a host=1", id="a field named like a tag"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("line", VALID)
 def test_a_valid_line_is_sent_as_it_came(line: bytes) -> None:
     sent = b"%b %d" % (line, NS)
 
