@@ -148,3 +148,57 @@ def test_key_and_headers_can_be_given(tmp_path: Path) -> None:
     _, output = ran(tmp_path, keyed, '{"v":1,"time":1700000000}', "--key", "x", "--header", "h=y")
 
     assert output.startswith("a,head=y,k=x v=1 ")
+
+
+#: What users of Telegraf's parsers and of the Connect sink asked for in public, told anew: keys of a route,
+#: a record, and the lines without their times.
+ASKED = [
+    pytest.param(
+        'array = "data"\nmeasurement_field = "tool"\ntag_fields = ["station", "curve"]\n'
+        'keep = ["value"]\ntime_fields = ["at"]',
+        [{"tool": "t7", "step": 5, "station": 16, "curve": "Torque", "data": [
+            {"value": 0.5, "at": "2023-10-10T03:05:54.212Z"},
+            {"value": 1, "at": "2023-10-10T03:05:54.545Z"},
+        ]}],
+        ["t7,curve=Torque,station=16 value=0.5", "t7,curve=Torque,station=16 value=1"],
+        id="curves of a tool: telegraf 14079",
+    ),
+    pytest.param(
+        'measurement_field = "name"\ntag_fields = ["uuid"]',
+        {"time": "1506111298264000001", "uuid": "12", "name": "cpu_utilization", "value": 40},
+        ["cpu_utilization,uuid=12 value=40"],
+        id="measurement from the record: stream-reactor 287",
+    ),
+    pytest.param(
+        'array = "tables"\ntag_fields = ["outputnumber"]\nmeasurement = "dc"',
+        {"time": 1700000000, "volts": -54.1, "tables": [
+            {"outputnumber": 0, "a": -2.7}, {"outputnumber": 1, "a": -1.3},
+        ]},
+        ["dc,outputnumber=0 volts=-54.1,a=-2.7", "dc,outputnumber=1 volts=-54.1,a=-1.3"],
+        id="a table of outputs: telegraf 6437",
+    ),
+    pytest.param(
+        'measurement = "events"\ntag_fields = ["version", "platform"]\nkeep = ["width"]',
+        {"time": 1700000000, "version": "1.2", "platform": "x", "width": 1080, "ip": "10.0.0.1"},
+        ["events,platform=x,version=1.2 width=1080"],
+        id="some fields and some tags: stream-reactor 494",
+    ),
+    pytest.param(
+        'measurement = "test"\ninteger_fields = ["count"]',
+        {"time": 1700000000, "count": 2, "ratio": 2},
+        ["test count=2i,ratio=2"],
+        id="an integer column: fluent-bit 9120",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("route", "record", "lines"), ASKED)
+def test_what_users_of_others_asked_for_can_be_said(
+    tmp_path: Path, route: str, record: Any, lines: list[str]
+) -> None:
+    text = f"[[route]]\nname = 'one'\ntopics = ['a']\n{route}\n"
+
+    code, output = ran(tmp_path, text, json.dumps(record), "--json")
+
+    assert code == OK
+    assert [found["line"].rpartition(" ")[0] for found in json.loads(output)] == lines
