@@ -16,8 +16,8 @@ from lab.system.progress import Progress
 from tests.support.chain import Chain
 from tests.support.stored_points import Value, stored
 
-#: Plugins that need no service. Both outputs get every metric, and have only their addresses set. (With
-#: its default of `version` Telegraf does not get on with Kafka 4.)
+#: Plugins that need no service. Both outputs get every metric, and have only their addresses set.
+#: `version` is the one that the bench's Telegraf needs to read from Kafka 4.
 CONFIG = """
 [agent]
   interval = "1s"

@@ -12,10 +12,11 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from workers.errors import RecordError
-from workers.types import MOST_LINES, Reason
+from workers.types import MAX_RECORDS, MOST_LINES, Reason
 
 if TYPE_CHECKING:
     from workers.records.timestamps import Timestamp
@@ -99,12 +100,13 @@ class Line:
 def is_line_protocol(value: bytes) -> bool:
     """Whether some text is line protocol and nothing else.
 
-    One valid line is enough, but it must have a tag or a time: `Connected port=8080` of a log would be a
-    point otherwise. A measurement with an equals sign is more likely a word of `key=value` text.
+    One valid line among the first `MAX_RECORDS` is enough: half a million lines that are none would take
+    seconds. But it must have a tag or a time: `Connected port=8080` of a log would be a point otherwise. A
+    measurement with an equals sign is more likely a word of `key=value` text.
     """
     return any(
         isinstance(line, Line) and (line.tags or line.time is not None) and b"=" not in line.measurement
-        for line, _ in _read(value)
+        for line, _ in islice(_read(value), MAX_RECORDS)
     )
 
 

@@ -283,6 +283,10 @@ class TestAuto:
 
         assert (batch.lines, reasons(batch)) == ([], [reason])
 
+    @pytest.mark.parametrize(("before", "lines"), [(1_023, 1), (1_024, 0)])
+    def test_only_the_first_lines_are_looked_at(self, before: int, lines: int) -> None:
+        assert len(convert(b"x\n" * before + b"cpu v=1 %d" % NS, format="auto").lines) == lines
+
     def test_the_lab_s_text_is_none(self) -> None:
         (line,) = convert(b"memory:1,tx:2", format="auto").lines
 
