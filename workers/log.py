@@ -3,15 +3,20 @@
 A line is written at most once per batch. It never contains a record or a secret.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 #: Seconds between two log lines about the same problem.
 REPEAT_S = 30.0
 
 #: Maximum characters of a text from outside that are logged.
 FOREIGN_CHARACTERS = 300
+
+#: Fields of a line in JSON besides the usual ones, if the line is about one.
+FIELDS = ("reason", "topic", "partition")
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -48,7 +53,7 @@ class ThrottledLogger:
         if omitted:
             message += " (and %d times in between)"
             args = (*args, omitted)
-        self._logger.log(level, message, *args)
+        self._logger.log(level, message, *args, extra={"reason": key})
 
     def warning(self, key: str, message: str, *args: object) -> None:
         """Log a problem that may end without an operator.
@@ -90,11 +95,45 @@ class ThrottleFilter(logging.Filter):
         return True
 
 
-def configure(level: str) -> None:
+class JsonFormatter(logging.Formatter):
+    """Writes each line as one JSON object, for programs that collect logs.
+
+    Args:
+        worker: Number of the worker; None in other programs.
+    """
+
+    def __init__(self, worker: int | None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line: time, level, logger and message, and the fields that it has."""
+        fields = {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
+        exception = {"exception": self.formatException(record.exc_info)} if record.exc_info else {}
+        time_s = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return json.dumps(
+            {
+                "time": time_s.replace("+00:00", "Z"),
+                "level": record.levelname,
+                "logger": record.name,
+                **self._worker,
+                **fields,
+                "message": record.getMessage(),
+                **exception,
+            }
+        )
+
+
+def configure(level: str, format_: str = "text", worker: int | None = None) -> None:
     """Log to standard error, which supervisord writes to a rotated file.
 
     Args:
         level: Name of the lowest level that is logged.
+        format_: `text`, or `json` for one object a line.
+        worker: Number of the worker, for `json`.
     """
     logging.basicConfig(level=level, format=FORMAT)
+    if format_ == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter(worker))
     logging.getLogger("tower.kafka").addFilter(ThrottleFilter())

@@ -30,7 +30,7 @@ def run() -> NoReturn:
     _on_stop(_exit_at_start)
     try:
         settings = load(os.environ)
-        log.configure(settings.log_level)
+        log.configure(settings.log_level, settings.log_format, settings.worker)
         pace(settings.run_dir / f"worker-{settings.worker or 0}.start")
         _run(settings)
     except SettingsError as error:

@@ -95,6 +95,9 @@ class Settings:
     log_level: str = option(
         "INFO", parsers.choice("DEBUG", "INFO", "WARNING", "ERROR"), "lowest level that is logged"
     )
+    log_format: str = option(
+        "text", parsers.choice("text", "json"), "format of the log; json: one object a line, for programs"
+    )
     serve_address: parsers.Address | None = option(
         "127.0.0.1:8787", parsers.address, "address and port of `tower serve`; off: it does not run"
     )

@@ -277,6 +277,11 @@ class GroupConsumer:
                 self.stopped[partition],
                 "" if self._topic else f"--topic {partition.topic} ",
                 partition.number,
+                extra={
+                    "reason": "stopped",
+                    "topic": partition.topic,
+                    "partition": partition.number,
+                },
             )
         if stopping:
             self._consumer.pause(offsets.to_kafka(stopping))

@@ -1,13 +1,23 @@
 """Log lines have no payload and do not flood."""
 
+import json
 import logging
+import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import FakeClock
-from workers.log import FOREIGN_CHARACTERS, REPEAT_S, ThrottledLogger, ThrottleFilter, printable
+from workers.log import (
+    FOREIGN_CHARACTERS,
+    REPEAT_S,
+    JsonFormatter,
+    ThrottledLogger,
+    ThrottleFilter,
+    printable,
+)
 
 
 @given(st.text())
@@ -84,3 +94,49 @@ class TestLibrdkafkasOwnLines:
         assert passed == [True, False, False, False, False]
         assert other
         assert later
+
+
+def as_json(record: logging.LogRecord, worker: int | None = 2) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(JsonFormatter(worker).format(record))
+    return content
+
+
+def test_a_line_in_json_has_the_worker_and_the_fields_it_is_about() -> None:
+    record = logging.makeLogRecord(
+        {
+            "name": "tower.loop",
+            "levelname": "ERROR",
+            "created": 1.5,
+            "msg": "%s is stopped",
+            "args": ("a\nb",),
+        }
+    )
+    record.__dict__.update(reason="stopped", topic="resource", partition=1)
+
+    assert as_json(record) == {
+        "time": "1970-01-01T00:00:01.500Z",
+        "level": "ERROR",
+        "logger": "tower.loop",
+        "worker": 2,
+        "reason": "stopped",
+        "topic": "resource",
+        "partition": 1,
+        "message": "a\nb is stopped",
+    }
+
+
+def test_a_line_in_json_is_one_line_with_its_traceback() -> None:
+    try:
+        raise ValueError("canary")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "crashed", "exc_info": sys.exc_info()})
+
+    assert "\n" not in JsonFormatter(None).format(record)
+    assert "ValueError: canary" in as_json(record, None)["exception"]
+
+
+def test_a_throttled_line_has_its_kind_as_reason(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "tower.test"):
+        ThrottledLogger(logging.getLogger("tower.test")).warning("unavailable 503", "busy")
+
+    assert as_json(caplog.records[0])["reason"] == "unavailable 503"

@@ -30,7 +30,7 @@ from workers.process import pace
 BIND_S = 5.0
 
 #: Requests are short and few: a scrape in 15 s, and one every two seconds for each open page.
-THREADS = 2
+THREADS = 4
 CONNECTIONS = 50
 
 #: Seconds after which a silent connection is closed.
@@ -57,7 +57,7 @@ def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
     settings = load(os.environ, credentials=False)
-    log.configure(settings.log_level)
+    log.configure(settings.log_level, settings.log_format)
     silence_waits()
     if settings.serve_address is None:
         click.echo("tower: TOWER_SERVE_ADDRESS is off: nothing is served", err=True)

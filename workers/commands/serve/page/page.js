@@ -58,7 +58,7 @@ function sums(content) {
   const rows = content.status.partitions, total = (name) => rows.reduce((sum, row) => sum + row[name], 0);
   const rates = Object.values(content.history.partitions).map((one) => one.rates.at(-1)).filter((rate) => rate !== null);
   const waits = Object.values(content.lag_seconds).filter((seconds) => seconds !== null);
-  const running = content.status.workers.filter((worker) => worker.alive && worker.state === "running").length;
+  const running = content.status.workers.filter((worker) => worker.alive && worker.state !== "stopped").length;
   const newest = content.newest_point === null ? "–" : span(Math.max(0, content.at - content.newest_point));
   return [
     ["Stored per second", rates.length ? number(rates.reduce((sum, rate) => sum + rate, 0)) : "–"],
@@ -122,7 +122,7 @@ function render(content) {
 function renderLab(content) {
   const note = byId("lab-note");
   const cut = content.plots.some((plot) => plot.is_cut) ? " Only the first 12 devices are plotted." : "";
-  note.textContent = content.problem ? `${content.problem}. ${content.remedy}`
+  note.textContent = content.problem ? `${content.problem} → ${content.remedy}`
     : `The last ${content.minutes} minutes, from InfluxDB, as the lab's dashboard shows them.${cut}`;
   note.classList.toggle("problem", Boolean(content.problem));
   byId("lab").replaceChildren(...content.plots.map((plot) => figure(plot, content.at, content.minutes, withUnit)));
