@@ -274,6 +274,12 @@ class TestEnvelopes:
 
         assert it.value.reason == Reason.JSON
 
+    @pytest.mark.parametrize(
+        "value", [b'\xef\xbb\xbfhello{"a":1}', b'\0\0\0\0{"a":1}', b'\1\0\0\0\7{"a":1}']
+    )
+    def test_json_behind_other_bytes_is_none(self, value: bytes) -> None:
+        assert reason_of(value) == Reason.TEXT
+
     @settings(max_examples=60, deadline=None)
     @given(RECORDS.filter(bool))
     def test_json_encoded_twice_is_decoded_twice(self, record: dict[str, Any]) -> None:
