@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install hooks lock demo lab-up lab-down check test mutants faults soak docker-check bench
+.PHONY: help install hooks lock demo lab-up lab-down check test mutants sanitize faults soak docker-check bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ test: check ## everything CI runs: check with coverage, integration and the quic
 
 mutants: $(INSTALLED) ## small bugs in the kernel and the delivery path: the unit tests must notice each (NAMES=…)
 	@$(BIN)/python -m tests.mutants $(NAMES)
+
+sanitize: $(INSTALLED) ## the C kernel's tests and a fuzzer with sanitizers (SECONDS=120, SEED=…)
+	@$(BIN)/python -m tests.sanitize --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
 
 soak: $(INSTALLED) ## eighteen kinds of faults at random, one every 15 s: MINUTES=60, SEED=…
 	@MINUTES=$(or $(MINUTES),60) ONLY=31 $(BIN)/pytest -q -s tests/faults

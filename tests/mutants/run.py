@@ -1,7 +1,6 @@
 """Runs the tests of each mutant in a copy of the checkout."""
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,7 +10,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from tests.mutants.mutant import ROOT, Mutant
+from tests.mutants.mutant import Mutant
+from tests.support.checkout import copy_checkout, kernel_file
 
 #: Seconds that the tests of one mutant may take. A mutant whose tests hang is noticed.
 TIMEOUT_S = 240.0
@@ -40,20 +40,8 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self._root = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.splitlines()
-        for name in listed:
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        self._kernel = folder / "workers" / f"_kernel{sysconfig.get_config_var('EXT_SUFFIX')}"
-        # Some tests ask git.
-        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        copy_checkout(folder)
+        self._kernel = kernel_file(folder)
 
     def build(self) -> bool:
         """Compile the kernel quickly. Return whether it compiles."""

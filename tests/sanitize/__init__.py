@@ -1,0 +1,1 @@
+"""The C kernel under the address and undefined-behaviour sanitizers: `make sanitize`."""
