@@ -1,5 +1,6 @@
 """The content of a worker's state file."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,8 +8,19 @@ from workers.batch import Batch
 from workers.influxdb.delivery import Delivery
 from workers.kafka.consumer import GroupConsumer
 from workers.kafka.dead_letters import DeadLetterProducer
+from workers.log import ThrottledLogger
 from workers.parts import Parts
 from workers.types import Partition
+
+#: Counters that an operator has to know of, by their names, with what they mean and what to do.
+LOGGED = {
+    "values_omitted": "%d values were left out so far, because they are no number, no text or no time. "
+    "`tower check` names the fields",
+    "names_doubled": "%d values were left out so far, because an earlier field of their record has the "
+    "same name. Let the sender use different names",
+    "times_implausible": "%d times of records were not used so far, because they are too far from Kafka's. "
+    "Set the sender's clock, or raise TOWER_TIME_WINDOW_S",
+}
 
 
 class Report:
@@ -30,6 +42,15 @@ class Report:
         self._delivery = delivery
         self._dead_letters = dead_letters
         self._consumer = consumer
+        self._throttled_log = ThrottledLogger(logging.getLogger("tower.loop"))
+        self._logged = dict.fromkeys(LOGGED, 0)
+
+    def _log(self, counts: Mapping[str, int]) -> None:
+        """Log what is stored, but not well: a line per kind in half a minute, while it goes on."""
+        for name, text in LOGGED.items():
+            if counts[name] > self._logged[name]:
+                self._logged[name] = counts[name]
+                self._throttled_log.warning(name, text, counts[name])
 
     def content(self, batch: Batch, oldest_ms: Mapping[Partition, int]) -> dict[str, Any]:
         """Return all counters.
@@ -39,6 +60,7 @@ class Report:
             oldest_ms: Kafka's time of the oldest record in hand, by partition.
         """
         consumer, delivery, counts = self._consumer, self._delivery, self._converter.counts
+        self._log(counts)
         partitions, key = consumer.owned | self._state.consumed.keys(), self._state.key
         return {
             "partitions": self._state.account(

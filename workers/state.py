@@ -172,6 +172,13 @@ class State:
         if self._file is None or (now < self._next and not force):
             return
         self._next = now + WRITE_S
+        has_parent = os.getppid() == self._parent
+        if not has_parent:
+            self._throttled_log.error(
+                "parent",
+                "supervisord is gone, and this worker runs without it. It would not be started again. "
+                "Start supervisord: its new workers take over, and this one ends",
+            )
         state = {
             "worker": self._worker,
             "pid": os.getpid(),
@@ -179,7 +186,7 @@ class State:
             "why": self.why,
             "started": self._started,
             "heartbeat": time.time(),
-            "has_parent": os.getppid() == self._parent,
+            "has_parent": has_parent,
             **content(),
         }
         draft = self._file.with_suffix(".tmp")

@@ -51,7 +51,7 @@ def test_a_status_that_hides_or_invents_is_reported(rig: Rig) -> None:
         StatusWatch(rig.pool, find=nothing) as silent,
         StatusWatch(rig.pool, find=always) as crying,
     ):
-        rig.run_for(8)
+        rig.run_for(WITHIN_S)
         rig.proxy.set(BUSY)
         rig.run_for(2 * WITHIN_S)
         rig.healed(rig.proxy.heal())

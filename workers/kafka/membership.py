@@ -181,8 +181,17 @@ class Membership:
             return client
         if self._failure == NEW_CREDENTIALS:
             self._log.warning("%s: reconnecting with the new ones", NEW_CREDENTIALS)
+        elif self._is_fenced:
+            self._throttled_log.error(
+                "fenced",
+                "Kafka: another client has this worker's name in the group (%s). A new client joins and "
+                "uncommitted records are read again. If this repeats, another pool runs on a host of this "
+                "name: stop one of them, or give their hosts different names",
+                self._failure,
+            )
         else:
-            self._log.error(
+            self._throttled_log.error(
+                "failed",
                 "Kafka: the client failed (%s). A new client joins the group and uncommitted records are "
                 "read again. If this repeats, check the brokers' logs",
                 self._failure,

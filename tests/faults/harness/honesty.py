@@ -25,6 +25,9 @@ WITHIN_S = 15.0
 #: Seconds between two looks.
 INTERVAL_S = 2.0
 
+#: Seconds by which what is measured and what `status` says may be apart, when a fault begins or ends.
+APART_S = 6.0
+
 #: Words by which a trouble is one of dead letters.
 DEAD = "dead letter"
 
@@ -71,7 +74,7 @@ def honest(looks: Sequence[Look], within_s: float = WITHIN_S) -> Verdict:
         said = [text for each in window for text in (*each.errors, *each.warnings) if DEAD in text]
         if is_whole and look.dead > window[0].dead and not said:
             silent.append(f"{look.dead - window[0].dead} dead letters in {look.at - window[0].at:.0f} s")
-        if look.errors and not (look.cause or _has_ground(looks, place, within_s)):
+        if look.errors and not (look.cause or _has_ground(looks, place)):
             groundless.append(look.errors[0])
     evidence = f"{len(looks)} looks at status, {len(silent)} silent, {len(groundless)} without a cause"
     for wrong in (silent, groundless):
@@ -80,12 +83,12 @@ def honest(looks: Sequence[Look], within_s: float = WITHIN_S) -> Verdict:
     return Verdict("C9", not silent and not groundless and len(looks) > within_s / INTERVAL_S / 2, evidence)
 
 
-def _has_ground(looks: Sequence[Look], place: int, within_s: float) -> bool:
+def _has_ground(looks: Sequence[Look], place: int) -> bool:
     """Whether what was measured around a look explains its errors."""
     look = looks[place]
     if look.dead > 0 and all(DEAD in text for text in look.errors):
         return True
-    near = [other for other in looks if abs(other.at - look.at) <= within_s]
+    near = [other for other in looks if abs(other.at - look.at) <= APART_S]
     return any(later.lag > 0 and later.committed == earlier.committed for earlier, later in pairwise(near))
 
 

@@ -374,3 +374,18 @@ def test_a_worker_without_the_c_kernel_says_so_once_and_in_its_state(
     (line,) = [line for line in caplog.messages if line.startswith("shutdown report: ")]
     content = json.loads(line.removeprefix("shutdown report: "))
     assert (content["native"], content["why_not_native"]) == (False, native.NOT_BUILT)
+
+
+def test_what_is_stored_but_not_well_is_logged_once_in_half_a_minute_with_what_to_do(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = messages(0, *range(50), value=b'{"memory":1,"tx":"none","time":"2000-01-01T00:00:00Z"}')
+
+    worker.run(*[step([message]) for message in bad])
+    for _ in range(3):
+        worker.loop._report_content()
+
+    lines = [record.getMessage() for record in caplog.records if "so far" in record.getMessage()]
+    assert len(lines) == 2
+    assert any("values were left out so far" in line and "`tower check`" in line for line in lines)
+    assert any("times of records were not used so far" in line and "clock" in line for line in lines)
