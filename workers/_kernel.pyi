@@ -9,13 +9,15 @@ TAG: int
 TIME: int
 SECOND: int
 MILLISECOND: int
-CLASSES: int
+NANOSECOND: int
+RESIDUES: int
+PARTITIONS: int
+MAX_RECORDS: int
 EVENT_TIME: int
 EXACT_DIGITS: int
 WHOLE_LIMIT: int
 KEPT_FIELDS: int
 FIELD_NAME_BYTES: int
-MAX_PARTITIONS: int
 
 class Kernel:
     def __init__(
@@ -30,7 +32,10 @@ class Kernel:
         max_tag: int,
         max_text: int,
         window: int,
-        partitions: int,
+        keep_own: bool,
+        keep_fine: bool,
+        read_texts: bool,
+        read_local: bool,
         partition_type: type[Partition],
         tag_count: int,
         fields: Sequence[tuple[bytes, int, int, int, bytes]],
@@ -47,4 +52,4 @@ class Kernel:
         next_offsets: dict[Partition, int],
         records: dict[Partition, int],
         /,
-    ) -> tuple[int, int, int, int]: ...
+    ) -> tuple[int, int, int, tuple[int, ...]]: ...

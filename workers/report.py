@@ -10,17 +10,16 @@ from workers.kafka.consumer import GroupConsumer
 from workers.kafka.dead_letters import DeadLetterProducer
 from workers.log import ThrottledLogger
 from workers.parts import Parts
+from workers.records.record_time import PROBLEMS
 from workers.types import Partition
 
 #: Counters that an operator has to know of, by their names, with what they mean and what to do.
 LOGGED = {
-    "values_omitted": "%d values were left out so far, because they are no number, no text or no time. "
+    "values_omitted": "%d values were left out so far, because they are no number and no text. "
     "`tower check` names the fields",
     "names_doubled": "%d values were left out so far, because an earlier field of their record has the "
     "same name. Let the sender use different names",
-    "times_implausible": "%d times of records were not used so far, because they are too far from Kafka's. "
-    "Set the sender's clock, or raise TOWER_TIME_WINDOW_S",
-}
+} | {name: f"{problem.cause} (%d so far). {problem.remedy}" for name, problem in PROBLEMS.items()}
 
 
 class Report:
@@ -93,7 +92,7 @@ class Report:
                 {
                     "values_omitted": counts["values_omitted"],
                     "names_doubled": counts["names_doubled"],
-                    "times_implausible": counts["times_implausible"],
+                    **{name: counts[name] for name in PROBLEMS},
                     "renewals": consumer.renewals,
                 },
                 self._dead_letters.reasons,

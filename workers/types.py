@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-#: Kafka's own value for a message without a timestamp (`TIMESTAMP_NOT_AVAILABLE` has type 0).
+#: Type of the timestamp of a message that has none (`TIMESTAMP_NOT_AVAILABLE` of Kafka's client).
 NO_TIMESTAMP = 0
 
 #: Maximum records of one message. workers/records/point_time.py has room for no larger index.
@@ -19,6 +19,10 @@ MOST_FIELDS = 10_000
 
 class Nanoseconds(int):
     """A time that says its own unit: nanoseconds since the epoch."""
+
+
+class AppendTime(int):
+    """Kafka's timestamp of a message in milliseconds, if the broker has set it (LogAppendTime)."""
 
 
 class Untyped(str):
@@ -136,7 +140,8 @@ class Reason(StrEnum):
     NOT_A_RECORD = "not_a_record"  # decodes to a value that is not an object
     NO_FIELDS = "no_fields"  # nothing is left to store
     MEASUREMENT = "measurement"  # the field of the measurement holds none that InfluxDB would store
-    NO_TIME = "no_time"  # neither the record nor Kafka has a time
+    NO_TIME = "no_time"  # neither the record nor Kafka has a time that can be right
+    PARTITION_TOO_HIGH = "partition_too_high"  # no digits for it in workers/records/point_time.py
     TOO_LARGE = "too_large"  # more bytes than TOWER_MAX_RECORD_BYTES
     TOO_DEEP = "too_deep"  # nested deeper than TOWER_MAX_DEPTH
     TOO_MANY_FIELDS = "too_many_fields"  # more than TOWER_MAX_FIELDS

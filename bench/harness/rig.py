@@ -132,8 +132,6 @@ class Rig:
         """Return a worker's settings for one topic and one bucket."""
         settings = self.lab.worker_environment()
         del settings["TOWER_INFLUXDB_TOKEN_FILE"]
-        if target.partitions > 16:  # The default of the setting.
-            settings["TOWER_IDENTITY_PARTITIONS"] = str(target.partitions)
         return settings | {
             "TOWER_TOPIC": target.topic,
             "TOWER_DEAD_LETTER_TOPIC": f"{target.topic}.dlq",

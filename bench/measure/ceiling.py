@@ -92,7 +92,7 @@ def bodies(shape: RecordShape, count: int, partitions: int, size: int) -> Iterat
         partitions: Number of partitions; a body has the lines of one partition, as a worker's batch has.
         size: Maximum number of lines in a body.
     """
-    settings = load({"TOWER_INFLUXDB_TOKEN": "-", "TOWER_IDENTITY_PARTITIONS": str(max(16, partitions))})
+    settings = load({"TOWER_INFLUXDB_TOKEN": "-"})
     converter = Converter(settings.route, Encoder(settings.route))
     for first in range(0, count, size * partitions):
         values = shape.values(first, min(size * partitions, count - first))

@@ -48,7 +48,6 @@ pytestmark = pytest.mark.integration
             id="wrong policy",
         ),
         pytest.param({"TOWER_INFLUXDB_USER": "nix"}, "dashboard query", "V1_USER", id="v1 user unknown"),
-        pytest.param({"TOWER_IDENTITY_PARTITIONS": "2"}, "identity", "set it to 3", id="identity"),
         pytest.param({"TOWER_DRAIN_S": "16"}, "stopwaitsecs", "stopwaitsecs above 21", id="drain"),
     ],
 )

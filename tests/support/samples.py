@@ -5,6 +5,7 @@ from typing import Any
 from tests.support import fakes
 from workers.commands.check.converted_record import Record
 from workers.commands.check.newest_records import Sample
+from workers.commands.check.records import is_plausible
 from workers.commands.check.result import CheckResult
 
 NOW = 1_700_000_000.0
@@ -20,7 +21,7 @@ def sample_record(
     """A record of the lab; times are in seconds from now. Without an own time its point has Kafka's."""
     own_s, kafka_s = (None if seconds is None else NOW + seconds for seconds in (own, kafka))
     believed = own_s is not None and (
-        kafka_s is None or abs(own_s - kafka_s) <= SETTINGS.route.time_window_s
+        not is_plausible(kafka_s) or abs(own_s - (kafka_s or 0.0)) <= SETTINGS.route.time_window_s
     )
     point_s = own_s if believed else kafka_s
     return Record(

@@ -61,7 +61,9 @@ SETTINGS: list[dict[str, object]] = [
     {"format": "json"},
     {"format": "msgpack"},
     {"tags": "a=b", "tag_fields": "ip,host,note,timestamp", "time_fields": "time,timestamp",
-     "identity_partitions": 4096, "time_window_s": 50_000},
+     "identity": "kafka", "time_window_s": 50_000},
+    {"identity": "record", "time_window_s": 0, "time_zone": "Asia/Seoul"},
+    {"time_format": "%Y-%d-%m %H:%M:%S", "time_zone": "Europe/Paris"},
     {"tags": "", "tag_fields": "", "number_fields": "", "max_fields": 9, "max_text_bytes": 40,
      "max_key_bytes": 12},
     {"rename": ""},
@@ -88,8 +90,21 @@ ODD_TIMES = [
     "1970-01-01T00:00:00",
     "2100-01-01T00:00:00", "2023-11-14T24:00:00", "2023-11-14T22:13:60", "2023-11-14T22:13:20." + "9" * 12,
 ]  # fmt: skip
-DATES = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%Y%m%dT%H%M%S", "%Y-%m-%dT%H:%M"]
-ZONES = ["", "Z", "z", "+00:00", "+09:00", "-0330", "+09", "+24:00", "-23:59", " +0900", "+09:00:30", "Zz"]
+#: Kafka's timestamps that cannot be right: none at all, seconds and microseconds for milliseconds, and the
+#: first and last millisecond that could be.
+ODD_KAFKA_MS = [
+    0, 5, 2**62, -1, NOW, NOW * 10**6, 946_684_799_999, 946_684_800_000, 4_102_444_799_999,
+    4_102_444_800_000,
+]  # fmt: skip
+DATES = [
+    "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dt%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d", "%Y%m%dT%H%M%S",
+    "%Y-%m-%dT%H:%M", "%Y-%d-%m %H:%M:%S", "%Y-%m-%dx%H:%M:%S", "%Y-%m-%dT%H", "%Y-%m-%d  %H:%M:%S",
+]  # fmt: skip
+ZONES = [
+    "", "Z", "z", "+00:00", "+09:00", "-0330", "+09", "+24:00", "-23:59", " +0900", "+09:00:30", "Zz",
+    " UTC", "UTC", " GMT", " Z", "  Z", " +09:00", " +0900 KST", "+01:00[Europe/Paris]", "Z[UTC]",
+    "-00:00", " KST",
+]  # fmt: skip
 BITS_OF_SYNTAX = b'0123456789.-+eE"{}[]:,\\ \0ntf\xff\xc3'
 
 
@@ -118,7 +133,7 @@ class Variants:
             value=value,
             timestamp=(
                 pick([1, 1, 1, 1, 2, 0]),
-                pick([NOW * 1000 + self.random.randrange(-(10**5), 10**5)] * 20 + [0, 5, 2**62, -1]),
+                pick([NOW * 1000 + self.random.randrange(-(10**5), 10**5)] * 20 + ODD_KAFKA_MS),
             ),
         )  # type: ignore[return-value]
 
@@ -303,10 +318,9 @@ class Path:
 
     def outcome(self, messages: Sequence[Message]) -> dict[str, Any]:
         """All that comes of `messages`; messages themselves stand for where lines came from."""
-        before = self._counted()
+        before = self._counts()
         batch = Batch()
         self.converter.convert(messages, batch)
-        after = self._counted()
         return {
             "lines": batch.lines,
             "origins": [(id(origin.message), *origin[1:]) for origin in map(origin_of, batch.origins)],
@@ -317,12 +331,16 @@ class Path:
             "next_offsets": dict(batch.next_offsets),
             "records": dict(batch.records),
             "size": batch.size,
-            "counted": [now - then for now, then in zip(after, before, strict=True)],
+            "counted": {name: count - before[name] for name, count in self._counts().items()},
         }
 
-    def _counted(self) -> tuple[int, ...]:
+    def _counts(self) -> dict[str, int]:
         encoder = self.encoder
-        return encoder.values_omitted, encoder.names_doubled, encoder.times_implausible
+        return {
+            "values_omitted": encoder.values_omitted,
+            "names_doubled": encoder.names_doubled,
+            **encoder.times.counts,
+        }
 
 
 def pairs() -> list[tuple[Path, Path]]:

@@ -1,4 +1,4 @@
-"""Limits on the size of a record, and on what it is given room for."""
+"""Limits on the size of a record."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,6 @@ from workers.types import MOST_FIELDS
 class Limits:
     """What a record may be at most. A larger one is a dead letter."""
 
-    identity_partitions: int = option(
-        "16",
-        parsers.whole(1, 4096),
-        "must be above the highest partition's number; after a change, records that are read again "
-        "become new points",
-    )
     max_record_bytes: int = option("1000000", parsers.whole(100, 10**8), "largest record, in bytes")
     max_depth: int = option("8", parsers.whole(1, 100), "deepest nesting of a record")
     max_fields: int = option("256", parsers.whole(1, MOST_FIELDS), "most fields of a record")

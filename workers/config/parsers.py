@@ -5,8 +5,10 @@ All raise `ValueError` for an invalid text. The error says what is valid, and fo
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 #: Names that InfluxDB reserves: no tag may have one, and a field of that name gets an underscore behind it.
 RESERVED = frozenset({"time", "_field", "_measurement"})
@@ -199,6 +201,34 @@ def address(raw: str) -> Address | None:
     if not 0 < int(port) < 65_536:
         raise ValueError(f"has an invalid port: it must be a number from 1 to 65535, not {port}")
     return Address(name, int(port))
+
+
+def time_zone(raw: str) -> tzinfo:
+    """Parse the name of a time zone, as `Asia/Seoul`."""
+    if raw == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(raw)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            f"must be a time zone that this machine knows, such as Asia/Seoul, not {raw!r}; on Debian the "
+            "package tzdata has them"
+        ) from None
+
+
+def time_format(raw: str) -> str:
+    """Parse a format of `strptime` that has at least a whole date; empty for none."""
+    if "%Z" in raw:
+        # It accepts the names of this machine's own zone, and drops them.
+        raise ValueError("must not have %Z: write GMT or UTC as it stands, and %z for +0900")
+    moment = datetime(2001, 12, 23, 22, 41, 56, tzinfo=UTC)
+    try:
+        parsed = datetime.strptime(moment.strftime(raw), raw) if raw else moment  # noqa: DTZ007 - a trial
+    except ValueError as error:
+        raise ValueError(f"is no format of Python's strptime: {error}") from None
+    if parsed.date() != moment.date():
+        raise ValueError("must have year, month and day, as %d.%m.%Y %H:%M:%S")
+    return raw
 
 
 def url(raw: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 
 from workers.config import parsers
 from workers.config.limits import Limits
@@ -102,15 +103,25 @@ class Route:
     drop: tuple[str, ...] = file_key("", parsers.names, "fields that are not stored")
     keep: tuple[str, ...] = file_key("", parsers.names, "the only fields that are stored; empty for all")
     time_fields: tuple[str, ...] = option(
-        "timestamp,time",
+        "timestamp,time,@timestamp",
         parsers.names,
-        "fields that may hold the record's time; the first one with a readable time is used",
+        "fields that may hold the record's time; the first one with a plausible time is used",
     )
+    time_format: str = option(
+        "", parsers.time_format, "format (Python's strptime) of times that Tower does not know itself"
+    )
+    time_zone: tzinfo = option("UTC", parsers.time_zone, "zone of a local time that names none")
     time_window_s: int = option(
         "86400",
-        parsers.whole(1, 10**9),
+        parsers.whole(0, 10**9),
         "largest difference in seconds between the record's and Kafka's time; beyond it, Kafka's time "
-        "is used",
+        "is used; 0: no limit, for old records",
+    )
+    identity: str = option(
+        "auto",
+        parsers.choice("auto", "kafka", "record"),
+        "digits of a point's time below the record's: kafka fills them from partition and offset, record "
+        "leaves the time as it is, auto leaves a time with digits below the millisecond as it is",
     )
     bucket: str = file_key(
         "", str, "bucket (v2) or database (v1); empty for TOWER_INFLUXDB_BUCKET or TOWER_INFLUXDB_DATABASE"

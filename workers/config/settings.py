@@ -19,6 +19,11 @@ from workers.errors import SettingsError
 #: Variables with the prefix that are read by supervisord or the launcher, not by a worker.
 OTHER_VARIABLES = frozenset({"TOWER_CONFIG", "TOWER_WORKERS"})
 
+#: Settings of earlier versions, with what to do.
+REMOVED = {
+    "TOWER_IDENTITY_PARTITIONS": "is no longer needed: every topic has room for 8,192 partitions. Remove it"
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -249,6 +254,8 @@ def _reject_unknown(given: Mapping[str, str]) -> None:
     known = {variable(each) for each in options()} | OTHER_VARIABLES
     known |= {f"{variable(each)}_FILE" for each in options() if each.metadata["parse"] is Secret}
     for name in sorted(given):
+        if name in REMOVED:
+            raise SettingsError(name, REMOVED[name])
         if name.startswith(PREFIX) and name not in known and not name.startswith(KAFKA_PREFIX):
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all of them"

@@ -7,7 +7,6 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from workers.config.settings import Settings
-from workers.errors import SettingsError
 from workers.kafka import offsets
 from workers.kafka.commits import Commits
 from workers.kafka.membership import ConsumerCallbacks, Membership
@@ -57,7 +56,6 @@ class GroupConsumer:
         self._check = check
         #: The only topic; empty if there may be several.
         self._topic = "" if settings.has_several_topics else settings.topics[0]
-        self._room = settings.limits.identity_partitions
         self._prefetch = Prefetch(settings.batch_bytes)
         self._log = logging.getLogger("tower.consumer")
         self._throttled_log = ThrottledLogger(self._log)
@@ -187,13 +185,6 @@ class GroupConsumer:
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
         assigned = offsets.from_kafka(partitions)
-        highest = max((partition.number for partition in assigned), default=0)
-        if highest >= self._room:
-            raise SettingsError(
-                "TOWER_IDENTITY_PARTITIONS",
-                f"is {self._room} and there is a partition {highest}: points of two partitions could "
-                "overwrite each other; set it above the highest partition's number",
-            )
         self._rebalanced = True
         self.rebalances += 1
         self.owned |= assigned

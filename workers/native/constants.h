@@ -7,9 +7,6 @@
 /* The version of Tower that this kernel is part of: workers/__init__.py says the same. */
 #define VERSION "0.2.0"
 
-/* Most partitions, as TOWER_IDENTITY_PARTITIONS allows. */
-#define MAX_PARTITIONS 4096
-
 /* Constants that the Python path shares: workers/records/native.py reads the kinds, a test compares the
  * rest. */
 static const struct {
@@ -22,13 +19,15 @@ static const struct {
     {"TIME", TIME},
     {"SECOND", SECOND},
     {"MILLISECOND", MILLISECOND},
-    {"CLASSES", CLASSES},
+    {"NANOSECOND", NANOSECOND},
+    {"RESIDUES", RESIDUES},
+    {"PARTITIONS", PARTITIONS},
+    {"MAX_RECORDS", MAX_RECORDS},
     {"EVENT_TIME", EVENT_TIME},
     {"EXACT_DIGITS", EXACT_DIGITS},
     {"WHOLE_LIMIT", WHOLE_LIMIT},
     {"KEPT_FIELDS", KEPT_FIELDS},
     {"FIELD_NAME_BYTES", FIELD_NAME_BYTES},
-    {"MAX_PARTITIONS", MAX_PARTITIONS},
 };
 
 static int

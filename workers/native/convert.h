@@ -21,7 +21,7 @@ typedef struct {
     bool json, msgpack, line;
     Py_ssize_t max_bytes;
     PyObject *partition_type;
-    Account *accounts; /* by partition number */
+    Account *accounts; /* by partition number, PARTITIONS of them */
     int64_t *touched;  /* numbers of the partitions whose account is not empty */
     size_t touched_count;
     bool begun, ready, busy;
@@ -30,7 +30,7 @@ typedef struct {
 /* What one call of `convert` fills and counts. */
 typedef struct {
     PyObject *lines, *origins, *next_offsets, *records;
-    Py_ssize_t size, omitted, implausible;
+    Py_ssize_t size, omitted, times[TIME_COUNTS];
 } Output;
 
 /* Add the accounts to the batch's counts. */
@@ -154,8 +154,8 @@ convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
     if (outcome != DONE) {
         return outcome;
     }
-    if (place.partition < 0 || place.partition >= self->memory.partitions || place.offset < 0 ||
-        place.offset == INT64_MAX || place.milliseconds < 0 || place.milliseconds > LATEST / MILLISECOND) {
+    if (place.partition < 0 || place.partition >= PARTITIONS || place.offset < 0 ||
+        place.offset == INT64_MAX || place.milliseconds > LATEST / MILLISECOND) {
         return LEFT;
     }
     Account *account;
@@ -165,7 +165,7 @@ convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
     }
     PyObject *line;
     outcome = is_line ? line_as_sent(&self->memory, &place, value, sent, time, &line)
-                      : record_line(&record, &place, &line, &output->implausible);
+                      : record_line(&record, &place, &line, output->times);
     if (outcome != DONE) {
         return outcome;
     }

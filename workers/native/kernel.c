@@ -22,7 +22,7 @@ PyDoc_STRVAR(
     "    records: Gets for each partition the number of messages converted, added to what it holds.\n\n"
     "Returns:\n"
     "    Position of the message that is left, or the number of messages; bytes of the lines with a\n"
-    "    newline each; values omitted; implausible times.");
+    "    newline each; values omitted; for each thing that can be wrong with a time, how many had it.");
 
 static PyObject *
 Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
@@ -70,7 +70,16 @@ Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
         PyErr_Restore(type, error, traceback);
         return NULL;
     }
-    return flushed ? Py_BuildValue("nnnn", at, output.size, output.omitted, output.implausible) : NULL;
+    PyObject *times = flushed ? PyTuple_New(TIME_COUNTS) : NULL;
+    for (Py_ssize_t index = 0; times != NULL && index < TIME_COUNTS; index++) {
+        PyObject *number = PyLong_FromSsize_t(output.times[index]);
+        if (number == NULL) {
+            Py_CLEAR(times);
+            break;
+        }
+        PyTuple_SET_ITEM(times, index, number);
+    }
+    return times == NULL ? NULL : Py_BuildValue("nnnN", at, output.size, output.omitted, times);
 }
 
 /* Add the configured fields, each a tuple: name, kind, index of the tag, index of its group's first field,
@@ -115,23 +124,23 @@ add_configured_fields(FieldTable *table, PyObject *fields)
 static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
-    static char *options[] = {"json",           "msgpack",   "line",     "max_bytes", "max_fields",
-                              "max_key",        "max_tag",   "max_text", "window",    "partitions",
-                              "partition_type", "tag_count", "fields",   "name_of",   "series_of",
-                              "admit",          NULL};
+    static char *options[] = {"json",      "msgpack",    "line",       "max_bytes",      "max_fields",
+                              "max_key",   "max_tag",    "max_text",   "window",         "keep_own",
+                              "keep_fine", "read_texts", "read_local", "partition_type", "tag_count",
+                              "fields",    "name_of",    "series_of",  "admit",          NULL};
     Memory *memory = &self->memory;
-    int json, msgpack, line;
+    int json, msgpack, line, keep_own, keep_fine, read_texts, read_local;
     Py_ssize_t max_bytes, max_fields, max_key, max_tag, max_text, tag_count;
-    long long window, partitions;
+    long long window;
     PyObject *partition_type, *fields, *name_of, *series_of, *admit;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLLOnOOOO", options, &json, &msgpack, &line,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLppppOnOOOO", options, &json, &msgpack, &line,
                                      &max_bytes, &max_fields, &max_key, &max_tag, &max_text, &window,
-                                     &partitions, &partition_type, &tag_count, &fields, &name_of,
-                                     &series_of, &admit)) {
+                                     &keep_own, &keep_fine, &read_texts, &read_local, &partition_type,
+                                     &tag_count, &fields, &name_of, &series_of, &admit)) {
         return -1;
     }
-    if (partitions < 1 || partitions > MAX_PARTITIONS || max_fields < 0 || max_key < 0 || max_tag < 0 ||
-        max_text < 0 || tag_count < 0 || tag_count > 1000 || window < 0 || window > LATEST) {
+    if (max_fields < 0 || max_key < 0 || max_tag < 0 || max_text < 0 || tag_count < 0 || tag_count > 1000 ||
+        window < 0 || window > LATEST) {
         PyErr_SetString(PyExc_ValueError, "a limit is out of its range");
         return -1;
     }
@@ -153,14 +162,17 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     memory->max_tag = (size_t)max_tag;
     memory->max_text = (size_t)max_text;
     memory->window = window;
-    memory->partitions = partitions;
+    memory->keep_own = keep_own;
+    memory->keep_fine = keep_fine;
+    memory->read_texts = read_texts;
+    memory->read_local = read_local;
     memory->tag_count = (size_t)tag_count;
     memory->tags = PyMem_Calloc((size_t)tag_count + 1, sizeof(Slice));
     memory->tag_digits = PyMem_Calloc((size_t)tag_count + 1, DIGITS);
     memory->fields_text = PyMem_Malloc(FIELDS_TEXT_BYTES);
     memory->layouts = PyMem_Calloc(LAYOUTS, sizeof(Layout));
-    self->touched = PyMem_Calloc((size_t)partitions, sizeof(int64_t));
-    self->accounts = PyMem_Calloc((size_t)partitions, sizeof(Account));
+    self->touched = PyMem_Calloc(PARTITIONS, sizeof(int64_t));
+    self->accounts = PyMem_Calloc(PARTITIONS, sizeof(Account));
     for (size_t index = 0; index < SHAPE; index++) {
         memory->shape[index] = KEPT_FIELDS;
     }
@@ -214,7 +226,7 @@ Kernel_dealloc(Kernel *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Kernel_clear(self);
-    for (int64_t index = 0; self->accounts != NULL && index < self->memory.partitions; index++) {
+    for (int64_t index = 0; self->accounts != NULL && index < PARTITIONS; index++) {
         Py_XDECREF(self->accounts[index].topic);
         Py_XDECREF(self->accounts[index].partition);
     }

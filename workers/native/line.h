@@ -139,22 +139,74 @@ typedef struct {
     int64_t milliseconds;
 } Coordinates;
 
-/* Build the line. `implausible` counts times of records too far from Kafka's. */
+/* What was wrong with times, in the order of PROBLEMS in workers/records/record_time.py. */
+typedef enum {
+    TIME_UNREADABLE,
+    TIME_IMPLAUSIBLE,
+    TIME_OUTSIDE,
+    KAFKA_IMPLAUSIBLE,
+    LOCAL_AHEAD,
+    TIME_COUNTS
+} TimeCount;
+
+/* As in workers/records/record_time.py. */
+#define EARLIEST_PLAUSIBLE (INT64_C(946684800) * SECOND)
+#define LATEST_PLAUSIBLE (INT64_C(4102444800) * SECOND)
+#define ZONE_AHEAD (INT64_C(14) * 60 * SECOND)
+#define FARTHEST_ZONE ((INT64_C(14) * 60 + 1) * 60 * SECOND)
+
+static bool
+is_plausible(int64_t ns)
+{
+    return ns >= EARLIEST_PLAUSIBLE && ns < LATEST_PLAUSIBLE;
+}
+
+/* Choose the record's time or Kafka's. Sets a bit in `counted` for each thing that was wrong. */
 static Outcome
-record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t *implausible)
+choose_time(const Record *self, const Coordinates *place, Timestamp *timestamp, bool *is_own,
+            unsigned *counted)
+{
+    Timestamp kafka = {place->milliseconds * MILLISECOND, MILLISECOND, false};
+    bool is_kafka_plausible = place->timed && is_plausible(kafka.ns);
+    bool has_own = self->readable && is_plausible(self->timestamp.ns);
+    *counted = (unsigned)self->unreadable << TIME_UNREADABLE |
+               (unsigned)(self->readable && !has_own) << TIME_IMPLAUSIBLE |
+               (unsigned)(place->timed && !is_kafka_plausible) << KAFKA_IMPLAUSIBLE;
+    *is_own = has_own;
+    if (has_own && is_kafka_plausible) {
+        int64_t ahead = self->timestamp.ns - kafka.ns;
+        *counted |= (unsigned)(self->timestamp.local && ahead > ZONE_AHEAD && ahead <= FARTHEST_ZONE)
+                    << LOCAL_AHEAD;
+        *is_own = ahead <= self->memory->window && ahead >= -self->memory->window;
+        *counted |= (unsigned)!*is_own << TIME_OUTSIDE;
+    }
+    *timestamp = *is_own ? self->timestamp : kafka;
+    /* Without a plausible time the Python path decides. */
+    return *is_own || is_kafka_plausible ? DONE : LEFT;
+}
+
+/* The time of the point: see workers/records/point_time.py. */
+static int64_t
+point_time(const Memory *memory, const Coordinates *place, Timestamp timestamp, bool is_own)
+{
+    if (is_own && (memory->keep_own || (memory->keep_fine && timestamp.tick == NANOSECOND))) {
+        return timestamp.ns;
+    }
+    int64_t tick = timestamp.tick == SECOND ? SECOND : MILLISECOND;
+    return timestamp.ns - timestamp.ns % tick + slot_of(tick, place->partition, place->offset, 0);
+}
+
+/* Build the line. `counts` has a number for each `TimeCount`. */
+static Outcome
+record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t *counts)
 {
     Memory *memory = self->memory;
-    Timestamp timestamp = {place->milliseconds * MILLISECOND, MILLISECOND};
-    bool is_implausible = false;
-    if (self->readable) {
-        int64_t apart = place->timed ? self->timestamp.ns - timestamp.ns : 0;
-        is_implausible = apart > memory->window || apart < -memory->window;
-    }
-    if (self->readable && !is_implausible) {
-        timestamp = self->timestamp;
-    }
-    else if (!place->timed) {
-        return LEFT;
+    Timestamp timestamp;
+    bool is_own;
+    unsigned counted;
+    Outcome chosen = choose_time(self, place, &timestamp, &is_own, &counted);
+    if (chosen != DONE) {
+        return chosen;
     }
     size_t fields = (size_t)(self->at - memory->fields_text);
     if (fields == 0) {
@@ -168,12 +220,9 @@ record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t 
     if (outcome != DONE) {
         return outcome;
     }
-    /* As in workers/records/point_time.py for the first record of a message. */
-    int64_t slots = timestamp.tick / (CLASSES * memory->partitions);
-    int64_t slot = (place->offset % slots * memory->partitions + place->partition) * CLASSES;
     Byte time[DIGITS];
-    slot += timestamp.tick == SECOND ? 0 : 1;
-    size_t digits = (size_t)(put_whole(time, (uint64_t)(timestamp.ns + slot)) - time);
+    size_t digits =
+        (size_t)(put_whole(time, (uint64_t)point_time(memory, place, timestamp, is_own)) - time);
     size_t size = series.size + fields + digits + 2;
     *line = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (*line == NULL) {
@@ -187,7 +236,9 @@ record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t 
     at += fields;
     *at++ = ' ';
     memcpy(at, time, digits);
-    *implausible += is_implausible;
+    for (unsigned index = 0; index < TIME_COUNTS; index++) {
+        counts[index] += counted >> index & 1;
+    }
     return DONE;
 }
 

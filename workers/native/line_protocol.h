@@ -224,13 +224,15 @@ line_admit(Memory *memory)
     return DONE;
 }
 
-/* The line as it is sent: the message's own bytes if they are nothing else. */
+/* The line as it is sent: the message's own bytes if they are nothing else. LEFT if its time or Kafka's may
+ * not be right. */
 static Outcome
 line_as_sent(Memory *memory, const Coordinates *place, PyObject *value, Slice text, int64_t time,
              PyObject **line)
 {
-    int64_t apart = place->timed ? time - place->milliseconds * MILLISECOND : 0;
-    if (apart > memory->window || apart < -memory->window) {
+    int64_t kafka = place->timed ? place->milliseconds * MILLISECOND : time;
+    int64_t apart = time - kafka;
+    if (!is_plausible(time) || !is_plausible(kafka) || apart > memory->window || apart < -memory->window) {
         return LEFT;
     }
     Outcome admitted = line_admit(memory);

@@ -112,6 +112,7 @@ call_for_timestamp(MessageAccess *self, PyObject *message, bool *timed, int64_t 
         *timed = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(answer, 0), &kind) != 0;
         *milliseconds = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(answer, 1), &overflow);
         overflow |= kind;
+        *timed = *timed && *milliseconds > 0;
         if (!*timed) {
             *milliseconds = 0; /* the message has none, whatever the number is */
         }

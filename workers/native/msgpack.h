@@ -114,9 +114,8 @@ msgpack_event_time(Record *self, const Field *field, const Byte **at, const Byte
         !read_number(at, end, 4, &nanoseconds)) {
         return LEFT;
     }
-    int64_t ns = (int64_t)seconds * SECOND + (int64_t)nanoseconds;
-    self->timestamp = (Timestamp){ns - ns % MILLISECOND, MILLISECOND};
-    return add_time(self, READ);
+    self->timestamp = timestamp_of_ns((int64_t)seconds * SECOND + (int64_t)nanoseconds);
+    return self->timestamp.ns ? add_time(self, READ) : LEFT;
 }
 
 static Outcome

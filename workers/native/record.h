@@ -3,7 +3,7 @@
 #define TOWER_RECORD_H
 
 #include "series.h"
-#include "timestamp.h"
+#include "point_time.h"
 #include "fields.h"
 
 /* Most bytes of a line's fields. Longer lines are left to the Python path. */
@@ -53,8 +53,11 @@ typedef struct {
     size_t max_key;
     size_t max_tag;
     size_t max_text;
-    int64_t window; /* nanoseconds */
-    int64_t partitions;
+    int64_t window;      /* nanoseconds */
+    bool keep_own;       /* a record's own time is the point's */
+    bool keep_fine;      /* one with digits below the millisecond is */
+    bool read_texts;     /* times that are text are read here */
+    bool read_local;     /* local times without a zone are UTC */
     PyObject *name_of;   /* called with a new name; returns its prefix as bytes, or None */
     PyObject *series_of; /* called with tag values; returns the series as bytes, or None */
     /* Called with a series, None if it is counted, and a list of names that are not; returns whether their
@@ -78,9 +81,10 @@ typedef struct {
     Byte *at; /* end of the fields written so far */
     size_t count;
     size_t omitted;
-    bool fresh;    /* it has a value with a name that is not counted */
-    bool timed;    /* it has a time field */
-    bool readable; /* that can be read */
+    bool unreadable; /* its time field holds no time */
+    bool fresh;      /* it has a value with a name that is not counted */
+    bool timed;      /* it has a time field */
+    bool readable;   /* that can be read */
     Timestamp timestamp;
 } Record;
 
@@ -191,7 +195,10 @@ add_time(Record *self, Reading read)
     }
     self->timed = true;
     self->readable = read == READ;
-    self->omitted += read == UNREADABLE;
+    self->unreadable = read == UNREADABLE;
+    if (read == READ && self->timestamp.local && !self->memory->read_local) {
+        return LEFT;
+    }
     return read == BROKEN ? FAILED : read == UNDECIDED ? LEFT : DONE;
 }
 
@@ -245,7 +252,7 @@ add_text(Record *self, const Field *field, Slice text, bool ascii)
         memory->tags[field->tag] = text;
         return DONE;
     case TIME:
-        return ascii ? add_time(self, timestamp_of_text(text, timestamp)) : LEFT;
+        return ascii && memory->read_texts ? add_time(self, timestamp_of_text(text, timestamp)) : LEFT;
     case OTHER:
         break;
     }

@@ -12,16 +12,8 @@ from workers.records.line_encoder import LineEncoder
 from workers.records.line_protocol import Line
 from workers.records.message_tags import MessageTags
 from workers.records.native import KernelNotApplicableError, KernelUnavailableError, build_kernel
-from workers.types import (
-    NO_TIMESTAMP,
-    DeadLetter,
-    Message,
-    MessageOrOrigin,
-    Origin,
-    Partition,
-    Reason,
-    origin_of,
-)
+from workers.records.record_time import kafka_time
+from workers.types import DeadLetter, Message, MessageOrOrigin, Origin, Partition, Reason, origin_of
 
 if TYPE_CHECKING:
     from workers._kernel import Kernel
@@ -129,13 +121,13 @@ class Converter:
 
     def _convert_natively(self, kernel: "Kernel", messages: list[Message], start: int, batch: Batch) -> int:
         """Convert messages until the kernel leaves one; return its position."""
-        place, size, values_omitted, times_implausible = kernel.convert(
+        place, size, values_omitted, time_counts = kernel.convert(
             messages, start, batch.lines, batch.origins, batch.next_offsets, batch.records
         )
         batch.size += size
         self.by_kernel += place - start
         self._encoder.values_omitted += values_omitted
-        self._encoder.times_implausible += times_implausible
+        self._encoder.times.add(time_counts)
         return place
 
     def _convert_in_python(self, message: Message, batch: Batch) -> None:
@@ -160,8 +152,7 @@ class Converter:
             batch.dead_size += len(value or b"")
             return 1
         message_tags = self._message_tags.read(message) if self._message_tags else None
-        kind, milliseconds = message.timestamp()
-        kafka_ms = None if kind == NO_TIMESTAMP else milliseconds
+        kafka_ms = kafka_time(message)
         for index, (record, raw) in enumerate(records):
             # The message alone is enough if it is one record.
             origin: MessageOrOrigin = (

@@ -5,14 +5,16 @@ from typing import Any
 from workers.config.parsers import RESERVED
 from workers.config.route import Route
 from workers.errors import RecordError
-from workers.records import escape, timestamps
+from workers.records import escape
 from workers.records.cardinality import Cardinality, settings_names
 from workers.records.field_types import FieldTypes, Literal
 from workers.records.flatten import Flattener
 from workers.records.number_text import EXACT_LIMIT, number_of_float, number_of_text
 from workers.records.point_time import PointTime
+from workers.records.record_time import RecordTimes
 from workers.records.rename import Rename
 from workers.records.series_text import SeriesText
+from workers.records.timestamps import SECOND
 from workers.types import Nanoseconds, Reason, Unreadable, Untyped
 
 #: Most series and names in the caches. A full cache is cleared, so that a sender of ever new names cannot
@@ -27,20 +29,19 @@ class Encoder:
     the same line.
 
     Attributes:
-        values_omitted: Values that were no number, no text or no readable time.
+        values_omitted: Values that were no number and no text.
         number_names: Names under which number fields are sent: their own, and those renamed to them.
-        times_implausible: Times further than the window from Kafka's own.
+        times: Chooses the records' times, and counts what is wrong with them.
     """
 
     def __init__(self, route: Route, cardinality: Cardinality | None = None) -> None:
         self.values_omitted = 0
-        self.times_implausible = 0
+        self.times = RecordTimes(route)
         self._names_doubled = 0
         self._route = route
         self._limits = route.limits
         self._flattener = Flattener(route.limits)
-        self._point_time = PointTime(route.limits.identity_partitions)
-        self._window_ns = route.time_window_s * timestamps.SECOND
+        self._point_time = PointTime(route.identity)
         self._types = FieldTypes(route)
         #: Fields that become tags. The measurement's field comes last if there is one.
         self.tag_fields = route.tag_fields + ((route.measurement_field,) if route.measurement_field else ())
@@ -73,7 +74,7 @@ class Encoder:
         return {
             "values_omitted": self.values_omitted,
             "names_doubled": self.names_doubled,
-            "times_implausible": self.times_implausible,
+            **self.times.counts,
         }
 
     def encode(
@@ -88,8 +89,8 @@ class Encoder:
 
         Args:
             record: Fields by name, as decoded.
-            kafka_ms: Kafka's timestamp of the message in milliseconds since the epoch, None without.
-            partition: Partition of the message, below TOWER_IDENTITY_PARTITIONS.
+            kafka_ms: Kafka's timestamp of the message, as `kafka_time` returns it.
+            partition: Partition of the message.
             offset: Offset of the message.
             index: Place of the record in its message.
 
@@ -100,7 +101,7 @@ class Encoder:
         # A dict of the new names would cost a tenth of a record, and most records do not need it.
         can_wait = self._rename.can_wait(values)
         values = values.copy() if can_wait else self._rename.apply(values)
-        timestamp = self._timestamp(values, kafka_ms)
+        timestamp, is_own = self.times.choose(self.times.own(values), kafka_ms)
         tags = tuple([values.pop(key, None) for key in self.tag_fields])
         # The cache has tags of text only, and no value of another type equals text: 7 does not find "7".
         series = self._series.get(tags) or self.series(tuple(map(self._tag, tags)))
@@ -109,7 +110,7 @@ class Encoder:
         fields = ",".join(self._fields(values, sent=can_wait).values())
         if not fields:
             raise RecordError(Reason.NO_FIELDS, "no field has a valid value")
-        time = self._point_time.nanoseconds(timestamp, partition, offset, index)
+        time = self._point_time.nanoseconds(timestamp, partition, offset, index, is_own=is_own)
         try:
             line = f"{series} {fields} {time}".encode()
         except UnicodeEncodeError:
@@ -118,24 +119,13 @@ class Encoder:
             self.cardinality.keep()
         return line
 
-    def _timestamp(self, values: dict[str, Any], kafka_ms: int | None) -> timestamps.Timestamp:
-        """Return the record's time, or Kafka's; remove the time fields that were read from `values`."""
-        for name in self._route.time_fields:
-            if name not in values:
-                continue
-            timestamp = timestamps.parse(values.pop(name))
-            if timestamp is None:
-                self.values_omitted += 1
-            elif (
-                kafka_ms is None or abs(timestamp.ns - kafka_ms * timestamps.MILLISECOND) <= self._window_ns
-            ):
-                return timestamp
-            else:
-                self.times_implausible += 1
-                break
-        if kafka_ms is None:
-            raise RecordError(Reason.NO_TIME, "neither the record nor Kafka has a time")
-        return timestamps.from_milliseconds(kafka_ms)
+    def renamed(self, record: dict[Any, Any]) -> dict[str, Any]:
+        """The fields of a record on one level, under their new names.
+
+        Raises:
+            RecordError: The record cannot become a point.
+        """
+        return self._rename.apply(self._flattener.flat(record))
 
     def _fields(self, values: dict[str, Any], sent: bool) -> dict[str, str]:
         """`name=value` by `name=`, of all that has a value InfluxDB has a type for.
@@ -189,7 +179,7 @@ class Encoder:
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, Nanoseconds):
-            return number_of_float(value / timestamps.SECOND)
+            return number_of_float(value / SECOND)
         if isinstance(value, int | float):
             return self._number(value)
         if isinstance(value, bytes):
@@ -216,7 +206,7 @@ class Encoder:
         if isinstance(value, bytes):
             value = self._utf8(value)
         if isinstance(value, Nanoseconds):
-            value = value / timestamps.SECOND
+            value = value / SECOND
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if len(text.encode("utf-8", "replace")) > self._limits.max_tag_bytes:
             raise _over(Reason.TAG_TOO_LONG, self._limits.max_tag_bytes, "TOWER_MAX_TAG_BYTES")

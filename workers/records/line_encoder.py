@@ -2,7 +2,7 @@
 
 from workers.config.route import Route
 from workers.errors import RecordError
-from workers.records import escape, timestamps
+from workers.records import escape
 from workers.records.encoder import Encoder
 from workers.records.line_protocol import (
     IGNORED_FIELD,
@@ -11,8 +11,8 @@ from workers.records.line_protocol import (
     Line,
 )
 from workers.records.point_time import PointTime
-from workers.records.timestamps import Timestamp
-from workers.types import MAX_RECORDS, Reason
+from workers.records.timestamps import NANOSECOND, Timestamp
+from workers.types import Reason
 
 
 class LineEncoder:
@@ -26,8 +26,7 @@ class LineEncoder:
     def __init__(self, route: Route, encoder: Encoder) -> None:
         self._limits = route.limits
         self._encoder = encoder
-        self._point_time = PointTime(route.limits.identity_partitions)
-        self._window_ns = route.time_window_s * timestamps.SECOND
+        self._point_time = PointTime(route.identity)
         self._constant = {
             escape.name(name).encode(): escape.tag(value).encode() for name, value in route.line_tags
         }
@@ -37,8 +36,8 @@ class LineEncoder:
 
         Args:
             line: Its parts.
-            kafka_ms: Kafka's timestamp of the message in milliseconds since the epoch, None without.
-            partition: Partition of the message, below TOWER_IDENTITY_PARTITIONS.
+            kafka_ms: Kafka's timestamp of the message, as `kafka_time` returns it.
+            partition: Partition of the message.
             offset: Offset of the message.
             index: Place of the line in its message.
 
@@ -57,25 +56,14 @@ class LineEncoder:
     def _time(
         self, own: int | Timestamp | None, kafka_ms: int | None, partition: int, offset: int, index: int
     ) -> int:
-        """The line's own nanoseconds, or Kafka's time with the digits of the record's place in Kafka."""
-        if own is not None:
-            ns = own if isinstance(own, int) else own.ns
-            if (
-                kafka_ms is None
-                or not self._window_ns
-                or abs(ns - kafka_ms * timestamps.MILLISECOND) <= self._window_ns
-            ):
-                if isinstance(own, int):
-                    return own
-                return self._point_time.nanoseconds(own, partition, offset, index)
-            self._encoder.times_implausible += 1
-        if kafka_ms is None:
-            raise RecordError(Reason.NO_TIME, "neither the line nor Kafka has a time")
-        if index >= MAX_RECORDS:
-            raise RecordError(Reason.TOO_MANY_RECORDS, f"over {MAX_RECORDS} lines without a time")
-        return self._point_time.nanoseconds(
-            timestamps.from_milliseconds(kafka_ms), partition, offset, index
-        )
+        """The nanoseconds of the point: the line's own, unless they cannot be right."""
+        times = self._encoder.times
+        if isinstance(own, int):
+            own = Timestamp(own, NANOSECOND)
+        if own is not None and not times.is_plausible(own):
+            own = None
+        timestamp, is_own = times.choose(own, kafka_ms)
+        return self._point_time.nanoseconds(timestamp, partition, offset, index, is_own=is_own)
 
     def _series(self, line: Line) -> bytes:
         limits = self._limits

@@ -4,12 +4,15 @@ It makes the same lines as the decoder and the encoder, and calls the encoder fo
 how a name is escaped, and the series of some tags. Without the kernel Tower does the same work more slowly.
 """
 
+from datetime import UTC
+
 from workers import __version__
 from workers.config.parsers import RESERVED
 from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records import rename
 from workers.records.encoder import Encoder
+from workers.records.record_time import LATEST_NS
 from workers.records.timestamps import SECOND
 from workers.types import Partition
 
@@ -90,14 +93,17 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
         return _kernel.Kernel(
             json=route.format in {"auto", "json"},
             msgpack=route.format in {"auto", "msgpack"},
-            line=route.format in {"auto", "line"} and not route.line_tags,
+            line=(route.format in {"auto", "line"} and not route.line_tags and route.identity != "kafka"),
             max_bytes=route.limits.max_record_bytes,
             max_fields=route.limits.max_fields,
             max_key=route.limits.max_key_bytes,
             max_tag=route.limits.max_tag_bytes,
             max_text=route.limits.max_text_bytes,
-            window=route.time_window_s * SECOND,
-            partitions=route.limits.identity_partitions,
+            window=route.time_window_s * SECOND or LATEST_NS,
+            keep_own=route.identity == "record",
+            keep_fine=route.identity != "kafka",
+            read_texts=not route.time_format,
+            read_local=route.time_zone is UTC,
             partition_type=Partition,
             tag_count=len(encoder.tag_fields),
             fields=_fields(route, encoder),

@@ -22,6 +22,9 @@ TICK_S = 0.01
 #: Seconds a record's own time may be from Kafka's for the worker to believe it (TOWER_TIME_WINDOW_S).
 BELIEVED_S = 86_400
 
+#: The first second that can be a record's or Kafka's time.
+YEAR_2000 = 946_684_800
+
 #: Errors after which a record may yet be in the log.
 UNCERTAIN = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_INFLIGHT})
 
@@ -113,9 +116,15 @@ class Load:
         """
         now = time.time_ns() // 10**6
         second, stamp = now // 1000 + self.skew_s, now + self.stamp_s * 1000
-        believed = abs(self.skew_s - self.stamp_s) <= BELIEVED_S
+        # As docs/records.md has it: a time before 2000 is none, and Kafka's counts if they are far apart.
+        is_own = second >= YEAR_2000 and (
+            stamp // 1000 < YEAR_2000 or abs(self.skew_s - self.stamp_s) <= BELIEVED_S
+        )
+        is_timeless = not is_own and stamp // 1000 < YEAR_2000
         with self._lock:
-            seq = self._ledger.attempt(partition, second if believed else stamp // 1000, poison=poison)
+            seq = self._ledger.attempt(
+                partition, second if is_own else stamp // 1000, poison=poison or is_timeless
+            )
             if value is None and not poison:
                 value = sample(self._ledger.seed, partition, seq, second)
         if extra and value is not None:

@@ -56,19 +56,21 @@ def test_copies_and_leaders_are_judged(
 
 
 @pytest.mark.parametrize(
-    ("partitions", "workers", "room", "expected"),
+    ("partitions", "workers", "identity", "expected"),
     [
-        (3, 3, "16", [Level.OK, Level.OK]),
-        (3, 4, "16", [Level.WARN, Level.OK]),
-        (6, 3, "16", [Level.WARN, Level.OK]),
-        (17, 17, "16", [Level.OK, Level.FAIL]),
-        (16, 16, "16", [Level.OK, Level.OK]),
+        (3, 3, "auto", [Level.OK]),
+        (3, 4, "auto", [Level.WARN]),
+        (6, 3, "auto", [Level.WARN]),
+        (8192, 8192, "auto", [Level.OK]),
+        (8193, 8193, "auto", [Level.OK, Level.FAIL]),
+        (8193, 8193, "kafka", [Level.OK, Level.FAIL]),
+        (8193, 8193, "record", [Level.OK]),
     ],
 )
 def test_workers_and_identity_are_held_against_the_partitions(
-    partitions: int, workers: int, room: str, expected: list[Level]
+    partitions: int, workers: int, identity: str, expected: list[Level]
 ) -> None:
-    results = topics.numbers(settings(TOWER_IDENTITY_PARTITIONS=room), list(range(partitions)), workers)
+    results = topics.numbers(settings(TOWER_IDENTITY=identity), list(range(partitions)), workers)
 
     assert levels(list(results)) == expected
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import fakes
 from tests.support.samples import HOUR, NOW, SETTINGS, named, sample_record, sampled
 from workers.commands.check import records as check_records
 from workers.commands.check.converted_record import Record
@@ -56,9 +57,16 @@ def test_the_newest_record_tells_the_senders_clock(record: Record, level: Level,
 @pytest.mark.parametrize(
     ("record", "word"),
     [
-        pytest.param(sample_record(9 * HOUR, 0), "zone", id="Korea without a zone"),
-        pytest.param(sample_record(5.75 * HOUR + 3, 0), "zone", id="Nepal, a few seconds late"),
-        pytest.param(sample_record(-5 * HOUR, 0, fresh=True), "zone", id="New York without a zone"),
+        pytest.param(sample_record(9 * HOUR, 0, is_local=True), "TOWER_TIME_ZONE", id="Korea, no zone"),
+        pytest.param(
+            sample_record(5.75 * HOUR + 3, 0, is_local=True), "TOWER_TIME_ZONE", id="Nepal, a bit late"
+        ),
+        pytest.param(
+            sample_record(-5 * HOUR, 0, fresh=True, is_local=True),
+            "TOWER_TIME_ZONE",
+            id="New York, no zone",
+        ),
+        pytest.param(sample_record(9 * HOUR, 0), "the clock and the zone", id="a wrong zone"),
         pytest.param(
             sample_record(9 * HOUR, 9 * HOUR, fresh=True), "timedatectl", id="the whole machine is ahead"
         ),
@@ -94,18 +102,51 @@ def test_a_time_that_is_not_believed_is_no_own_time() -> None:
 
     assert "by Kafka's time" in named(results, "records").text
     assert result.level is Level.WARN
-    assert "1 of the newest 2 records" in result.text
+    assert "1 of the newest 2 records is before 2000" in result.text
     assert "1970-01-01T01:23:20Z" in result.text
     assert "2023-11-14T22:13:17Z" in result.text
-    assert "TOWER_TIME_WINDOW_S (86400 s)" in result.text
     assert "clock of the sender" in result.next
 
 
-def test_if_kafkas_time_is_the_wrong_one_its_producer_is_to_blame() -> None:
-    result = named(judged(sample_record(0, -NOW + 1_700_000)), "record times")
+def test_old_records_are_told_with_the_setting_that_believes_them() -> None:
+    results = judged(*[sample_record(-72 * HOUR - number, -number) for number in range(5)])
+    result = named(results, "record times")
+
+    assert "its own time" not in named(results, "records").text
+    assert "all of the newest 5 records is more than TOWER_TIME_WINDOW_S (86400 s)" in result.text
+    assert "2023-11-11T22:13:20Z" in result.text
+    assert "set TOWER_TIME_WINDOW_S=0" in result.next
+    assert "clock of the sender" in result.next
+
+
+def test_with_a_window_of_0_old_records_are_right() -> None:
+    old = [sample_record(-72 * HOUR, -1, fresh=fresh, point_s=NOW - 72 * HOUR) for fresh in (True, False)]
+    settings = fakes.settings(time_window_s=0)
+
+    (result,) = check_records.check_records(sampled(*old), settings, NOW, 3)
+
+    assert (result.level, result.check) == (Level.OK, "records")
+
+
+def test_if_kafkas_time_is_years_off_its_producer_is_to_blame() -> None:
+    result = named(judged(sample_record(0, -NOW + 1_000_000_000)), "record times")
 
     assert "producer" in result.next
-    assert "TOWER_TIME_WINDOW_S" in result.next
+    assert "TOWER_TIME_WINDOW_S=0" in result.next
+
+
+@pytest.mark.parametrize(
+    "kafka_s",
+    [pytest.param(1_700_000.0, id="seconds for milliseconds"), pytest.param(1.7e12, id="microseconds")],
+)
+def test_a_timestamp_of_kafkas_that_cannot_be_one_is_told_and_the_records_own_is_right(
+    kafka_s: float,
+) -> None:
+    results = judged(sample_record(0, kafka_s - NOW))
+
+    assert named(results, "records").level is Level.OK
+    assert "is not used if the record has a time" in named(results, "record times").text
+    assert "LogAppendTime" in named(results, "record times").next
 
 
 def test_a_time_that_cannot_be_read_is_a_warning() -> None:

@@ -181,12 +181,12 @@ def test_an_error_comes_before_a_warning_and_alone_makes_the_pool_unhealthy() ->
 
 
 def test_every_trouble_has_a_remedy() -> None:
-    recent = RecentCounts(300, 9, {"json": 9}, 1, 1, 9, 9)
+    recent = RecentCounts(300, 9, {"json": 9}, 1, {"times_unreadable": 1}, 9, 9)
     worker = report(2, state="waiting", recent=recent, has_parent=False, why_not_native="not built")
     found = [
         *troubles(worker, run_dir_problem="its file system is full"),
         *troubles(report(2, ended="TOWER_X: is missing")),
-        *troubles(report(2, recent=RecentCounts(300, 9, {}, 0, 0, 1))),
+        *troubles(report(2, recent=RecentCounts(300, 9, {}, 0, {}, 1))),
     ]
 
     assert len({trouble.cause for trouble in found}) >= 9
@@ -215,8 +215,8 @@ def test_dead_letters_are_told_and_above_a_share_an_error(
 
 
 def test_two_pools_of_one_name_are_told_and_a_client_that_was_replaced_once_is_a_warning() -> None:
-    (pools,) = troubles(report(2, recent=RecentCounts(60, 0, {}, 0, 0, 3, 3)))
-    (renewed,) = troubles(report(2, recent=RecentCounts(60, 0, {}, 0, 0, 1), renewal="fatal: x"))
+    (pools,) = troubles(report(2, recent=RecentCounts(60, 0, {}, 0, {}, 3, 3)))
+    (renewed,) = troubles(report(2, recent=RecentCounts(60, 0, {}, 0, {}, 1), renewal="fatal: x"))
 
     assert "another pool has the same host name" in pools.cause
     assert pools.severity is Severity.ERROR
@@ -237,12 +237,18 @@ def test_an_old_heartbeat_is_told_with_a_folder_that_cannot_be_written() -> None
 
 
 def test_times_that_were_not_used_and_values_that_were_left_out_are_warnings() -> None:
+    times = {"times_outside_window": 5, "local_times_ahead": 6}
     found = troubles(
-        report(2, recent=RecentCounts(60, 10, {}, values_omitted=4, times_implausible=5, names_doubled=6))
+        report(2, recent=RecentCounts(60, 10, {}, values_omitted=4, times=times, names_doubled=7))
     )
 
-    assert [trouble.severity for trouble in found] == [Severity.WARNING] * 3
-    assert {trouble.cause[:2] for trouble in found} == {"4 ", "5 ", "6 "}
+    assert [trouble.severity for trouble in found] == [Severity.WARNING] * 4
+    assert [
+        text
+        for text in ("4 values", "(5 in", "(6 in", "7 values")
+        if not any(text in t.cause for t in found)
+    ] == []
+    assert {"TOWER_TIME_WINDOW_S=0", "TOWER_TIME_ZONE"} <= set(" ".join(t.remedy for t in found).split())
 
 
 def test_state_files_are_read_and_incomplete_ones_omitted(tmp_path: Path) -> None:

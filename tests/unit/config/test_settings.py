@@ -114,6 +114,16 @@ def test_settings_cannot_be_changed() -> None:
         pytest.param("TOWER_TAG_FIELDS", "ip,cpu", id="tag by a name that is renamed"),
         pytest.param("TOWER_NUMBER_FIELDS", "memory,free_ram", id="number by a name that is renamed"),
         pytest.param("TOWER_TIME_FIELDS", "tx_bytes", id="time by a name that is renamed"),
+        pytest.param("TOWER_TIME_ZONE", "Asia/Gwangju", id="zone that does not exist"),
+        pytest.param("TOWER_TIME_ZONE", "KST", id="abbreviation of a zone"),
+        pytest.param("TOWER_TIME_ZONE", "../etc/passwd", id="zone that is a path"),
+        pytest.param("TOWER_TIME_ZONE", "", id="no zone"),
+        pytest.param("TOWER_TIME_FORMAT", "%H:%M:%S", id="time without a date"),
+        pytest.param("TOWER_TIME_FORMAT", "%Y-%m-%d %H:%M:%S %Z", id="zone by its name"),
+        pytest.param("TOWER_TIME_FORMAT", "%Y-%m-%dT%H:%M:%S.%L", id="directive of Ruby"),
+        pytest.param("TOWER_TIME_FORMAT", "yyyy-MM-dd", id="format of Java"),
+        pytest.param("TOWER_TIME_WINDOW_S", "-1", id="negative window"),
+        pytest.param("TOWER_IDENTITY", "offset", id="other identity"),
         pytest.param("TOWER_LOG_LEVEL", "info", id="level in small letters"),
         pytest.param("TOWER_KAFKA_ENABLE_AUTO_COMMIT", "true", id="auto-commit"),
         pytest.param("TOWER_KAFKA_ENABLE_AUTO_OFFSET_STORE", "true", id="auto offset store"),
@@ -422,3 +432,20 @@ def test_no_two_options_share_a_variable() -> None:
     names = [variable(option) for option in options()]
 
     assert len(set(names)) == len(names)
+
+
+def test_a_setting_of_an_earlier_version_says_why_it_is_gone_and_what_to_do() -> None:
+    with pytest.raises(SettingsError, match=r"no longer needed.*Remove it") as caught:
+        fakes.settings({"TOWER_IDENTITY_PARTITIONS": "64"})
+
+    assert caught.value.option == "TOWER_IDENTITY_PARTITIONS"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "Europe/Paris"])
+def test_a_zone_is_known_by_its_name(zone: str) -> None:
+    assert str(fakes.settings({"TOWER_TIME_ZONE": zone}).route.time_zone) == zone
+
+
+@pytest.mark.parametrize("format_", ["", "%d/%b/%Y:%H:%M:%S %z", "%Y%m%d%H%M%S", "%d.%m.%y %H:%M:%S.%f"])
+def test_a_format_of_times_with_a_whole_date_is_accepted(format_: str) -> None:
+    assert fakes.settings({"TOWER_TIME_FORMAT": format_}).route.time_format == format_

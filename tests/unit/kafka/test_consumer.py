@@ -14,7 +14,6 @@ import pytest
 
 from tests.support import brokers, fakes
 from tests.support.brokers import PARTITIONS, Brokers
-from workers.errors import SettingsError
 from workers.kafka.consumer import GroupConsumer
 from workers.kafka.credentials import CHECK_S
 from workers.kafka.topic_id import ClientLog
@@ -264,18 +263,6 @@ def test_a_commit_covers_owned_partitions_only(cluster: Brokers, join: Callable[
     assert before == {}
     assert member.consumer.committed == {Partition("foreign", 0): 0}
     assert member.consumer.commit_failures == 0
-
-
-def test_more_partitions_than_the_points_have_room_for_are_a_wrong_setting(
-    cluster: Brokers, join: Callable[..., Member]
-) -> None:
-    cluster.make_topic("room")
-    member = join("room", identity_partitions=2)
-
-    with pytest.raises(SettingsError) as caught:
-        until(lambda: member.consumer.consume(1, 0.05))
-
-    assert caught.value.option == "TOWER_IDENTITY_PARTITIONS"
 
 
 def test_a_topic_that_is_created_again_is_not_read_at_the_old_position(

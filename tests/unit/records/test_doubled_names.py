@@ -131,7 +131,7 @@ def test_the_kernel_leaves_a_record_with_a_reserved_name_and_its_other_one(names
 
         both = [FakeMessage(pack(dict.fromkeys(names, 1)))]
         assert native.outcome(both) == python.outcome(both)
-        assert native.outcome(both)["counted"] == [0, 1, 0]
+        assert native.outcome(both)["counted"]["names_doubled"] == 1
         native.converter.by_python = 0
 
 

@@ -188,8 +188,18 @@ class TestTimes:
 
         assert line_protocol.parse(line.decode()).time // 10**6 == fakes.KAFKA_MS
 
-    def test_any_time_is_believed_if_kafka_has_none(self) -> None:
-        assert convert(b"cpu v=1 -5", milliseconds=None).lines == [b"cpu v=1 -5"]
+    def test_a_plausible_time_is_believed_if_kafka_has_none(self) -> None:
+        assert convert(b"cpu v=1 946684800000000005", milliseconds=None).lines == [
+            b"cpu v=1 946684800000000005"
+        ]
+        assert reasons(convert(b"cpu v=1 -5", milliseconds=None)) == [Reason.NO_TIME]
+
+    def test_with_identity_kafka_two_lines_of_one_nanosecond_are_two_points(self) -> None:
+        batch = convert(b"cpu v=1 %d\ncpu v=1 %d" % (NS, NS), identity="kafka")
+        times = {line_protocol.parse(line.decode()).time for line in batch.lines}
+
+        assert len(times) == 2
+        assert {time // 10**6 for time in times} == {NS // 10**6}
 
 
 class TestTags:

@@ -159,7 +159,7 @@ def test_the_kernel_converts_the_record_of_the_labs_pi(
 
     assert lines_of(NATIVE.converter._kernel, [value] * 3) == [
         b"labs,host=Labs,region=GIST tx=11,rx=22,tx_dropped=0,rx_dropped=1,txError=0,rxError=0,"
-        b"CPU_Usage=3.8,memory=16479928,disk=7 %d" % (1_795_647_000_000_000_000 + place * 64)
+        b"CPU_Usage=3.8,memory=16479928,disk=7 %d" % (1_795_647_000_000_000_000 + place * 16 * 64)
         for place in range(3)
     ]
 
@@ -175,10 +175,10 @@ def test_the_kernel_converts_the_records_of_older_senders(
 
 
 def test_a_renamed_field_may_be_a_tag_or_the_time() -> None:
-    options = {"rename": "dev:deviceId,@timestamp:time,up:uptime"}
+    options = {"rename": "dev:deviceId,at:time,up:uptime"}
     kernel = Path(fakes.route(**options), native=True).converter._kernel
 
-    (line,) = lines_of(kernel, [b'{"dev":"pi","up":5,"@timestamp":"2026-11-26T07:50:00+0900"}'])
+    (line,) = lines_of(kernel, [b'{"dev":"pi","up":5,"at":"2026-11-26T07:50:00+0900"}'])
 
     assert line == b"labs,deviceId=pi,host=Labs,region=GIST uptime=5 1795647000000000000"
 
@@ -435,7 +435,8 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
     given: dict[str, Any] = {
         "json": True, "msgpack": True, "line": True, "max_bytes": 1000, "max_fields": 10, "max_key": 10,
         "max_tag": 10, "max_text": 10,
-        "window": 10, "partitions": 2, "partition_type": Partition, "tag_count": 1,
+        "window": 10, "keep_own": False, "keep_fine": True, "read_texts": True, "read_local": True,
+        "partition_type": Partition, "tag_count": 1,
         "fields": [(b"ip", 2, 0, 0, b"")], "series_of": lambda _: b"m", "admit": lambda _, __: True,
         "name_of": name_of or (lambda name: f"{name}=".encode()),
     }  # fmt: skip
@@ -445,8 +446,6 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"partitions": 0},
-        {"partitions": 4097},
         {"window": -1},
         {"tag_count": -1},
         {"tag_count": 0},

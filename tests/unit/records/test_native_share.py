@@ -13,11 +13,10 @@ from lab.senders.formats import Format
 from tests.support import fakes
 from tests.support.kernel import needs_kernel, require_kernel_on_ci
 from workers.batch import Batch
-from workers.config.settings import options
 from workers.records import msgpack_records, native, number_text, point_time, timestamps
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
-from workers.types import Message
+from workers.types import MAX_RECORDS, Message
 
 RECORDS = 100_000
 #: Least share of the records that the kernel must convert.
@@ -156,15 +155,12 @@ def test_constants_of_both_paths_are_equal() -> None:
     """The kernel computes times, kinds and limits by constants of its own."""
     from workers import _kernel  # noqa: PLC0415 - it may be missing
 
-    partitions = next(option for option in options() if option.name == "identity_partitions")
     assert (_kernel.SECOND, _kernel.MILLISECOND) == (timestamps.SECOND, timestamps.MILLISECOND)
-    assert _kernel.CLASSES == point_time.CLASSES
+    assert (_kernel.NANOSECOND, _kernel.MAX_RECORDS) == (timestamps.NANOSECOND, MAX_RECORDS)
+    assert (_kernel.RESIDUES, _kernel.PARTITIONS) == (point_time.RESIDUES, point_time.PARTITIONS)
     assert _kernel.EVENT_TIME == msgpack_records.EVENT_TIME
     assert (_kernel.EXACT_DIGITS, _kernel.WHOLE_LIMIT) == (
         number_text.EXACT_DIGITS,
         number_text.EXACT_LIMIT,
     )
-    assert partitions.metadata["parse"](str(_kernel.MAX_PARTITIONS)) == _kernel.MAX_PARTITIONS
-    with pytest.raises(ValueError, match="whole number"):
-        partitions.metadata["parse"](str(_kernel.MAX_PARTITIONS + 1))
     assert len({_kernel.OTHER, _kernel.NUMBER, _kernel.TAG, _kernel.TIME}) == 4

@@ -52,7 +52,7 @@ LAYERS = {
         "state",
         "watchdog",
     },
-    "report": {"batch", "influxdb", "kafka", "log", "parts", "types"},
+    "report": {"batch", "influxdb", "kafka", "log", "parts", "records", "types"},
     "loop": {"batch", "committer", "config", "errors", "parts", "report", "state", "types"},
     "parts": {"drain", "influxdb", "kafka", "records", "state"},
     "kafka": {"message_headers", "config", "errors", "log", "retry", "types"},

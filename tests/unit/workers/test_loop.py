@@ -388,4 +388,4 @@ def test_what_is_stored_but_not_well_is_logged_once_in_half_a_minute_with_what_t
     lines = [record.getMessage() for record in caplog.records if "so far" in record.getMessage()]
     assert len(lines) == 2
     assert any("values were left out so far" in line and "`tower check`" in line for line in lines)
-    assert any("times of records were not used so far" in line and "clock" in line for line in lines)
+    assert any("further than TOWER_TIME_WINDOW_S" in line and "clock" in line for line in lines)

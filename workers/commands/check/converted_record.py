@@ -11,7 +11,13 @@ from workers.errors import RecordError
 from workers.records import timestamps
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
-from workers.types import NO_TIMESTAMP, Message, origin_of
+from workers.records.line_protocol import Line
+from workers.records.record_time import EARLIEST_NS, kafka_time
+from workers.records.timestamps import Timestamp
+from workers.types import Message, origin_of
+
+#: A timestamp of Kafka's that is plausible: a record without a time needs one to become a line.
+SOME_MS = EARLIEST_NS // timestamps.MILLISECOND
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Record:
         omitted: Fields of the record that the point does not have, because their values are not valid.
         point_s: Time of the point in seconds since the epoch.
         own_s: The record's own time, used or not; None if it has none.
+        is_local: Whether its own time is a local one, without a zone.
         unreadable: Whether its time field holds no time.
     """
 
@@ -40,6 +47,7 @@ class Record:
     omitted: frozenset[str] = frozenset()
     point_s: float = 0.0
     own_s: float | None = None
+    is_local: bool = False
     unreadable: bool = False
 
     @property
@@ -67,67 +75,78 @@ class SampleConverter:
 
     def __init__(self, settings: Settings) -> None:
         route = settings.route
-        self._encoder = Encoder(route)
-        self._converter = Converter(route, self._encoder)
-        self._untimed = Converter(route, Encoder(route))
+        self._time_fields = route.time_fields
+        self._converter = Converter(route, Encoder(route))
         self._names = Encoder(route)
 
     def records(self, message: Message, fresh: bool) -> list[Record]:
         """Convert the records of one message; dead letters come last."""
-        kind, milliseconds = message.timestamp()
-        kafka_s = None if kind == NO_TIMESTAMP else milliseconds / 1000
+        kafka_ms = kafka_time(message)
+        kafka_s = None if kafka_ms is None else kafka_ms / 1000
         place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-        batch, before = Batch(), self._encoder.values_omitted
+        batch = Batch()
         self._converter.convert([message], batch)
         points = _points(batch)
-        missing = self._missing(message, points)
-        own_times = self._own_times(message)
-        # The encoder counts invalid values and invalid times together.
-        missing_names = [names for names in missing.values() if names is not None]
-        all_known = len(missing_names) == len(points)
-        has_bad_time = all_known and self._encoder.values_omitted - before > sum(map(len, missing_names))
-        return [
-            Record(
-                place,
-                kafka_s,
-                fresh,
-                types=stored.types,
-                omitted=missing[element] or frozenset(),
-                point_s=stored.time / timestamps.SECOND,
-                own_s=own_times.get(element),
-                unreadable=has_bad_time and element not in own_times,
-            )
-            for element, stored in points.items()
-        ] + [Record(place, kafka_s, fresh, dead.reason, dead.detail) for dead in batch.dead_letters]
-
-    def _own_times(self, message: Message) -> dict[int, float]:
-        """Read each record's own time, by its place in the message, even if it is far from Kafka's."""
-        batch = Batch()
-        self._untimed.convert([_Untimed(message)], batch)
-        return {element: stored.time / timestamps.SECOND for element, stored in _points(batch).items()}
-
-    def _missing(
-        self, message: Message, points: Mapping[int, line_parser.Point]
-    ) -> dict[int, frozenset[str] | None]:
-        """Find the fields of each record that its point does not have, by its place in the message.
-
-        None if that is unknown, because the name of an omitted field is not a valid one.
-        """
-        missing: dict[int, frozenset[str] | None] = {}
         decoded = self._converter.decode(message.value()) if points else []
+        records = []
         for element, stored in points.items():
-            if not isinstance(decoded[element][0], dict):
-                # A line of line protocol: InfluxDB gets all of its fields.
-                missing[element] = frozenset()
-                continue
-            record = _as_numbers(decoded[element][0])
-            try:
-                line = self._names.encode(record, 0, message.partition(), message.offset())
-            except RecordError:
-                missing[element] = None
-            else:
-                missing[element] = frozenset(line_parser.parse(line).types.keys() - stored.types.keys())
-        return missing
+            own, unreadable = self._own_time(decoded[element][0])
+            is_own = own is not None and self._is_used(own, kafka_ms)
+            point_s = stored.time / timestamps.SECOND
+            records.append(
+                Record(
+                    place,
+                    kafka_s,
+                    fresh,
+                    types=stored.types,
+                    omitted=self._missing(decoded[element][0], stored),
+                    point_s=point_s,
+                    own_s=None if own is None else point_s if is_own else own.ns / timestamps.SECOND,
+                    is_local=own is not None and own.is_local,
+                    unreadable=unreadable,
+                )
+            )
+        return records + [
+            Record(place, kafka_s, fresh, dead.reason, dead.detail) for dead in batch.dead_letters
+        ]
+
+    def _own_time(self, record: Any) -> tuple[Timestamp | None, bool]:
+        """Find the time that a record has, plausible or not, and whether it has one that is no time."""
+        if isinstance(record, Line):
+            time = record.time
+            return Timestamp(time, timestamps.NANOSECOND) if isinstance(time, int) else time, False
+        values = self._names.renamed(record)
+        fields = [values[name] for name in self._time_fields if name in values]
+        times = [timestamp for value in fields if (timestamp := self._names.times.read(value)) is not None]
+        plausible = [timestamp for timestamp in times if self._names.times.is_plausible(timestamp)]
+        return next(iter([*plausible, *times]), None), bool(fields) and not times
+
+    def _is_used(self, own: Timestamp, kafka_ms: int | None) -> bool:
+        times = self._names.times
+        return times.is_plausible(own) and times.choose(own, kafka_ms)[1]
+
+    def _missing(self, record: Any, stored: line_parser.Point) -> frozenset[str]:
+        """Find the fields of a record that its point does not have.
+
+        None are found if the name of an omitted field is not a valid one.
+        """
+        if isinstance(record, Line):
+            # InfluxDB gets all of its fields.
+            return frozenset()
+        try:
+            line = self._names.encode(self._as_numbers(record), SOME_MS, 0, 0)
+        except RecordError:
+            return frozenset()
+        return frozenset(line_parser.parse(line).types.keys() - stored.types.keys())
+
+    def _as_numbers(self, value: Any) -> Any:
+        """Replace each value of a record by a number: a time by itself, others by an invalid time."""
+        if isinstance(value, dict):
+            return {name: self._as_numbers(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._as_numbers(item) for item in value]
+        timestamp = self._names.times.read(value)
+        return -1 if timestamp is None else timestamp.ns
 
 
 def _points(batch: Batch) -> dict[int, line_parser.Point]:
@@ -136,26 +155,3 @@ def _points(batch: Batch) -> dict[int, line_parser.Point]:
         origin_of(source).element: line_parser.parse(line)
         for line, source in zip(batch.lines, batch.origins, strict=True)
     }
-
-
-class _Untimed:
-    """A message without Kafka's timestamp, so that the point can only get the record's own time."""
-
-    def __init__(self, message: Message) -> None:
-        self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
-        self.value, self.error = message.value, message.error
-        self.key, self.headers = message.key, message.headers
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return that there is none."""
-        return NO_TIMESTAMP, -1
-
-
-def _as_numbers(value: Any) -> Any:
-    """Replace each value of a record by a number: a time by itself, others by an invalid time."""
-    if isinstance(value, dict):
-        return {name: _as_numbers(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_as_numbers(item) for item in value]
-    timestamp = timestamps.parse(value)
-    return -1 if timestamp is None else timestamp.ns

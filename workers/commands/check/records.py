@@ -9,6 +9,8 @@ from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.console import age, utc_time
 from workers.config.settings import Settings
 from workers.log import printable
+from workers.records.record_time import EARLIEST_NS, LATEST_NS
+from workers.records.timestamps import SECOND
 
 #: Seconds by which a sender's clock may be wrong without a warning.
 SKEW_S = 60.0
@@ -43,10 +45,11 @@ def check_records(sample: Sample, settings: Settings, now: float, watch_s: float
         yield dead_letters(sample)
     if not sample.points:
         return
-    groups = wrong_times(sample.points, now)
+    is_backfill = settings.route.time_window_s == 0
+    groups = wrong_times(sample.points, now, is_backfill)
     newest = sample.points[0]
     if not any(newest in group for group in groups):
-        yield freshness(sample.points, now, watch_s)
+        yield freshness(sample.points, now, watch_s, is_backfill)
     for group in groups:
         yield wrong_time(group, sample.points, now)
     yield from own_times(sample.points, settings, now)
@@ -70,10 +73,20 @@ def dead_letters(sample: Sample) -> CheckResult:
     return warn("bad records", text, do) if sample.points else fail("records", text, do)
 
 
-def freshness(points: list[Record], now: float, watch_s: float) -> CheckResult:
-    """Report how old the newest record is. Its time is right as far as this command can check."""
+def freshness(points: list[Record], now: float, watch_s: float, is_backfill: bool = False) -> CheckResult:
+    """Report how old the newest record is. Its time is right as far as this command can check.
+
+    Args:
+        points: All points, the newest first.
+        now: Seconds since the epoch.
+        watch_s: Seconds for which this command waited for a new record.
+        is_backfill: Whether records may be old on purpose (TOWER_TIME_WINDOW_S=0).
+    """
     newest, by_kafka = points[0], [record for record in points if not record.is_by_own_time]
-    old_s, whose = max(0.0, now - newest.point_s), "its own" if newest.is_by_own_time else "Kafka's"
+    came_s, whose = newest.point_s, "its own" if newest.is_by_own_time else "Kafka's"
+    if is_backfill and newest.kafka_s is not None and is_plausible(newest.kafka_s):
+        came_s, whose = newest.kafka_s, "Kafka's"
+    old_s = max(0.0, now - came_s)
     text = f"the newest one is {age(old_s)} old by {whose} time"
     if by_kafka:
         text += f"; {of_newest(by_kafka, points)} get Kafka's time"
@@ -93,18 +106,24 @@ def ahead(record: Record, now: float) -> float:
     """
     if record.point_s - now > SKEW_S:
         return record.point_s - now
-    right = now if record.fresh else record.kafka_s
+    right = now if record.fresh else record.kafka_s if is_plausible(record.kafka_s) else None
     if right is not None and right - record.point_s > SKEW_S:
         return record.point_s - right
     return 0.0
 
 
-def wrong_times(points: list[Record], now: float) -> list[list[Record]]:
-    """Group the points whose time is wrong by the kind of error, the newest first."""
+def wrong_times(points: list[Record], now: float, is_backfill: bool = False) -> list[list[Record]]:
+    """Group the points whose time is wrong by the kind of error, the newest first.
+
+    Args:
+        points: All points, the newest first.
+        now: Seconds since the epoch.
+        is_backfill: Whether records may be old on purpose.
+    """
     groups: dict[tuple[bool, bool], list[Record]] = {}
     for record in points:
         off = ahead(record, now)
-        if off:
+        if off > 0 or (off and not is_backfill):
             groups.setdefault((off > 0, record.is_by_own_time), []).append(record)
     return list(groups.values())
 
@@ -146,8 +165,10 @@ def remedy(record: Record, off: float, now: float) -> str:
     quarters = abs(off - round(off / ZONE_S) * ZONE_S)
     if stamped_right and ZONE_S - SKEW_S <= abs(off) <= FARTHEST_ZONE_S + SKEW_S and quarters <= SKEW_S:
         do = (
-            "send the time with its zone: without one it counts as UTC (Fluentd: time_format "
-            "%Y-%m-%dT%H:%M:%S%z); if it has one, set the clock and the zone of the sender"
+            "it is a local time without a zone: set TOWER_TIME_ZONE to the zone of the sender (such as "
+            "Asia/Seoul), or send the zone (Fluentd: time_format %Y-%m-%dT%H:%M:%S%z)"
+            if record.is_local
+            else "set the clock and the zone of the sender: its time differs from the right one by a zone"
         )
     return f"{do}; or the records were delayed on their way" if off < 0 else do
 
@@ -155,21 +176,40 @@ def remedy(record: Record, off: float, now: float) -> str:
 def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[CheckResult]:
     """Check the records whose own time is not the time of their points."""
     fields, window_s = ", ".join(settings.route.time_fields), settings.route.time_window_s
-    apart = [record for record in points if record.own_s is not None and not record.is_by_own_time]
+    unused = [record for record in points if record.own_s is not None and not record.is_by_own_time]
+    unset = [record for record in unused if not is_plausible(record.own_s)]
+    if unset:
+        yield warn(
+            "record times",
+            f"the time in {of_newest(unset, points)} is before 2000 or after 2099, so Kafka's is used: "
+            f"{compared(unset[0])}",
+            f"{CLOCK}, or correct the unit of its times",
+        )
+    apart = [record for record in unused if is_plausible(record.own_s)]
     if apart:
         last = apart[0]
-        own_s, kafka_s = last.own_s or 0.0, last.kafka_s or 0.0
-        sender_is_right = abs(own_s - now) < abs(kafka_s - now)
+        sender_is_right = abs((last.own_s or 0.0) - now) < abs((last.kafka_s or 0.0) - now)
         yield warn(
             "record times",
             f"the time in {of_newest(apart, points)} is more than TOWER_TIME_WINDOW_S ({window_s} s) from "
-            f"Kafka's, so Kafka's is used: {last.place} has {utc_time(own_s)}, Kafka has "
-            f"{utc_time(kafka_s)}",
+            f"Kafka's, so Kafka's is used: {compared(last)}",
             (
-                "correct the producer's timestamps (milliseconds since 1970), or raise TOWER_TIME_WINDOW_S"
+                "correct the producer's timestamps (milliseconds since 1970), or set TOWER_TIME_WINDOW_S=0"
                 if sender_is_right
-                else f"{CLOCK}; if these records are meant to be old, raise TOWER_TIME_WINDOW_S"
+                else "if these records are meant to be old, set TOWER_TIME_WINDOW_S=0 and read them again; "
+                f"if not, {CLOCK}"
             ),
+        )
+    misstamped = [
+        record for record in points if record.kafka_s is not None and not is_plausible(record.kafka_s)
+    ]
+    if misstamped:
+        yield warn(
+            "record times",
+            f"Kafka's timestamp of {of_newest(misstamped, points)} is before 2000 or after 2099, so it is "
+            f"not used if the record has a time: {misstamped[0].place} has {misstamped[0].kafka_s} s",
+            "correct the producer's timestamps (milliseconds since 1970), or let the brokers set them "
+            "(message.timestamp.type=LogAppendTime on the topic)",
         )
     unreadable = [record for record in points if record.unreadable]
     if unreadable:
@@ -177,5 +217,17 @@ def own_times(points: list[Record], settings: Settings, now: float) -> Iterator[
             "record times",
             f"the time ({fields}) of {of_newest(unreadable, points)} cannot be read, so Kafka's is used; "
             f"the last of them is {unreadable[0].place}",
-            "send ISO 8601 with a zone, or seconds since 1970; or name another field in TOWER_TIME_FIELDS",
+            "send RFC 3339 or seconds since 1970, set TOWER_TIME_FORMAT to the form of this time, or name "
+            "another field in TOWER_TIME_FIELDS",
         )
+
+
+def is_plausible(seconds: float | None) -> bool:
+    """Whether seconds since the epoch are a time that the workers believe."""
+    return seconds is not None and EARLIEST_NS <= seconds * SECOND < LATEST_NS
+
+
+def compared(record: Record) -> str:
+    """Describe the record's own time and Kafka's."""
+    kafka = "none" if record.kafka_s is None else utc_time(record.kafka_s)
+    return f"{record.place} has {utc_time(record.own_s or 0.0)}, Kafka has {kafka}"

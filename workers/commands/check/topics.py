@@ -7,6 +7,7 @@ from workers.commands.clients.kafka_admin import KafkaAdmin, PartitionReplicas
 from workers.commands.console import age
 from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.config.settings import Settings
+from workers.records.point_time import PARTITIONS
 
 
 def topic(kafka_admin: KafkaAdmin, settings: Settings, workers: int) -> Iterator[CheckResult]:
@@ -66,7 +67,7 @@ def availability(
 
 
 def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[CheckResult]:
-    """Check TOWER_WORKERS and TOWER_IDENTITY_PARTITIONS against the number of partitions."""
+    """Check TOWER_WORKERS and TOWER_IDENTITY against the number of partitions."""
     count = len(parts)
     if workers > count:
         yield warn(
@@ -82,17 +83,13 @@ def numbers(settings: Settings, parts: list[int], workers: int) -> Iterator[Chec
         )
     else:
         yield ok("workers", f"TOWER_WORKERS is {workers}, one for each partition")
-    limit, highest = settings.limits.identity_partitions, max(parts)
-    if limit > highest:
-        yield ok(
-            "identity", f"TOWER_IDENTITY_PARTITIONS is {limit}, above the highest partition, {highest}"
-        )
-    else:
+    highest = max(parts)
+    if highest >= PARTITIONS and any(route.identity != "record" for route in settings.routes):
         yield fail(
             "identity",
-            f"TOWER_IDENTITY_PARTITIONS is {limit} and there is a partition {highest}: points of two "
-            "partitions could overwrite each other, so the worker that owns it stops",
-            f"set it to {highest + 1} or more; records that are read again then become new points",
+            f"there is a partition {highest}, and Tower has room for {PARTITIONS:,}: records of the others "
+            "become dead letters",
+            "set TOWER_IDENTITY=record if the records have nanoseconds of their own (docs/records.md)",
         )
 
 

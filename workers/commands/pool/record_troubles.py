@@ -7,6 +7,7 @@ from workers.commands.clients.recent_counts import RecentCounts
 from workers.commands.clients.worker_states import WorkerReport
 from workers.commands.console import age
 from workers.commands.pool.trouble import Severity, Trouble
+from workers.records.record_time import PROBLEMS
 from workers.types import Reason
 
 #: Largest share of dead letters among the records of the last minutes that is no error.
@@ -15,6 +16,7 @@ MAX_DEAD_SHARE = 0.01
 #: What to do about dead letters, by reason. The others are faults of the sender.
 REMEDIES = {
     Reason.NO_TIME: "let the sender add a time, or set TOWER_TIME_FIELDS to the name of its time field",
+    Reason.PARTITION_TOO_HIGH: "set TOWER_IDENTITY=record if the records have nanoseconds of their own",
     Reason.TOO_LARGE: "raise TOWER_MAX_RECORD_BYTES, or let the sender send less at once",
     Reason.TOO_DEEP: "raise TOWER_MAX_DEPTH, or let the sender nest less",
     Reason.TOO_MANY_FIELDS: "raise TOWER_MAX_FIELDS, or let the sender send fewer fields",
@@ -55,16 +57,12 @@ def _remedy(reason: str) -> str:
 
 
 def _omissions(recent: RecentCounts, span: str) -> Iterator[Trouble]:
-    if recent.times_implausible:
-        yield Trouble(
-            f"{recent.times_implausible} times of records were not used {span}: they differ from Kafka's "
-            "by more than TOWER_TIME_WINDOW_S, so these points have Kafka's time",
-            "set the sender's clock, or raise TOWER_TIME_WINDOW_S if its records are old on purpose",
-            Severity.WARNING,
-        )
+    for name, count in recent.times.items():
+        problem = PROBLEMS[name]
+        yield Trouble(f"{problem.cause} ({count} {span})", problem.remedy, Severity.WARNING)
     if recent.values_omitted:
         yield Trouble(
-            f"{recent.values_omitted} values were left out {span}: they are no number, no text or no time",
+            f"{recent.values_omitted} values were left out {span}: they are no number and no text",
             "`tower check` names the fields; correct their sender",
             Severity.WARNING,
         )

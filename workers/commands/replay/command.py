@@ -54,8 +54,8 @@ def replay(
 
     A record that is read again overwrites its own point, if the settings that build a point have not
     changed (TOWER_MEASUREMENT, TOWER_TAGS, TOWER_LINE_TAGS, TOWER_RENAME, TOWER_TAG_FIELDS,
-    TOWER_TIME_FIELDS, TOWER_TIME_WINDOW_S, TOWER_IDENTITY_PARTITIONS). A record that becomes a dead
-    letter gets a second dead letter.
+    TOWER_TIME_FIELDS, TOWER_TIME_FORMAT, TOWER_TIME_ZONE, TOWER_TIME_WINDOW_S, TOWER_IDENTITY), and if
+    its point is not of version 0.1.0. A record that becomes a dead letter gets a second dead letter.
 
     Stop the pool first: Kafka does not reset the offsets of a group that has members. A worker that has
     just stopped remains a member until its session ends (15 s). This command waits for that.

@@ -45,10 +45,10 @@ METRICS = (
         "Values converted without loss to the type that their field has in InfluxDB",
     ),
     Metric(
-        "tower_times_implausible",
+        "tower_record_time_problems",
         "counter",
-        WORKER,
-        "Records whose own time was too far from Kafka's, which was used",
+        (*WORKER, "problem"),
+        "Records whose time, or Kafka's, cannot be right or is far from the other",
     ),
     Metric("tower_records_encoded", "counter", (*WORKER, "by"), "Records converted, by kernel or python"),
     Metric("tower_lines_written", "counter", WORKER, "Lines that InfluxDB acknowledged"),

@@ -22,6 +22,7 @@ from workers.commands.clients.worker_states import WorkerReport
 from workers.commands.pool.troubles import Severity
 from workers.commands.serve.metric_table import METRICS
 from workers.commands.serve.observation import Observation
+from workers.records.record_time import PROBLEMS
 from workers.state import WorkerState
 from workers.types import PartitionKey, sort_key
 
@@ -45,7 +46,6 @@ WORKER_COUNTERS = {
     "values_omitted": "tower_values_omitted",
     "names_doubled": "tower_names_doubled",
     "values_converted": "tower_values_converted",
-    "times_implausible": "tower_times_implausible",
     "lines": "tower_lines_written",
     "sent_bytes": "tower_bytes_sent",
     "rejections": "tower_write_rejections",
@@ -130,6 +130,8 @@ class PoolCollector(Collector):
         for place, name in KEYED_COUNTERS.items():
             for key, count in content.get(place, {}).items():
                 self._add(name, [worker.number, key], count)
+        for problem in PROBLEMS:
+            self._add("tower_record_time_problems", [worker.number, problem], counters.get(problem, 0))
         self._add("tower_records_encoded", [worker.number, "kernel"], worker.by_kernel)
         self._add("tower_records_encoded", [worker.number, "python"], worker.by_python)
         for name in ("write_seconds", "write_lines"):
