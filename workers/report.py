@@ -60,6 +60,7 @@ class Report:
         """
         consumer, delivery, counts = self._consumer, self._delivery, self._converter.counts
         self._log(counts)
+        fenced, why = consumer.fenced_and_why
         partitions, key = consumer.owned | self._state.consumed.keys(), self._state.key
         return {
             "partitions": self._state.account(
@@ -87,7 +88,7 @@ class Report:
             "retries_by_class": dict(delivery.retries),
             **self._writer.figures.content(),
             "dead_letter_reasons": dict(self._dead_letters.reasons),
-            "renewal": consumer.renewal,
+            "renewal": why,
             "recent": self._state.recent(
                 {
                     "values_omitted": counts["values_omitted"],
@@ -96,6 +97,6 @@ class Report:
                     "renewals": consumer.renewals,
                 },
                 self._dead_letters.reasons,
-                consumer.fenced,
+                fenced,
             ),
         }

@@ -40,8 +40,8 @@ class FakeConsumer:
         self.stopped: dict[Partition, str] = {}
         self.committed: dict[Partition, int] = {}
         self.reached: dict[Partition, int] = {}
-        self.rebalances = self.renewals = self.commit_failures = self.fenced = 0
-        self.renewal = ""
+        self.rebalances = self.renewals = self.commit_failures = 0
+        self.fenced_and_why = (0, "")
         self.steps: list[Step] = []
         self.asked: list[tuple[str, object]] = []
         self.at_poll_paused: list[Callable[[], None]] = []

@@ -85,14 +85,9 @@ class GroupConsumer:
         return self._membership.renewals
 
     @property
-    def fenced(self) -> int:
-        """Those of them that another client with the same `group.instance.id` pushed out of the group."""
-        return self._membership.fenced
-
-    @property
-    def renewal(self) -> str:
-        """Why the last of them was replaced; empty if none was."""
-        return self._membership.renewal
+    def fenced_and_why(self) -> tuple[int, str]:
+        """How many of them another client pushed out of the group, and why the last one was replaced."""
+        return self._membership.fenced, self._membership.renewal
 
     def consume(self, max_messages: int, timeout_s: float, *, gather: bool = True) -> list[Message]:
         """Return up to `max_messages` messages of owned partitions, in order within each partition.
