@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from re import Match, Pattern
 
 from workers.influxdb import line_fields
 from workers.influxdb.conversion import converted
-from workers.influxdb.line_fields import Value, time_ns
+from workers.influxdb.line_fields import time_ns
 from workers.influxdb.piece import Piece, Sorted
 from workers.influxdb.rejection import TypeConflict
 
@@ -35,6 +36,7 @@ class _Known:
     Attributes:
         conflict: What InfluxDB said.
         needle: Bytes that every line with this field and type has.
+        pattern: Matches such lines (see `line_fields.finder`).
         first_hour, last_hour: Hours since the epoch of which InfluxDB said it.
         asked_at: Monotonic seconds when it last did.
         used_at: Monotonic seconds when a line like that was last seen.
@@ -44,6 +46,7 @@ class _Known:
 
     conflict: TypeConflict
     needle: bytes
+    pattern: Pattern[bytes]
     first_hour: int
     last_hour: int
     asked_at: float
@@ -51,13 +54,12 @@ class _Known:
     conversions: int = 0
     rejections: int = 0
 
-    def matches(self, lines: Sequence[bytes]) -> Iterator[tuple[int, Value]]:
-        """Return position and value of each line that InfluxDB would reject for this conflict."""
-        needle = self.needle
+    def matches(self, lines: Sequence[bytes]) -> Iterator[tuple[int, Match[bytes]]]:
+        """Return the position of each line that InfluxDB would reject for this conflict, and its match."""
+        needle, match = self.needle, self.pattern.match
         for position in [position for position, line in enumerate(lines) if needle in line]:
-            value = conflicting(lines[position], self.conflict)
-            if value is not None:
-                yield position, value
+            if found := match(lines[position]):
+                yield position, found
 
 
 class FieldTypes:
@@ -95,7 +97,7 @@ class FieldTypes:
         self._known.pop((conflict.measurement, conflict.field, conflict.stored), None)
         known = self._known.pop(key, None)
         if known is None or known.conflict.stored != conflict.stored:
-            known = _Known(conflict, _needle(conflict), first, last, now, now)
+            known = _Known(conflict, _needle(conflict), _pattern(conflict), first, last, now, now)
         elif first <= known.last_hour + 1 and known.first_hour <= last + 1:
             known.first_hour, known.last_hour = min(first, known.first_hour), max(last, known.last_hour)
         else:
@@ -119,7 +121,7 @@ class FieldTypes:
         result = Sorted(piece)
         for key, known in conflicts.items():
             conflict, is_recent, asked = known.conflict, now - known.asked_at < RECHECK_S, []
-            for position, value in known.matches(lines):
+            for position, match in known.matches(lines):
                 if position in gone:
                     continue
                 known.used_at = now
@@ -128,9 +130,7 @@ class FieldTypes:
                     asked.append(position)
                     gone.add(position)
                     continue
-                fitting = (
-                    converted(line[value.start : value.stop], conflict.stored) if self._convert else None
-                )
+                fitting = converted(match["value"], conflict.stored) if self._convert else None
                 if fitting is None:
                     known.rejections += 1
                     gone.add(position)
@@ -138,7 +138,7 @@ class FieldTypes:
                     continue
                 if lines is piece.lines:
                     lines = list(lines)
-                lines[position] = line[: value.start] + fitting + line[value.stop :]
+                lines[position] = line[: match.start("value")] + fitting + line[match.end("value") :]
                 known.conversions += 1
                 self.conversions += 1
             if asked:
@@ -167,25 +167,20 @@ class FieldTypes:
         ]
 
 
-def conflicting(line: bytes, conflict: TypeConflict) -> Value | None:
-    """Return the value of a line that has the field and the type of a conflict; None if it has not."""
-    value = line_fields.find(line, conflict.field)
-    if value is None or value.type != conflict.sent:
-        return None
-    return value if line_fields.measurement(line) == conflict.measurement else None
-
-
 def in_conflict(lines: Sequence[bytes], conflict: TypeConflict) -> list[int]:
     """Return the positions of the lines that InfluxDB would reject for a conflict."""
-    needle = _needle(conflict)
-    likely = [position for position, line in enumerate(lines) if needle in line]
-    return [position for position in likely if conflicting(lines[position], conflict) is not None]
+    needle, match = _needle(conflict), _pattern(conflict).match
+    return [position for position, line in enumerate(lines) if needle in line and match(line)]
 
 
 def _needle(conflict: TypeConflict) -> bytes:
-    """Return bytes that every line with this field has, as Tower escapes names."""
-    name = conflict.field.replace(b",", b"\\,").replace(b"=", b"\\=").replace(b" ", b"\\ ")
+    """Return bytes that every line with this field and type has."""
+    name = line_fields.escaped(conflict.field)
     return name + (b'="' if conflict.sent == "string" else b"=")
+
+
+def _pattern(conflict: TypeConflict) -> Pattern[bytes]:
+    return line_fields.finder(conflict.measurement, conflict.field, conflict.sent)
 
 
 def _key(conflict: TypeConflict) -> _Key:

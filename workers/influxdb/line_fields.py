@@ -4,6 +4,17 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+_NAME = rb"[^\\=,]*+(?:\\.[^\\=,]*+)*+"
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_VALUE = rb'(?:%b|[^", ]++)' % _STRING
+_VALUES = {
+    "string": _STRING,
+    "boolean": rb"[tTfF][a-zA-Z]*+",
+    "integer": rb"[-+0-9]++i",
+    "unsigned": rb"[-+0-9]++u",
+    "float": rb"[-+0-9.][-+0-9.eE]*+",
+}
+
 #: One field and what follows it. As influxd reads it, a quote in a name is a plain character.
 _FIELD = re.compile(rb'((?:[^\\=,]|\\.)+)=("(?:[^"\\]|\\.)*"|[^", ]+)([, ])', re.DOTALL)
 
@@ -41,6 +52,29 @@ def fields(line: bytes) -> Iterator[tuple[bytes, Value]]:
 def find(line: bytes, field: bytes) -> Value | None:
     """Return the value of a field by its name without escapes; None if the line does not have it."""
     return next((value for name, value in fields(line) if name == field), None)
+
+
+def finder(measurement: bytes, field: bytes, type_: str) -> "re.Pattern[bytes]":
+    """Build a pattern that matches lines with a field of a type; its group `value` is the value.
+
+    It finds the same as `find`, and is several times as fast.
+
+    Args:
+        measurement: Name of the measurement, without escapes.
+        field: Name of the field, without escapes.
+        type_: string, boolean, integer, unsigned or float.
+    """
+    head = re.escape(escaped(measurement).replace(b"\\=", b"="))
+    return re.compile(
+        rb"%b(?=[, ])(?:[^ ]*+(?<=\\) )*+[^ ]*+ (?:%b=%b,)*?%b=(?P<value>%b)[, ]"
+        % (head, _NAME, _VALUE, re.escape(escaped(field)), _VALUES[type_]),
+        re.DOTALL,
+    )
+
+
+def escaped(name: bytes) -> bytes:
+    """Return a name of a field as it stands in a line."""
+    return name.replace(b",", b"\\,").replace(b"=", b"\\=").replace(b" ", b"\\ ")
 
 
 def time_ns(line: bytes) -> int:

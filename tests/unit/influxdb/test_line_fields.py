@@ -8,6 +8,7 @@ from tests.support.typed_influxdb import type_of
 from workers.influxdb import line_fields
 from workers.records import escape
 
+TYPES = ("string", "boolean", "integer", "unsigned", "float")
 ODD = st.text(st.sampled_from("ab,= \"\\\n'#é😀\t"), min_size=1, max_size=8)
 NAMES = ODD.map(lambda text: text.replace("\n", "_").replace("\t", "_").replace("\\", "/"))
 VALUES = st.one_of(
@@ -20,7 +21,7 @@ VALUES = st.one_of(
 
 
 @given(
-    NAMES.filter(lambda text: not text.startswith("#")),
+    NAMES.filter(lambda text: not text.startswith("#") and text != "other"),
     st.dictionaries(NAMES, ODD, max_size=3),
     st.dictionaries(NAMES, VALUES, min_size=1, max_size=5),
     st.integers(-(2**63), 2**63 - 1),
@@ -44,7 +45,13 @@ def test_every_field_is_found_with_its_type_and_its_place(
     for name, value in fields.items():
         assert raw[value.start : value.stop].decode() == values[name.decode()]
         assert line_fields.find(raw, name) == value
+        for type_ in TYPES:
+            match = line_fields.finder(measurement.encode(), name, type_).match(raw)
+            assert (match and match.span("value")) == (
+                (value.start, value.stop) if type_ == value.type else None
+            )
     assert line_fields.find(raw, b"no such field") is None
+    assert not line_fields.finder(b"other", name, value.type).match(raw)
 
 
 @given(st.binary(max_size=40))
