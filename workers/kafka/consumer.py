@@ -8,11 +8,9 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from workers.config.settings import Settings
 from workers.kafka import offsets
-from workers.kafka import offsets, stop_reason
 from workers.kafka.commits import Commits
 from workers.kafka.membership import ConsumerCallbacks, Membership
 from workers.kafka.prefetch import Prefetch
-from workers.kafka.stop_reason import StopReason
 from workers.kafka.topic_id import TopicId
 from workers.kafka.topic_recreation import RECREATED, TopicRecreation
 from workers.log import ThrottledLogger
@@ -115,7 +113,7 @@ class GroupConsumer:
             # the last offset would then cover a gap. Start over from the known positions.
             return self._rewind(messages, ends)
         if not self._topic_recreation.is_unchanged(bool(messages or ends)):
-            self._stop_gone(self._topic_recreation.stale, RECREATED)
+            self._stop(self._topic_recreation.stale, RECREATED)
             return self._rewind(messages, ends)
         offsets.advance(self._position, messages, self._topic, len(self.owned) == 1)
         for partition in self.owned & ends.keys():
@@ -203,9 +201,7 @@ class GroupConsumer:
         # partitions were lost). A forgotten pause fills the memory, and a kept one stops the partition.
         (self._consumer.pause if self._paused else self._consumer.resume)(starts)
         self._log.info("Partitions assigned: %s", _names(assigned))
-        beyond = {partition for partition in assigned if partition.number >= self._room}
-        self._stop(beyond, lambda partition: stop_reason.beyond_limit(partition, self._room))
-        self._stop_gone(self._topic_recreation.stale, RECREATED)
+        self._stop(self._topic_recreation.stale, RECREATED)
 
     def _renew(self) -> None:
         """Continue with a new client. The old client's partitions are lost."""
@@ -250,26 +246,29 @@ class GroupConsumer:
             return
         partitions = {Partition(message.topic(), message.partition())}
         recreated = self._topic_recreation.refresh() and partitions <= self._topic_recreation.stale
-        self._stop_gone(partitions, RECREATED if recreated else error.str())
+        self._stop(partitions, RECREATED if recreated else error.str())
 
-    def _stop_gone(self, partitions: set[Partition], why: str) -> None:
-        """Stop reading partitions whose offset no longer exists."""
-        self._stop(
-            partitions,
-            lambda partition: stop_reason.offset_gone(
-                partition,
-                self._position.get(partition),
-                why,
-                "" if self._topic else f"--topic {partition.topic} ",
-            ),
-        )
-
-    def _stop(self, partitions: set[Partition], reason_of: Callable[[Partition], StopReason]) -> None:
+    def _stop(self, partitions: set[Partition], why: str) -> None:
+        """Stop reading partitions whose offset no longer exists, because a jump would lose records."""
         stopping = (partitions & self.owned) - self.stopped.keys()
-        for partition in sorted(stopping):
-            reason = reason_of(partition)
-            self.stopped[partition] = reason.text
-            stop_reason.log(self._log, partition, reason)
+        for partition in stopping:
+            position = self._position.get(partition)
+            offset = "the first offset" if position is None else f"offset {position}"
+            self.stopped[partition] = f"{offset} no longer exists in Kafka ({why})"
+            self._log.error(
+                "%s is stopped: %s. Records may have been deleted before they were stored. Stop the pool, "
+                "choose where to continue with `tower replay %s--partition %d --from earliest`, and start "
+                "the pool again",
+                partition,
+                self.stopped[partition],
+                "" if self._topic else f"--topic {partition.topic} ",
+                partition.number,
+                extra={
+                    "reason": "stopped",
+                    "topic": partition.topic,
+                    "partition": partition.number,
+                },
+            )
         if stopping:
             self._consumer.pause(offsets.to_kafka(stopping))
             self._topic_recreation.remove(stopping)

@@ -265,28 +265,6 @@ def test_a_commit_covers_owned_partitions_only(cluster: Brokers, join: Callable[
     assert member.consumer.commit_failures == 0
 
 
-def test_partitions_that_points_have_no_room_for_stand_alone_and_the_others_are_read(
-    cluster: Brokers, join: Callable[..., Member], caplog: pytest.LogCaptureFixture
-) -> None:
-    fill(cluster, "room")
-    member = join("room", identity_partitions=2)
-    messages = member.read(2 * RECORDS // PARTITIONS)
-    beyond = {Partition("room", 2), Partition("room", 3)}
-    member.consumer.commit(dict.fromkeys(member.consumer.owned, 50), blocking=True)
-
-    assert numbered(messages) == {number: EVERYTHING[number] for number in (0, 1)}
-    assert member.consumer.stopped.keys() == beyond
-    assert member.consumer.committed.keys() == member.consumer.owned - beyond
-    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert len(errors) == 2
-    assert all("TOWER_IDENTITY_PARTITIONS is 2" in text and "restart the pool" in text for text in errors)
-
-    member.consumer.poll_paused(0.0)
-    member.consumer.resume()
-    fill(cluster, "room")
-    assert numbered(member.read(2 * RECORDS // PARTITIONS)).keys() == {0, 1}
-
-
 def test_a_topic_that_is_created_again_is_not_read_at_the_old_position(
     cluster: Brokers,
     join: Callable[..., Member],

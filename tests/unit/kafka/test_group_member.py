@@ -234,7 +234,7 @@ class TestEnd:
 
 
 def test_a_stopped_partition_has_no_position_to_commit(member: Member) -> None:
-    member.consumer._stop_gone({Partition("resource", 0)}, "gone")
+    member.consumer._stop({Partition("resource", 0)}, "gone")
 
     assert member.consumer.positions() == {}
     assert member.position(0) == 3

@@ -6,7 +6,6 @@ from workers.commands.clients.worker_states import HEARTBEAT_TIMEOUT_S, WorkerRe
 from workers.commands.console import age
 from workers.commands.pool.facts import PoolFacts
 from workers.commands.pool.trouble import Severity, Trouble
-from workers.kafka.stop_reason import BEYOND_LIMIT
 from workers.state import WorkerState
 
 #: Times that a worker may be fenced in the last minutes: once or twice is a broker that was killed.
@@ -31,9 +30,7 @@ def worker_troubles(worker: WorkerReport, facts: PoolFacts) -> Iterator[Trouble]
     for number, why in worker.stopped.items():
         yield Trouble(
             f"partition {number} is not read: {why}",
-            "set it above the highest partition's number, and restart the pool"
-            if why.startswith(BEYOND_LIMIT)
-            else f"stop the pool, choose where to continue with `tower replay --partition {number} --from "
+            f"stop the pool, choose where to continue with `tower replay --partition {number} --from "
             "earliest`, and start the pool again",
             worker=worker.number,
             partition=number,
