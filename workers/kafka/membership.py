@@ -35,8 +35,11 @@ CLIENT_FAILED = frozenset(
     {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError._CRIT_SYS_RESOURCE}  # noqa: SLF001
 )
 
-#: Another client uses this one's `group.instance.id`: it has taken its place, or does not leave it.
-FENCED = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
+#: Another client uses this one's `group.instance.id`: it has taken its place, or does not leave it. The
+#: client reports a fatal error with a code of its own, and these texts of Kafka's in it.
+FENCED = tuple(
+    KafkaError(code).str() for code in (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID)
+)
 
 #: Why a client is replaced that did not fail.
 NEW_CREDENTIALS = (
@@ -215,7 +218,7 @@ class Membership:
         if error.fatal() or error.code() in CLIENT_FAILED:
             # The client is replaced outside its own call: an exception raised in here would be lost.
             self._failure = error.str()
-            self._is_fenced = error.code() in FENCED
+            self._is_fenced = any(text in error.str() for text in FENCED)
             return
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
