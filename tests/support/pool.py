@@ -261,12 +261,12 @@ class TowerPool:
         """The state files of all workers that have one."""
         return [state for number in range(self.workers) if (state := self.state(number))]
 
-    def owners(self) -> dict[int, list[int]]:
+    def owners(self) -> dict[Any, list[int]]:
         """Workers that say they own it, by partition."""
-        owners: dict[int, list[int]] = {}
+        owners: dict[Any, list[int]] = {}
         for state in self.states():
             for number in state.get("owned", []):
-                owners.setdefault(int(number), []).append(state["worker"])
+                owners.setdefault(number, []).append(state["worker"])
         return owners
 
     def owner(self, partition: int) -> int:
