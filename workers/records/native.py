@@ -111,6 +111,9 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
             series_of=series_of,
             admit=encoder.cardinality.admit,
         )
+    except TypeError:
+        # In a checkout the sources can be newer than the built kernel, with the same version.
+        raise KernelUnavailableError(OUTDATED) from None
     except ValueError as error:
         raise KernelUnavailableError(f"the C kernel cannot be used with these settings: {error}") from None
 

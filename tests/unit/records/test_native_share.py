@@ -117,6 +117,26 @@ def test_a_kernel_of_another_version_is_not_used_and_the_worker_goes_on(
 
 
 @needs_kernel
+def test_a_kernel_older_than_the_checkout_is_not_used_and_the_worker_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody updates the checkout within one version; the built kernel does not know an option yet."""
+
+    class OlderKernel:
+        def __init__(self, *, json: bool) -> None:
+            raise AssertionError(f"not reached: {json}")
+
+    assert native._kernel is not None
+    monkeypatch.setattr(native._kernel, "Kernel", OlderKernel)
+    worker, batch = converter(), Batch()
+
+    worker.convert(messages([b'{"memory":1}']), batch)
+
+    assert worker.why_not_native == native.OUTDATED
+    assert (len(batch.lines), worker.by_kernel, worker.by_python) == (1, 0, 1)
+
+
+@needs_kernel
 @pytest.mark.parametrize(
     ("options", "why"),
     [
