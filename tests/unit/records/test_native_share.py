@@ -126,8 +126,9 @@ def test_a_kernel_older_than_the_checkout_is_not_used_and_the_worker_goes_on(
         def __init__(self, *, json: bool) -> None:
             raise AssertionError(f"not reached: {json}")
 
-    assert native._kernel is not None
-    monkeypatch.setattr(native._kernel, "Kernel", OlderKernel)
+    from workers import _kernel  # noqa: PLC0415
+
+    monkeypatch.setattr(_kernel, "Kernel", OlderKernel)
     worker, batch = converter(), Batch()
 
     worker.convert(messages([b'{"memory":1}']), batch)
