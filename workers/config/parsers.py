@@ -6,6 +6,7 @@ All raise `ValueError` for an invalid text. The error says what is valid, and fo
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -29,6 +30,11 @@ def text(raw: str) -> str:
     if not raw:
         raise ValueError("must not be empty")
     return raw
+
+
+def file(raw: str) -> Path | None:
+    """Parse the path of a file; an empty text is none."""
+    return Path(raw) if raw else None
 
 
 def topic(raw: str) -> str:

@@ -56,6 +56,19 @@ class Settings:
     influxdb_retention_policy: str = option("autogen", parsers.text, "retention policy (v1)")
     influxdb_user: str = option("", str, "user (v1)", lab="INFLUXDB_V1_USER")
     influxdb_password: Secret = option(None, Secret, "password (v1)", lab="INFLUXDB_V1_PASSWORD")
+    influxdb_ca_file: Path | None = option(
+        None,
+        parsers.file,
+        "PEM file of the authority that issued InfluxDB's certificate; the system's by default",
+    )
+    influxdb_cert_file: Path | None = option(
+        None, parsers.file, "PEM file of a client certificate for InfluxDB"
+    )
+    influxdb_key_file: Path | None = option(
+        None,
+        parsers.file,
+        "PEM file of its key, not encrypted; if not set, the certificate's file has it",
+    )
     # Two in a row must fit in Kafka's max.poll.interval.ms of 300 s.
     influxdb_timeout_s: float = option(
         "30", parsers.seconds(0.1, 120), "seconds to wait for the answer to one write"

@@ -72,6 +72,9 @@ class Connection:
         tls: How to verify the server; None for a plain connection.
         check: Called before each wait, at least every `SLICE_S` seconds; an exception from it ends the
             exchange.
+
+    Attributes:
+        tls: How the next new connection verifies the server.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class Connection:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         default = 80 if tls is None else 443
-        self._host, self._port, self._tls, self._check = host, port or default, tls, check
+        self._host, self._port, self.tls, self._check = host, port or default, tls, check
         name = host.partition("%")[0].encode("idna")
         name = b"[%b]" % name if b":" in name else name
         self._authority = name if self._port == default else b"%b:%d" % (name, self._port)
@@ -117,7 +120,7 @@ class Connection:
                 if exchange.received:
                     raise
         try:
-            connected = transport.connect(self._host, self._port, self._tls, deadline, self._check)
+            connected = transport.connect(self._host, self._port, self.tls, deadline, self._check)
         except OSError as error:
             raise NoAnswer(_summary(error)) from None
         return self._run(_Exchange(connected, request, body), connected, deadline)

@@ -1,16 +1,18 @@
 """Writes line protocol to InfluxDB and turns its answer into an error or success."""
 
-import ssl
+import logging
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from urllib.parse import quote, urlencode, urlsplit
 
 from isal import isal_zlib
 
+from workers.config import tls
 from workers.config.secret import masked
 from workers.config.settings import Settings
-from workers.errors import TooLarge, Unavailable
+from workers.errors import SettingsError, TooLarge, Unavailable
 from workers.influxdb import advice
 from workers.influxdb.answer import error_of, text_of
 from workers.influxdb.connection import Connection, DeadlineExceeded, NoAnswer
@@ -35,6 +37,9 @@ class Writer:
         check: Called while the writer waits; an exception from it ends the write.
         clock: Monotonic seconds.
 
+    Raises:
+        SettingsError: A file of a certificate is not usable.
+
     Attributes:
         sent_bytes: Bytes of all request bodies, compressed.
         figures: Latency and size of the requests that were answered 204.
@@ -49,9 +54,13 @@ class Writer:
         self._settings = settings
         parts = urlsplit(settings.influxdb_url)
         # Created only for https, because it costs memory.
-        tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._tls = tls is not None
-        self._connection = Connection(parts.hostname or "", parts.port, tls, check)
+        context = tls.context(settings)
+        self._tls = context is not None
+        self._connection = Connection(parts.hostname or "", parts.port, context, check)
+        if tls.is_in_clear(settings.influxdb_url):
+            logging.getLogger("tower.influxdb").warning(
+                "TOWER_INFLUXDB_URL is %s, so %s", settings.influxdb_url, tls.IN_CLEAR
+            )
         self._base_path = parts.path
         #: The path of each bucket.
         self._paths: dict[str, str] = {}
@@ -120,11 +129,18 @@ class Writer:
             raise TooLarge(0, f"did not answer within {timeout_s:g} s") from None
         except NoAnswer as error:
             text = self._masked(str(error))
+            if self._tls and tls.has_files(self._settings):
+                self._reread_files()
             raise Unavailable(0, text, advice=advice.for_no_answer(text, tls=self._tls)) from None
         self.sent_bytes += len(body)
         if answer.status != 204 or answer.before_body_sent:
             raise error_of(answer, self._masked(text_of(answer.body)))
         self.figures.stored(lines, self._clock() - begun)
+
+    def _reread_files(self) -> None:
+        """Use renewed certificates for the next connection. A half-written file changes nothing."""
+        with suppress(SettingsError):
+            self._connection.tls = tls.context(self._settings)
 
     def _masked(self, text: str) -> str:
         """Return a server's text without the secrets that were sent to it.

@@ -70,7 +70,7 @@ LAYERS = {
 LIBRARIES = {
     "confluent_kafka": {"workers/kafka", "workers/commands"},
     "h11": {"workers/influxdb"},
-    "ssl": {"workers/influxdb", "workers/commands/clients"},
+    "ssl": {"workers/config", "workers/influxdb", "workers/commands/clients"},
     "http": {"workers/commands/clients"},
     "waitress": {"workers/commands/serve"},
     "prometheus_client": {"workers/commands/serve"},

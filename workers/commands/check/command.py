@@ -28,6 +28,7 @@ from workers.commands.check.newest_records import Sample
 from workers.commands.check.result import CheckResult, Level, as_object, fail, summary, warn
 from workers.commands.clients.influxdb_api import InfluxdbApi, token
 from workers.commands.clients.worker_states import running_workers
+from workers.config import tls
 from workers.config.secret import Secret
 from workers.config.settings import Settings, load
 from workers.errors import CommandError, SettingsError
@@ -169,7 +170,7 @@ def _influxdb(
     settings: Settings, authorization: str, newest: Sample | None
 ) -> Generator[CheckResult, None, None]:
     """Check InfluxDB, and the dashboard's access to it."""
-    influxdb = InfluxdbApi(settings.influxdb_url)
+    influxdb = InfluxdbApi(settings.influxdb_url, tls=tls.context(settings))
     server = list(check_influxdb.server(influxdb, settings))
     yield from server
     if server[0].level is Level.FAIL:

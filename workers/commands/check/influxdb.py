@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from workers.commands.check.result import PROVISION, CheckResult, fail, ok, warn
 from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, token
 from workers.commands.console import age
+from workers.config import tls
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
@@ -45,6 +46,8 @@ def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[CheckResult]:
         )
     else:
         yield ok("influxdb", f"version {version} at {influxdb.url}")
+    if tls.is_in_clear(settings.influxdb_url):
+        yield warn("transport", f"{settings.influxdb_url} is not encrypted", tls.IN_CLEAR)
     yield from clock(answer.headers.get("date", ""), now)
 
 

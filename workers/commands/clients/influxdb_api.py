@@ -45,14 +45,15 @@ class InfluxdbApi:
     Args:
         url: Its base URL.
         timeout_s: Seconds one request may take.
+        tls: How to verify an https:// server; None for the system's authorities.
     """
 
-    def __init__(self, url: str, timeout_s: float = REQUEST_S) -> None:
+    def __init__(self, url: str, timeout_s: float = REQUEST_S, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
         parts = urlsplit(url)
         self._host, self._port, self._base = parts.hostname or "", parts.port, parts.path
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
 
     def ask(
         self,
@@ -94,7 +95,7 @@ class InfluxdbApi:
             why = getattr(error, "verify_message", "") or error.reason or str(error)
             raise CommandError(
                 f"InfluxDB at {self.url}: {why}",
-                "check TOWER_INFLUXDB_URL and the server's certificate (SSL_CERT_FILE adds trusted ones)",
+                "check TOWER_INFLUXDB_URL and the server's certificate (TOWER_INFLUXDB_CA_FILE)",
             ) from None
         except TimeoutError:
             raise CommandError(

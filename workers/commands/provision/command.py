@@ -16,6 +16,7 @@ from workers.commands.provision.influxdb import InfluxdbProvisioner
 from workers.commands.provision.kafka import provision_topics
 from workers.commands.provision.readiness import connect, retried
 from workers.commands.provision.secret_file import read_secret
+from workers.config import tls
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
 
@@ -120,7 +121,10 @@ def _actions(settings: Settings, admin_token: str, options: Options) -> Iterator
         yield Action("InfluxDB", ActionResult.SKIPPED, reason)
         return
     provisioner = InfluxdbProvisioner(
-        InfluxdbApi(settings.influxdb_url), settings, admin_token, create_org=options.create_org
+        InfluxdbApi(settings.influxdb_url, tls=tls.context(settings)),
+        settings,
+        admin_token,
+        create_org=options.create_org,
     )
     retried(provisioner.require_setup, ProgressWait("InfluxDB", options.wait))
     yield from provisioner.run(

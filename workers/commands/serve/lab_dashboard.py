@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, quoted
+from workers.config import tls
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
@@ -80,7 +81,7 @@ class LabDashboard:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._api = InfluxdbApi(settings.influxdb_url, QUERY_S)
+        self._api = InfluxdbApi(settings.influxdb_url, QUERY_S, tls.context(settings))
         self._clock = clock
         self._lock = threading.Lock()
         self._at = float("-inf")
