@@ -123,13 +123,18 @@ def test_one_sender_of_several_is_not_hidden_by_the_newest_record(chain: Callabl
     [
         pytest.param(
             lambda: pi(zone=""),
-            ("records", "FAIL", "9.0 h ahead of this machine's clock", "without one it counts as UTC"),
+            ("records", "FAIL", "9.0 h ahead of this machine's clock", "set TOWER_TIME_ZONE"),
             id="no zone",
         ),
         pytest.param(
             lambda: pi(when=5_000),
-            ("record times", "warn", "has 1970-01-01T01:23:20Z", "raise TOWER_TIME_WINDOW_S"),
+            ("record times", "warn", "has 1970-01-01T01:23:20Z", "set the clock of the sender"),
             id="not believed",
+        ),
+        pytest.param(
+            lambda: pi(when=time.time() - 3 * 86_400),
+            ("record times", "warn", "more than TOWER_TIME_WINDOW_S (86400 s)", "TOWER_TIME_WINDOW_S=0"),
+            id="old",
         ),
         pytest.param(
             lambda: pi(zone=" yesterday"),

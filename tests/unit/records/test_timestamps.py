@@ -227,3 +227,53 @@ def test_seconds_with_a_fraction_lose_no_millisecond_of_this_century(millisecond
 
 def test_kafkas_own_timestamp_is_a_millisecond() -> None:
     assert from_milliseconds(1_700_000_000_123) == FINE
+
+
+#: Times over which users of other tools stumbled, as they reported them, with the second they mean.
+REPORTED = [
+    pytest.param(
+        "2023-03-01T00:00:42.586+0800", "2023-02-28T16:00:42.586Z", id="influxdata/telegraf issue 12774"
+    ),
+    pytest.param(
+        "2023-04-07T20:43:56,833+02:00",
+        "2023-04-07T18:43:56.833Z",
+        id="open-telemetry/opentelemetry-collector-contrib issue 24922",
+    ),
+    pytest.param(
+        "2015-08-17T18:19:50.569+02", "2015-08-17T16:19:50.569Z", id="elastic/logstash issue 3750"
+    ),
+    pytest.param("2015-07-12 13:27:14Z", "2015-07-12T13:27:14Z", id="collectd/collectd issue 1132"),
+    pytest.param(
+        "2013-03-06 15:18:01 +0000", "2013-03-06T15:18:01Z", id="dwbutler/logstash-logger issue 1"
+    ),
+    pytest.param(
+        "2024-08-26T13:13:46.592204Z", "2024-08-26T13:13:46.592204Z", id="fluent/fluent-bit issue 9282"
+    ),
+    pytest.param(
+        1724678026.592204311, "2024-08-26T13:13:46.592204Z", id="fluent/fluent-bit issue 9282, as a double"
+    ),
+    pytest.param(
+        1.3261721783120623e9, "2012-01-10T05:09:38.312062Z", id="lensesio/stream-reactor issue 596"
+    ),
+    pytest.param(1720474028903, "2024-07-08T21:27:08.903Z", id="influxdata/telegraf issue 15768"),
+]
+
+
+@pytest.mark.parametrize(("value", "meant"), REPORTED)
+def test_a_time_that_others_could_not_read_is_the_one_its_sender_meant(value: object, meant: str) -> None:
+    whole, _, fraction = meant.removesuffix("Z").partition(".")
+    second = (datetime.fromisoformat(f"{whole}+00:00") - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+
+    timestamp = parse(value)
+
+    assert timestamp is not None
+    assert timestamp.ns == int(second) * SECOND + int(fraction.ljust(9, "0") or 0)
+
+
+def test_a_local_time_that_telegraf_wrote_as_utc_is_read_in_its_zone() -> None:
+    """influxdata/telegraf issue 5463: a device logs its local time, without a zone."""
+    new_york = ZoneInfo("America/New_York")
+
+    assert parse("2019-02-21 11:27:02", new_york) == Timestamp(
+        1_550_766_422 * SECOND, SECOND, is_local=True
+    )
