@@ -45,7 +45,7 @@ is_digit(Byte character)
     return (Byte)(character - '0') < 10;
 }
 
-/* memcmp() and memcpy() of a few bytes without a call: two moves of fixed size that may overlap. */
+/* Moves of fixed size without a call. */
 static inline uint64_t
 load64(const Byte *at)
 {
@@ -62,21 +62,7 @@ load32(const Byte *at)
     return value;
 }
 
-static inline bool
-is_same(const Byte *one, const Byte *other, size_t size)
-{
-    if (size >= 4 && size <= 8) {
-        return load32(one) == load32(other) && load32(one + size - 4) == load32(other + size - 4);
-    }
-    if (size > 8 && size <= 16) {
-        return load64(one) == load64(other) && load64(one + size - 8) == load64(other + size - 8);
-    }
-    if (size == 2) {
-        return one[0] == other[0] && one[1] == other[1];
-    }
-    return !memcmp(one, other, size);
-}
-
+/* memcpy() of a few bytes: two moves that may overlap. */
 static inline void
 copy(Byte *to, const Byte *from, size_t size)
 {
@@ -98,6 +84,44 @@ copy(Byte *to, const Byte *from, size_t size)
     else {
         memcpy(to, from, size);
     }
+}
+
+/* Names and numbers are short and of all sizes, so a branch by the size is predicted wrongly all the time.
+ * The functions below have none up to PADDED_BYTES bytes. */
+#define PADDED_BYTES 16
+
+/* Room for text of this size that has PADDED_BYTES bytes at least. */
+static inline size_t
+padded(size_t size)
+{
+    return size < PADDED_BYTES ? PADDED_BYTES : size;
+}
+
+/* Whether bytes up to `end`, which has a zero behind it, begin with a text. The text is padded. */
+static inline bool
+begins_with(const Byte *at, const Byte *end, const Byte *text, size_t size)
+{
+    static const Byte MASK[2 * PADDED_BYTES] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                255, 255, 255, 255, 255, 255, 255, 255};
+    if (size > PADDED_BYTES || end - at < PADDED_BYTES - 1) {
+        return (size_t)(end - at) >= size && !memcmp(at, text, size);
+    }
+    const Byte *mask = MASK + PADDED_BYTES - size;
+    uint64_t differs = (load64(at) ^ load64(text)) & load64(mask);
+    return !(differs | ((load64(at + 8) ^ load64(text + 8)) & load64(mask + 8)));
+}
+
+/* Copy padded text to where there is room for PADDED_BYTES bytes. */
+static inline void
+copy_padded(Byte *to, const Byte *from, size_t size)
+{
+    if (size > PADDED_BYTES) {
+        memcpy(to, from, size);
+        return;
+    }
+    uint64_t first = load64(from), last = load64(from + 8);
+    memcpy(to, &first, 8);
+    memcpy(to + 8, &last, 8);
 }
 
 /* Check that text is UTF-8 as Python reads it: DONE if it is, else LEFT. */

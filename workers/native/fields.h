@@ -19,8 +19,8 @@
 typedef enum { OTHER = 0, NUMBER = 1, TAG = 2, TIME = 3 } Kind;
 
 typedef struct {
-    Byte *key;          /* the name as it is sent; the prefix follows in the same block */
-    const Byte *prefix; /* `name=` as it is written: renamed and escaped */
+    Byte *key;          /* the name as it is sent and a quote; the prefix follows in the same block */
+    const Byte *prefix; /* `name=` as it is written: renamed and escaped. Both are padded. */
     uint32_t hash;
     uint16_t key_size;
     uint16_t prefix_size;
@@ -107,16 +107,18 @@ fields_add(FieldTable *self, Slice key, Slice prefix, Kind kind, uint16_t tag)
         self->full = true;
         return NULL;
     }
-    Byte *block = PyMem_Malloc(key.size + prefix.size + 1);
+    Byte *block = PyMem_Calloc(1, padded(key.size + 1) + padded(prefix.size));
     if (block == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
+    Byte *written = block + padded(key.size + 1);
     memcpy(block, key.at, key.size);
-    memcpy(block + key.size, prefix.at, prefix.size);
+    block[key.size] = '"';
+    memcpy(written, prefix.at, prefix.size);
     Field *field = &self->kept[self->count++];
     *field = (Field){.key = block,
-                     .prefix = block + key.size,
+                     .prefix = written,
                      .hash = hash,
                      .key_size = (uint16_t)key.size,
                      .prefix_size = (uint16_t)prefix.size,

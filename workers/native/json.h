@@ -32,14 +32,14 @@ scan_text(const Byte *at, Slice *text, bool *ascii)
 }
 
 static Outcome
-json_number(Record *self, const Field *field, const Byte **at)
+json_number(Record *self, const Field *field, const Byte **at, const Byte *end)
 {
     Number read;
-    const Byte *end = scan_number(*at, &read, true);
-    if (end == NULL) {
+    const Byte *next = scan_number(*at, &read, true);
+    if (next == NULL) {
         return LEFT;
     }
-    *at = end;
+    *at = next;
     if (field->kind == TIME) {
         return add_time(self, timestamp_of_number(&read, &self->timestamp));
     }
@@ -58,7 +58,12 @@ json_number(Record *self, const Field *field, const Byte **at)
         return LEFT;
     }
     if (whole) {
-        copy(self->at, read.text.at, read.text.size);
+        if (read.text.size <= PADDED_BYTES && end - read.text.at >= PADDED_BYTES) {
+            copy_padded(self->at, read.text.at, read.text.size);
+        }
+        else {
+            memcpy(self->at, read.text.at, read.text.size);
+        }
         self->at += read.text.size;
         return DONE;
     }
@@ -93,12 +98,12 @@ json_value(Record *self, const Field *field, const Byte **at, const Byte *end)
         return add_text(self, field, text, ascii);
     }
     if (is_digit(**at) || **at == '-') {
-        return json_number(self, field, at);
+        return json_number(self, field, at, end);
     }
     return json_constant(self, field, at, end);
 }
 
-static Outcome
+static Py_NO_INLINE Outcome
 json_record(Record *self, Slice value)
 {
     const Byte *at = skip_space(value.at), *end = value.at + value.size;
@@ -112,8 +117,7 @@ json_record(Record *self, Slice value)
         }
         Outcome outcome = DONE;
         Field *field = record_guess(self);
-        if (field != NULL && (size_t)(end - at) > field->key_size && at[field->key_size] == '"' &&
-            is_same(at, field->key, field->key_size)) {
+        if (field != NULL && begins_with(at, end, field->key, field->key_size + 1u)) {
             at += field->key_size + 1;
         }
         else {

@@ -169,7 +169,7 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     memory->tag_count = (size_t)tag_count;
     memory->tags = PyMem_Calloc((size_t)tag_count + 1, sizeof(Slice));
     memory->tag_digits = PyMem_Calloc((size_t)tag_count + 1, DIGITS);
-    memory->fields_text = PyMem_Malloc(FIELDS_TEXT_BYTES);
+    memory->fields_text = PyMem_Malloc(FIELDS_TEXT_BYTES + PADDED_BYTES);
     memory->layouts = PyMem_Calloc(LAYOUTS, sizeof(Layout));
     self->touched = PyMem_Calloc(PARTITIONS, sizeof(int64_t));
     self->accounts = PyMem_Calloc(PARTITIONS, sizeof(Account));

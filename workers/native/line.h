@@ -193,11 +193,13 @@ point_time(const Memory *memory, const Coordinates *place, Timestamp timestamp, 
         return timestamp.ns;
     }
     int64_t tick = timestamp.tick == SECOND ? SECOND : MILLISECOND;
-    return timestamp.ns - timestamp.ns % tick + slot_of(tick, place->partition, place->offset, 0);
+    /* Division by a constant is a multiplication. */
+    int64_t below = tick == SECOND ? timestamp.ns % SECOND : timestamp.ns % MILLISECOND;
+    return timestamp.ns - below + slot_of(tick, place->partition, place->offset, 0);
 }
 
 /* Build the line. `counts` has a number for each `TimeCount`. */
-static Outcome
+static Py_NO_INLINE Outcome
 record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t *counts)
 {
     Memory *memory = self->memory;
@@ -236,7 +238,7 @@ record_line(Record *self, const Coordinates *place, PyObject **line, Py_ssize_t 
     at += fields;
     *at++ = ' ';
     memcpy(at, time, digits);
-    for (unsigned index = 0; index < TIME_COUNTS; index++) {
+    for (unsigned index = 0; counted && index < TIME_COUNTS; index++) {
         counts[index] += counted >> index & 1;
     }
     return DONE;

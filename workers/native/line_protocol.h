@@ -31,7 +31,7 @@ line_enter(Memory *memory, Slice name, size_t count)
     hash = hash * 0x9E3779B97F4A7C15u >> 32;
     SeenName *seen = &memory->seen[hash % SEEN_NAMES];
     while (seen->record == memory->records) {
-        if (seen->name.size == name.size && is_same(seen->name.at, name.at, name.size)) {
+        if (seen->name.size == name.size && !memcmp(seen->name.at, name.at, name.size)) {
             return false;
         }
         hash++;
@@ -80,7 +80,7 @@ skip_known_fields(const Memory *memory, const Layout *layout, const Byte *at, co
     const Byte *name = layout->names;
     for (size_t index = 0; index < layout->count; index++) {
         size_t size = layout->sizes[index];
-        if ((size_t)(end - at) < size || !is_same(at, name, size)) {
+        if (!begins_with(at, end, name, size)) {
             return NULL;
         }
         at = skip_value(memory, at + size, end, bits);
@@ -163,7 +163,7 @@ skip_series_and_fields(Memory *memory, Slice message, Byte *bits)
 }
 
 /* Check a message that is one line. `line` is what to send of it, `time` its time. */
-static Outcome
+static Py_NO_INLINE Outcome
 line_check(Memory *memory, Slice message, Slice *line, int64_t *time)
 {
     Byte bits = 0;
@@ -226,7 +226,7 @@ line_admit(Memory *memory)
 
 /* The line as it is sent: the message's own bytes if they are nothing else. LEFT if its time or Kafka's may
  * not be right. */
-static Outcome
+static Py_NO_INLINE Outcome
 line_as_sent(Memory *memory, const Coordinates *place, PyObject *value, Slice text, int64_t time,
              PyObject **line)
 {

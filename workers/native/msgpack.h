@@ -192,7 +192,7 @@ msgpack_value(Record *self, const Field *field, const Byte **at, const Byte *end
     }
 }
 
-static Outcome
+static Py_NO_INLINE Outcome
 msgpack_record(Record *self, Slice value)
 {
     const Byte *at = value.at, *end = value.at + value.size;
@@ -207,7 +207,8 @@ msgpack_record(Record *self, Slice value)
         }
         Outcome outcome = DONE;
         Field *field = record_guess(self);
-        if (field == NULL || key.size != field->key_size || !is_same(key.at, field->key, key.size)) {
+        if (field == NULL || key.size != field->key_size ||
+            !begins_with(key.at, end, field->key, key.size)) {
             for (size_t index = 0; index < key.size; index++) {
                 if (CLASS_OF[key.at[index]] != PLAIN) {
                     return LEFT;

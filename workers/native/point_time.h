@@ -23,18 +23,16 @@ static const Band BANDS[] = {{0, 16, 14}, {16, 112, 8}, {128, 896, 4}, {1024, 71
 
 #define BAND_COUNT (sizeof(BANDS) / sizeof(*BANDS))
 
-/* Nanoseconds to add to a time of `tick` for the record at a place in Kafka; partition below PARTITIONS. */
-static int64_t
-slot_of(int64_t tick, int64_t partition, int64_t offset, int64_t index)
+/* As slot_of, for a partition in a band. With a constant tick and band no division is left. */
+static Py_ALWAYS_INLINE inline int64_t
+slot_in(int64_t tick, size_t band_number, int64_t partition, int64_t offset, int64_t index)
 {
-    const Band *band = BANDS;
+    const Band *band = &BANDS[band_number];
     int64_t all = 0, before = 0;
     for (size_t number = 0; number < BAND_COUNT; number++) {
-        all += tick == SECOND ? 1 : BANDS[number].width;
-    }
-    while (partition >= band->first + band->size) {
-        before += tick == SECOND ? 1 : band->width;
-        band++;
+        int64_t classes = tick == SECOND ? 1 : BANDS[number].width;
+        all += classes;
+        before += number < band_number ? classes : 0;
     }
     int64_t width = tick == SECOND ? 1 : band->width;
     /* The classes of seconds come first, and of each precision those of first records. */
@@ -50,6 +48,21 @@ slot_of(int64_t tick, int64_t partition, int64_t offset, int64_t index)
     }
     int64_t number = place * band->size + partition - band->first;
     return number / width * RESIDUES + start + number % width;
+}
+
+/* Nanoseconds to add to a time of `tick` for the record at a place in Kafka; partition below PARTITIONS. */
+static int64_t
+slot_of(int64_t tick, int64_t partition, int64_t offset, int64_t index)
+{
+    size_t band = 0;
+    while (partition >= BANDS[band].first + BANDS[band].size) {
+        band++;
+    }
+    if (band == 0) {
+        return tick == SECOND ? slot_in(SECOND, 0, partition, offset, index)
+                              : slot_in(MILLISECOND, 0, partition, offset, index);
+    }
+    return slot_in(tick, band, partition, offset, index);
 }
 
 #endif

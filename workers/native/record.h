@@ -37,7 +37,7 @@ typedef struct {
     uint16_t count;
     uint16_t sizes[LAYOUT_FIELDS]; /* of each name, with its equals sign */
     Byte series[LAYOUT_BYTES];     /* with the space behind it */
-    Byte names[LAYOUT_BYTES];
+    Byte names[LAYOUT_BYTES + PADDED_BYTES];
 } Layout;
 
 /* Room for one whole number. */
@@ -63,7 +63,7 @@ typedef struct {
     /* Called with a series, None if it is counted, and a list of names that are not; returns whether their
      * record becomes a line. */
     PyObject *admit;
-    Byte *fields_text; /* FIELDS_TEXT_BYTES */
+    Byte *fields_text; /* FIELDS_TEXT_BYTES, and PADDED_BYTES to copy to */
     Slice *tags;
     Byte *tag_digits; /* DIGITS bytes for each tag, for tags that are numbers */
     SeenName seen[SEEN_NAMES];
@@ -181,7 +181,7 @@ put_name(Record *self, const Field *field, size_t size)
     if (self->at != start) {
         *self->at++ = ',';
     }
-    copy(self->at, field->prefix, field->prefix_size);
+    copy_padded(self->at, field->prefix, field->prefix_size);
     self->at += field->prefix_size;
     return true;
 }
