@@ -8,8 +8,8 @@ from workers.commands.pool.facts import PoolFacts
 from workers.commands.pool.trouble import Severity, Trouble
 from workers.state import WorkerState
 
-#: Times that a worker may be fenced in the last minutes: once or twice is a broker that was killed.
-MOST_FENCED = 2
+#: Times that a worker may be fenced in a minute: once may be a broker that was killed while it joined.
+MOST_FENCED = 1
 
 
 def worker_troubles(worker: WorkerReport, facts: PoolFacts) -> Iterator[Trouble]:
