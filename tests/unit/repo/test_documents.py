@@ -299,10 +299,17 @@ def test_every_name_under_where_to_look_is_in_the_file_beside_it() -> None:
     named = re.findall(r"`([\w/]+\.py)`, `(\w+)`", places)
     named += [(file, name) for name, file in re.findall(r"`(\w+)` in `([\w/]+\.py)`", places)]
 
-    assert len(named) == 4
+    assert len(named) == 5
     assert [
         name for file, name in named if not re.search(rf"(?:def|class) {name}\b", (ROOT / file).read_text())
     ] == []
+
+
+def test_each_module_beside_the_packages_has_a_layer() -> None:
+    layers = section(DOCUMENTS["docs/architecture.md"], "## Packages and imports")
+    modules = {path.name for path in (ROOT / "workers").glob("*.py")} - {"__init__.py"}
+
+    assert set(re.findall(r"`(\w+\.py)`", layers)) == modules
 
 
 def test_each_command_of_the_operator_is_in_the_readme() -> None:
