@@ -8,10 +8,14 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 
 from tests.mutants.mutant import LISTS, Mutant, load
 from tests.mutants.run import PASSED, Checkout, Verdict, checkout
+
+#: Seconds that all tests together may take without a mutant.
+BASELINE_S = 1_800.0
 
 
 def main() -> int:
@@ -41,12 +45,26 @@ def main() -> int:
 
 def _judge(mutants: Sequence[Mutant], jobs: int, verbose: bool) -> int:
     begun = time.monotonic()
-    with checkout() as first:
-        code, output = first.test(sorted({test for mutant in mutants for test in mutant.tests}))
+    with ExitStack() as closing:
+        # All are made at once, so that a change of the checkout meanwhile does not matter.
+        copies = [closing.enter_context(checkout()) for _ in range(jobs)]
+        code, output = copies[0].test(
+            sorted({test for mutant in mutants for test in mutant.tests}), BASELINE_S
+        )
         if code != PASSED:
             print(f"{output}\nthe tests fail without any mutant")
             return 1
-    print(f"the tests pass without a mutant ({time.monotonic() - begun:.0f} s)", flush=True)
+        print(f"the tests pass without a mutant ({time.monotonic() - begun:.0f} s)", flush=True)
+        missed = _judge_all(mutants, copies, verbose)
+    seconds = time.monotonic() - begun
+    print(f"{len(mutants) - len(missed)} of {len(mutants)} mutants are caught ({seconds:.0f} s)")
+    for name in missed:
+        print(f"not caught: {name}")
+    return 1 if missed else 0
+
+
+def _judge_all(mutants: Sequence[Mutant], copies: Sequence[Checkout], verbose: bool) -> list[str]:
+    """Return the names of the mutants that are not caught."""
     left: SimpleQueue[Mutant] = SimpleQueue()
     for mutant in mutants:
         left.put(mutant)
@@ -65,18 +83,10 @@ def _judge(mutants: Sequence[Mutant], jobs: int, verbose: bool) -> int:
             if verbose or verdict is Verdict.BROKEN:
                 print(output[-3000:], flush=True)
 
-    def work_in_copy() -> None:
-        with checkout() as copy:
-            work(copy)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        for future in [pool.submit(work_in_copy) for _ in range(jobs)]:
+    with ThreadPoolExecutor(len(copies)) as pool:
+        for future in [pool.submit(work, copy) for copy in copies]:
             future.result()
-    seconds = time.monotonic() - begun
-    print(f"{len(mutants) - len(missed)} of {len(mutants)} mutants are caught ({seconds:.0f} s)")
-    for name in sorted(missed):
-        print(f"not caught: {name}")
-    return 1 if missed else 0
+    return sorted(missed)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Checkout:
         command = ["cc", *flags, "workers/native/kernel.c", "-o", str(self._kernel)]
         return subprocess.run(command, cwd=self._root, capture_output=True, check=False).returncode == 0
 
-    def test(self, tests: Sequence[str]) -> tuple[int, str]:
+    def test(self, tests: Sequence[str], timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
         """Run tests until the first that fails. Return pytest's exit code and output; -1 if they hang."""
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
         command.append(f"--timeout={TEST_S}")
@@ -61,11 +61,11 @@ class Checkout:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT_S,
+                timeout=timeout_s,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return -1, f"they did not end within {TIMEOUT_S:.0f} s"
+            return -1, f"they did not end within {timeout_s:.0f} s"
         return done.returncode, done.stdout + done.stderr
 
     def _compile(self, mutant: Mutant) -> str:
