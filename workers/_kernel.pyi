@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from mmap import mmap
 
 from workers.types import Message, MessageOrOrigin, Partition
 
@@ -42,6 +43,7 @@ class Kernel:
         name_of: Callable[[str], bytes | None],
         series_of: Callable[[tuple[str | None, ...]], bytes | None],
         admit: Callable[[bytes | None, list[bytes]], bool],
+        mark: bytearray | mmap | None,
     ) -> None: ...
     def convert(
         self,

@@ -88,18 +88,20 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     from workers.kafka.dead_letters import DeadLetterProducer  # noqa: PLC0415
     from workers.loop import Loop  # noqa: PLC0415
     from workers.parts import Parts  # noqa: PLC0415
+    from workers.records.crash_mark import CrashMark  # noqa: PLC0415
     from workers.records.router import Router  # noqa: PLC0415
 
     def reread_credentials() -> bool:
         return settings.influxdb_token.reread() or settings.influxdb_password.reread()
 
+    mark_file = settings.run_dir / f"worker-{settings.worker or 0}.mark"
     last_resort = LastResort(settings.drain_s + LEAVE_S)
     drain = Drain(settings.drain_s, time.monotonic, last_resort.begin)
     writer = Writer(settings, lambda: drain.check("InfluxDB has not answered"))
     parts = Parts(
         state=state,
         drain=drain,
-        converter=Router(settings.routes),
+        converter=Router(settings.routes, mark=CrashMark(mark_file)),
         writer=writer,
         delivery=lambda wait, report: Delivery(
             settings,

@@ -152,6 +152,7 @@ class Reason(StrEnum):
     TAG_TOO_LONG = "tag_too_long"  # a tag's value over TOWER_MAX_TAG_BYTES
     TEXT_TOO_LONG = "text_too_long"  # a string field over TOWER_MAX_TEXT_BYTES
     TYPE_CONFLICT = "type_conflict"  # InfluxDB has another type for a field, and the value does not convert
+    CRASH = "crash"  # two workers in a row ended while they converted it
     REFUSED = "refused"  # InfluxDB rejected this line (400, 413, 422); programs match this word
 
 

@@ -24,6 +24,7 @@ typedef struct {
     Account *accounts; /* by partition number, PARTITIONS of them */
     int64_t *touched;  /* numbers of the partitions whose account is not empty */
     size_t touched_count;
+    Py_buffer mark; /* gets partition and offset of each record before it is converted, if there is one */
     bool begun, ready, busy;
 } Kernel;
 
@@ -126,9 +127,8 @@ append_line(Output *output, PyObject *line, PyObject *message)
 
 /* Convert one message's value to a line. */
 static Outcome
-convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
+convert_value(Kernel *self, PyObject *message, PyObject *value, Coordinates place, Output *output)
 {
-    Coordinates place = {0};
     Record record;
     Slice bytes = {(const Byte *)PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value)};
     Slice sent;
@@ -141,12 +141,6 @@ convert_value(Kernel *self, PyObject *message, PyObject *value, Output *output)
     else {
         record_begin(&record, &self->memory);
         outcome = read_record(self, &record, bytes);
-    }
-    if (outcome == DONE) {
-        outcome = call_for_number(&self->access, message, PARTITION, &place.partition);
-    }
-    if (outcome == DONE) {
-        outcome = call_for_number(&self->access, message, OFFSET, &place.offset);
     }
     if (outcome == DONE) {
         outcome = call_for_timestamp(&self->access, message, &place.timed, &place.milliseconds);
@@ -188,13 +182,26 @@ convert_message(Kernel *self, PyObject *message, Output *output)
     if (Py_TYPE(message) != self->access.type && !access_learn(&self->access, Py_TYPE(message))) {
         return FAILED;
     }
+    Coordinates place = {0};
+    Outcome outcome = call_for_number(&self->access, message, PARTITION, &place.partition);
+    if (outcome == DONE) {
+        outcome = call_for_number(&self->access, message, OFFSET, &place.offset);
+    }
+    if (outcome != DONE) {
+        return outcome;
+    }
+    if (self->mark.buf != NULL) {
+        /* If this record ends the process, the next one finds its place here. */
+        memcpy(self->mark.buf, &place.partition, sizeof(int64_t));
+        memcpy((Byte *)self->mark.buf + sizeof(int64_t), &place.offset, sizeof(int64_t));
+    }
     PyObject *value = call(&self->access, message, VALUE);
     if (value == NULL) {
         return FAILED;
     }
-    Outcome outcome = LEFT;
+    outcome = LEFT;
     if (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) <= self->max_bytes) {
-        outcome = convert_value(self, message, value, output);
+        outcome = convert_value(self, message, value, place, output);
     }
     Py_DECREF(value);
     return outcome;

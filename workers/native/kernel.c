@@ -5,6 +5,7 @@
  * forms of numbers and times, values over a limit, and everything that is wrong. So only Python defines
  * what a record means, and both paths make the same line. Input is hostile: each read is bounded, by a size
  * or by the zero that ends every bytes object. */
+#include "configured_fields.h"
 #include "constants.h"
 #include "convert.h"
 
@@ -82,61 +83,22 @@ Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
     return times == NULL ? NULL : Py_BuildValue("nnnN", at, output.size, output.omitted, times);
 }
 
-/* Add the configured fields, each a tuple: name, kind, index of the tag, index of its group's first field,
- * prefix. */
-static bool
-add_configured_fields(FieldTable *table, PyObject *fields)
-{
-    PyObject *all = PySequence_Fast(fields, "fields must be a sequence");
-    for (Py_ssize_t index = 0; all != NULL && index < PySequence_Fast_GET_SIZE(all); index++) {
-        Py_buffer key, prefix;
-        int kind, tag, group;
-        PyObject *entry = PySequence_Fast_GET_ITEM(all, index);
-        if (!PyTuple_Check(entry)) {
-            PyErr_SetString(PyExc_TypeError, "a field must be a tuple");
-            break;
-        }
-        if (!PyArg_ParseTuple(entry, "y*iiiy*", &key, &kind, &tag, &group, &prefix)) {
-            break;
-        }
-        Slice text = {key.buf, (size_t)key.len}, written = {prefix.buf, (size_t)prefix.len};
-        Field *field = fields_add(table, text, written, (Kind)kind, (uint16_t)tag);
-        PyBuffer_Release(&key);
-        PyBuffer_Release(&prefix);
-        if (field == NULL) {
-            if (!PyErr_Occurred()) {
-                PyErr_SetString(PyExc_ValueError,
-                                "a field is configured twice, or too long, or one too many");
-            }
-            break;
-        }
-        if (group < 0 || group > index) {
-            PyErr_SetString(PyExc_ValueError, "a group begins with a field that comes later");
-            break;
-        }
-        field->group = (uint16_t)group;
-    }
-    Py_XDECREF(all);
-    table->configured = table->count;
-    return !PyErr_Occurred();
-}
-
 static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
-    static char *options[] = {"json",      "msgpack",    "line",       "max_bytes",      "max_fields",
-                              "max_key",   "max_tag",    "max_text",   "window",         "keep_own",
-                              "keep_fine", "read_texts", "read_local", "partition_type", "tag_count",
-                              "fields",    "name_of",    "series_of",  "admit",          NULL};
+    static char *options[] = {
+        "json",      "msgpack", "line",     "max_bytes", "max_fields", "max_key",    "max_tag",
+        "max_text",  "window",  "keep_own", "keep_fine", "read_texts", "read_local", "partition_type",
+        "tag_count", "fields",  "name_of",  "series_of", "admit",      "mark",       NULL};
     Memory *memory = &self->memory;
     int json, msgpack, line, keep_own, keep_fine, read_texts, read_local;
     Py_ssize_t max_bytes, max_fields, max_key, max_tag, max_text, tag_count;
     long long window;
-    PyObject *partition_type, *fields, *name_of, *series_of, *admit;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLppppOnOOOO", options, &json, &msgpack, &line,
+    PyObject *partition_type, *fields, *name_of, *series_of, *admit, *mark;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLppppOnOOOOO", options, &json, &msgpack, &line,
                                      &max_bytes, &max_fields, &max_key, &max_tag, &max_text, &window,
                                      &keep_own, &keep_fine, &read_texts, &read_local, &partition_type,
-                                     &tag_count, &fields, &name_of, &series_of, &admit)) {
+                                     &tag_count, &fields, &name_of, &series_of, &admit, &mark)) {
         return -1;
     }
     if (max_fields < 0 || max_key < 0 || max_tag < 0 || max_text < 0 || tag_count < 0 || tag_count > 1000 ||
@@ -149,6 +111,15 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
         return -1;
     }
     self->begun = true;
+    if (mark != Py_None) {
+        if (PyObject_GetBuffer(mark, &self->mark, PyBUF_WRITABLE) < 0) {
+            return -1;
+        }
+        if (self->mark.len < 2 * (Py_ssize_t)sizeof(int64_t)) {
+            PyErr_SetString(PyExc_ValueError, "the mark has no room for two numbers");
+            return -1;
+        }
+    }
     self->json = json;
     self->msgpack = msgpack;
     self->line = line;
@@ -205,6 +176,7 @@ Kernel_traverse(Kernel *self, visitproc visit, void *arg)
     Py_VISIT(self->memory.series_of);
     Py_VISIT(self->memory.admit);
     Py_VISIT(self->access.type);
+    Py_VISIT(self->mark.obj);
     return 0;
 }
 
@@ -217,6 +189,7 @@ Kernel_clear(Kernel *self)
     Py_CLEAR(self->memory.series_of);
     Py_CLEAR(self->memory.admit);
     access_close(&self->access);
+    PyBuffer_Release(&self->mark);
     return 0;
 }
 

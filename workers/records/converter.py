@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from workers.batch import Batch
 from workers.config.route import Route
 from workers.errors import RecordError
+from workers.records.crash_mark import CrashMark
 from workers.records.encoder import Encoder
 from workers.records.line_encoder import LineEncoder
 from workers.records.line_protocol import Line
@@ -27,6 +28,7 @@ class Converter:
         route: Format and limits.
         encoder: Makes the lines.
         native: Convert common records in the C kernel if it is built. The lines are the same without it.
+        mark: Remembers which record is being converted; None if nobody would read it.
 
     Attributes:
         by_kernel: Records that the kernel converted.
@@ -35,7 +37,9 @@ class Converter:
             has keys that only Python applies.
     """
 
-    def __init__(self, route: Route, encoder: Encoder, native: bool = True) -> None:
+    def __init__(
+        self, route: Route, encoder: Encoder, native: bool = True, mark: CrashMark | None = None
+    ) -> None:
         self._route = route
         self._format = route.format
         self._has_shapes = route.format == "auto" and not route.measurement_field
@@ -44,11 +48,12 @@ class Converter:
         self._array = route.array
         self._message_tags = MessageTags(route)
         self._encoder = encoder
+        self._mark = mark or CrashMark(None)
         self._kernel: Kernel | None = None
         self.why_not_native = "" if native else "it is switched off"
         if native:
             try:
-                self._kernel = build_kernel(route, encoder)
+                self._kernel = build_kernel(route, encoder, self._mark.memory)
             except KernelNotApplicableError:
                 pass
             except KernelUnavailableError as error:
@@ -108,8 +113,36 @@ class Converter:
         Every message advances the next offset of its partition, whether it became lines or dead letters:
         both are stored before the offset is committed.
         """
+        if not messages:
+            return
+        self._mark.begin(messages[0].topic())
+        if self._mark.condemned is not None:
+            messages = self._set_aside(messages, batch)
+        self._convert(messages, batch)
+        self._mark.clear()
+
+    def _set_aside(self, messages: Sequence[Message], batch: Batch) -> Sequence[Message]:
+        """Convert up to a message that ended two workers, which becomes a dead letter; return the rest."""
+        for place, message in enumerate(messages):
+            if self._mark.condemns(message):
+                self._convert(messages[:place], batch)
+                partition = Partition(message.topic(), message.partition())
+                origin = Origin(message, 0, message.value())
+                batch.dead_letters.append(
+                    DeadLetter(origin, Reason.CRASH, "two workers in a row ended while they converted it")
+                )
+                batch.dead_size += len(origin.value or b"")
+                batch.next_offsets[partition] = message.offset() + 1
+                batch.records[partition] += 1
+                self.by_python += 1
+                self._mark.forget()
+                return messages[place + 1 :]
+        return messages
+
+    def _convert(self, messages: Sequence[Message], batch: Batch) -> None:
         if self._kernel is None:
             for message in messages:
+                self._mark.at(message)
                 self._convert_in_python(message, batch)
             return
         queue, place = list(messages), 0

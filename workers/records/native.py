@@ -5,6 +5,7 @@ how a name is escaped, and the series of some tags. Without the kernel Tower doe
 """
 
 from datetime import UTC
+from mmap import mmap
 
 from workers import __version__
 from workers.config.parsers import RESERVED
@@ -59,8 +60,13 @@ class KernelNotApplicableError(KernelUnavailableError):
     """The route has keys that only Python applies."""
 
 
-def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
+def build_kernel(route: Route, encoder: Encoder, mark: bytearray | mmap | None = None) -> "_kernel.Kernel":
     """A kernel that makes the lines `encoder` makes.
+
+    Args:
+        route: Format and limits.
+        encoder: What it asks for names and series.
+        mark: Gets the place of each record before it is converted (see `workers.records.crash_mark`).
 
     Raises:
         KernelUnavailableError: The extension is not built, is of another version, or cannot convert by
@@ -110,6 +116,7 @@ def build_kernel(route: Route, encoder: Encoder) -> "_kernel.Kernel":
             name_of=name_of,
             series_of=series_of,
             admit=encoder.cardinality.admit,
+            mark=mark,
         )
     except TypeError:
         # In a checkout the sources can be newer than the built kernel, with the same version.

@@ -161,7 +161,7 @@ def test_the_corpus_covers_every_reason_a_worker_finds_itself() -> None:
     # These have tests of their own: they need a megabyte, InfluxDB, a route, or very many records.
     elsewhere = {Reason.TOO_LARGE, Reason.REFUSED, Reason.NO_TIME, Reason.MEASUREMENT}
     elsewhere |= {Reason.TOO_MANY_NAMES, Reason.TOO_MANY_SERIES, Reason.TYPE_CONFLICT}
-    elsewhere |= {Reason.PARTITION_TOO_HIGH}
+    elsewhere |= {Reason.PARTITION_TOO_HIGH, Reason.CRASH}
 
     reasons = {reason for case in corpus.load() for reason in case.reasons}
 

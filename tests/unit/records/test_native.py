@@ -438,6 +438,7 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
         "window": 10, "keep_own": False, "keep_fine": True, "read_texts": True, "read_local": True,
         "partition_type": Partition, "tag_count": 1,
         "fields": [(b"ip", 2, 0, 0, b"")], "series_of": lambda _: b"m", "admit": lambda _, __: True,
+        "mark": None,
         "name_of": name_of or (lambda name: f"{name}=".encode()),
     }  # fmt: skip
     return Kernel(**(given | options))
@@ -450,6 +451,7 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
         {"tag_count": -1},
         {"tag_count": 0},
         {"max_fields": -1},
+        {"mark": bytearray(15)},
         {"fields": [(b"tx", 9, 0, 0, b"")]},
         {"fields": [(b"ip", 2, 7, 0, b"")]},
         {"fields": [(b"tx", 1, 0, 1, b"")]},

@@ -53,7 +53,7 @@ def watched(folder: Path, environ: Mapping[str, str], seconds: float = WATCH_S) 
             time.sleep(0.1)
         worker.send_signal(signal.SIGTERM)
         worker.wait(processes.START_S)
-    return argv, "".join(file.read_text() for file in folder.iterdir())
+    return argv, "".join(file.read_text(errors="replace") for file in folder.iterdir())
 
 
 def test_a_worker_that_reaches_nothing_shows_no_secret(tmp_path: Path) -> None:
