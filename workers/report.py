@@ -82,6 +82,7 @@ class Report:
                 "sent_bytes": self._writer.sent_bytes,
                 "rebalances": consumer.rebalances,
                 "renewals": consumer.renewals,
+                "fenced": fenced,
                 "commit_failures": consumer.commit_failures,
                 **counts,
             },

@@ -59,6 +59,12 @@ METRICS = (
     Metric("tower_write_rejections", "counter", WORKER, "Requests rejected because of some of their lines"),
     Metric("tower_rebalances", "counter", WORKER, "Assignments of partitions"),
     Metric("tower_client_renewals", "counter", WORKER, "Kafka clients that were replaced"),
+    Metric(
+        "tower_client_fenced",
+        "counter",
+        WORKER,
+        "Kafka clients that another one of the same name pushed out of the group",
+    ),
     Metric("tower_commit_failures", "counter", WORKER, "Commits that failed; they are repeated"),
     Metric("tower_worker_up", "gauge", WORKER, "1 if the worker runs and has a recent heartbeat"),
     Metric("tower_worker_state", "gauge", (*WORKER, "state"), "1 for the state the worker is in"),

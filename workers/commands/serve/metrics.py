@@ -51,6 +51,7 @@ WORKER_COUNTERS = {
     "rejections": "tower_write_rejections",
     "rebalances": "tower_rebalances",
     "renewals": "tower_client_renewals",
+    "fenced": "tower_client_fenced",
     "commit_failures": "tower_commit_failures",
 }
 
