@@ -119,6 +119,9 @@ class Settings:
     serve_address: parsers.Address | None = option(
         "127.0.0.1:8787", parsers.address, "address and port of `tower serve`; off: it does not run"
     )
+    serve_points_s: float = option(
+        "0", parsers.seconds(0, 3600), "seconds between points about the pool (docs/monitoring.md); 0: none"
+    )
     routes: tuple[Route, ...] = field(metadata={})
     limits: Limits = field(metadata={})
     kafka: Mapping[str, str | Secret] = field(metadata={})

@@ -1,6 +1,6 @@
 """InfluxDB's HTTP API for the operator's commands: set-up, rights, mappings, short queries.
 
-Only the writer writes points (see workers/influxdb/writer.py).
+Records are written by the writer alone (see workers/influxdb/writer.py), which an answer can never confuse.
 """
 
 import http.client
@@ -70,19 +70,23 @@ class InfluxdbApi:
             path: Path after the base URL.
             query: Query parameters.
             authorization: Value of that header, from `token` or `basic`.
-            body: Sent as JSON; None for an empty body.
+            body: Sent as JSON; bytes as they are; None for an empty body.
 
         Raises:
             CommandError: InfluxDB does not answer.
         """
         headers = {"Authorization": authorization} if authorization else {}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        if isinstance(body, bytes):
+            content = body
+        else:
+            content = b"" if body is None else json.dumps(body).encode()
+            if content:
+                headers["Content-Type"] = "application/json"
         connection = self._connect()
         try:
             target = self._base + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
             with show_wait("InfluxDB's answer", self._timeout_s):
-                connection.request(method, target, b"" if body is None else json.dumps(body), headers)
+                connection.request(method, target, content, headers)
                 response = connection.getresponse()
                 raw = response.read(ANSWER_BYTES)
             answer_headers = {name.lower(): value for name, value in response.getheaders()}
@@ -122,13 +126,21 @@ class InfluxdbApi:
 
         InfluxDB checks token, organisation, bucket and permission before it parses the lines.
         """
+        return self.write(org, bucket, b"", authorization)
+
+    def write(self, org: str, bucket: str, lines: bytes, authorization: str) -> ApiResponse:
+        """Write lines with nanosecond times: 204 if InfluxDB has stored all of them."""
         query = {"org": org, "bucket": bucket, "precision": "ns"}
-        return self.ask("POST", "/api/v2/write", query, authorization)
+        return self.ask("POST", "/api/v2/write", query, authorization, lines)
 
     def may_write_v1(self, database: str, policy: str, authorization: str) -> ApiResponse:
         """Do the same through the v1 endpoint: 404 if there is no mapping."""
+        return self.write_v1(database, policy, b"", authorization)
+
+    def write_v1(self, database: str, policy: str, lines: bytes, authorization: str) -> ApiResponse:
+        """Write lines through the v1 endpoint."""
         query = {"db": database, "rp": policy, "precision": "ns"}
-        return self.ask("POST", "/write", query, authorization)
+        return self.ask("POST", "/write", query, authorization, lines)
 
     def influxql(self, database: str, policy: str, statement: str, authorization: str) -> ApiResponse:
         """Query as the dashboard does. An error that comes with status 200 is turned into a 404."""

@@ -19,6 +19,7 @@ from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.metrics import registry
 from workers.commands.serve.observation import Observer, owned_here
+from workers.commands.serve.pool_points import PoolPoints
 from workers.commands.serve.routes import routes
 from workers.config.settings import load
 from workers.errors import SettingsError
@@ -45,6 +46,7 @@ def serve() -> None:
     """Serve metrics, health and a page about the pool, until SIGTERM. supervisord runs it.
 
     It listens on TOWER_SERVE_ADDRESS and changes nothing. It shows the pool whose TOWER_RUN_DIR it reads.
+    With TOWER_SERVE_POINTS_S it also writes points about the pool to InfluxDB.
 
     \b
     /         the page
@@ -68,12 +70,13 @@ def serve() -> None:
     expected = expected_workers(os.environ.get("TOWER_WORKERS"))
     observer = Observer(settings.run_dir, lambda: kafka.latest, expected)
     history = History(observer.observe)
+    points = PoolPoints(settings, observer.observe)
     url = os.environ.get(supervisord_probe.VARIABLE)
     application = Application(
         routes(
             settings,
             observer.observe,
-            registry=registry(observer.observe, settings.topics[0]),
+            registry=registry(observer.observe, settings.topics[0], lambda: points.failures),
             supervisord=None if url is None else lambda: supervisord_probe.why_silent(url),
             history=history,
             examples=kafka.examples,
@@ -83,6 +86,7 @@ def serve() -> None:
     server = _listen(application, settings.serve_address.host, settings.serve_address.port)
     kafka.start()
     history.start()
+    points.start()
     logging.getLogger("tower.serve").info("Serving http://%s", settings.serve_address)
     server.run()
 

@@ -85,5 +85,11 @@ METRICS = (
     Metric("tower_workers_expected", "gauge", (), "TOWER_WORKERS"),
     Metric("tower_troubles", "gauge", ("severity",), "Troubles that `tower status` reports"),
     Metric("tower_kafka_up", "gauge", (), "1 if Kafka answered the last time it was asked"),
+    Metric(
+        "tower_pool_points_failed",
+        "counter",
+        (),
+        "Failed writes of points about the pool",
+    ),
     Metric("tower_build", "info", (), "Version of Tower, Python and librdkafka"),
 )

@@ -68,11 +68,15 @@ class PoolCollector(Collector):
     Args:
         observe: Returns the pool as it is now.
         topic: The topic if there is only one.
+        points_failed: Returns how many writes of the pool's own points failed.
     """
 
-    def __init__(self, observe: Callable[[], Observation], topic: str) -> None:
+    def __init__(
+        self, observe: Callable[[], Observation], topic: str, points_failed: Callable[[], int]
+    ) -> None:
         self._observe = observe
         self._topic = topic
+        self._points_failed = points_failed
         self._families: dict[str, Any] = {}
 
     def describe(self) -> Iterable[Metric]:
@@ -95,6 +99,7 @@ class PoolCollector(Collector):
             count = sum(trouble.severity is severity for trouble in observation.troubles)
             self._add("tower_troubles", [severity], count)
         self._add("tower_kafka_up", [], observation.kafka.offsets is not None)
+        self._add("tower_pool_points_failed", [], self._points_failed())
         versions = {
             "version": __version__,
             "python": platform.python_version(),
@@ -171,9 +176,11 @@ class PoolCollector(Collector):
             self._add("tower_partition_stopped", label, row.partition in stopped)
 
 
-def registry(observe: Callable[[], Observation], topic: str) -> CollectorRegistry:
+def registry(
+    observe: Callable[[], Observation], topic: str, points_failed: Callable[[], int] = lambda: 0
+) -> CollectorRegistry:
     """Build the registry of the pool's metrics and this process's own (`process_…`)."""
     built = CollectorRegistry()
-    built.register(PoolCollector(observe, topic))
+    built.register(PoolCollector(observe, topic, points_failed))
     ProcessCollector(registry=built)
     return built
