@@ -19,6 +19,9 @@ from workers.types import Partition
 #: pausing for a shorter failure costs more than it saves.
 PAUSE_AFTER_S = 1.0
 
+#: Seconds without an answer to a write after which a worker counts as waiting.
+SLOW_WRITE_S = 5.0
+
 #: Longest time in seconds that one `consume` or `poll_paused` blocks. A signal is noticed within this time.
 SLICE_S = 0.25
 
@@ -50,12 +53,14 @@ class Loop:
         self._batch = Batch()
         self._delivering = False
         self._trouble_since: float | None = None
+        #: When the write began that InfluxDB has not answered yet, or earlier.
+        self._write_began = 0.0
         self._signal = 0
         self._state = parts.state
         self._drain = parts.drain
         self._converter = parts.converter
         self._writer = parts.writer
-        self._delivery = parts.delivery(self.wait, self._report)
+        self._delivery = parts.delivery(self.wait, self._note_write)
         self._dead_letters = parts.dead_letters(self.wait)
         self._consumer = parts.consumer(self._flush_revoked)
         self._content = Report(parts, self._delivery, self._dead_letters, self._consumer)
@@ -105,6 +110,7 @@ class Loop:
         """Write the batch in hand; then, and only then, commit it."""
         batch = self._batch
         self._delivering = True
+        self._write_began = self._clock()
         try:
             # 5. write: returns when InfluxDB has answered 204 for each line, or the line is a dead letter
             self._delivery.deliver(batch, self._drain.remaining(self._settings.influxdb_timeout_s))
@@ -183,7 +189,28 @@ class Loop:
                 self._sleep(slice_s)
             self._report()
             if self._clock() >= until:
+                self._write_began = self._clock()
                 return
+
+    def while_writing(self) -> None:
+        """Keep the heartbeat during a write, and report that InfluxDB does not answer.
+
+        The writer calls this several times per second while it waits.
+        """
+        seconds = self._clock() - self._write_began
+        if seconds < SLOW_WRITE_S:
+            return
+        self._trouble_since = self._trouble_since or self._write_began
+        self._state.enter(
+            WorkerState.STOPPING if self._drain.stopping else WorkerState.WAITING,
+            f"InfluxDB has not answered a write for {seconds:.0f} s",
+        )
+        self._report()
+
+    def _note_write(self) -> None:
+        """Report after a write that InfluxDB has answered with 204."""
+        self._write_began = self._clock()
+        self._report()
 
     def _end_trouble(self) -> None:
         """Return to normal after a write that had to wait."""

@@ -97,7 +97,12 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     mark_file = settings.run_dir / f"worker-{settings.worker or 0}.mark"
     last_resort = LastResort(settings.drain_s + LEAVE_S)
     drain = Drain(settings.drain_s, time.monotonic, last_resort.begin)
-    writer = Writer(settings, lambda: drain.check("InfluxDB has not answered"))
+
+    def while_writing() -> None:
+        drain.check("InfluxDB has not answered")
+        loop.while_writing()
+
+    writer = Writer(settings, while_writing)
     parts = Parts(
         state=state,
         drain=drain,
@@ -116,7 +121,8 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
             settings, on_revoke, lambda: drain.check("Kafka has not answered")
         ),
     )
-    return Loop(settings, parts, feed_watchdog, time.monotonic, time.sleep)
+    loop = Loop(settings, parts, feed_watchdog, time.monotonic, time.sleep)
+    return loop
 
 
 def _run(settings: Settings) -> None:

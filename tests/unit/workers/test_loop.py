@@ -317,6 +317,30 @@ class TestOutage:
         assert ("resume", None) in worker.consumer.asked
         assert "resuming after: InfluxDB: 503: busy" in caplog.text
 
+    def test_a_write_without_an_answer_is_reported_while_it_lasts_and_resumed_from(
+        self, worker: Worker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        seen: list[tuple[WorkerState, str]] = []
+
+        def judge(_: list[bytes]) -> None:
+            for _second in range(7):
+                worker.clock.now += 1
+                worker.loop.while_writing()
+                seen.append((worker.state.current, worker.state.why))
+
+        def due() -> list[Message]:
+            seen.append((worker.state.current, ""))
+            return messages(0, 2)
+
+        worker.sink.judge = judge
+        worker.run(step(messages(0, 1)), due)
+
+        waiting = [(WorkerState.WAITING, f"InfluxDB has not answered a write for {s} s") for s in (5, 6, 7)]
+        assert seen[:8] == [(WorkerState.RUNNING, "")] * 4 + waiting + [(WorkerState.RUNNING, "")]
+        assert seen[8:12] == [(WorkerState.RUNNING, "")] * 4
+        assert "resuming after: InfluxDB has not answered a write for 7 s" in caplog.text
+
     def test_a_short_outage_pauses_no_partition(self, worker: Worker) -> None:
         failing = [Unavailable(503, "busy")] * 3
         worker.sink.judge = lambda _: failing.pop() if failing else None
