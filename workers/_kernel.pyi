@@ -1,7 +1,7 @@
 from collections.abc import Callable, Sequence
 from mmap import mmap
 
-from workers.types import Message, MessageOrOrigin, Partition
+from workers.types import Message, MessageOrOrigin, Origin, Partition
 
 VERSION: str
 OTHER: int
@@ -38,6 +38,8 @@ class Kernel:
         read_texts: bool,
         read_local: bool,
         partition_type: type[Partition],
+        origin_type: type[Origin],
+        line_tags: tuple[bytes, ...],
         tag_count: int,
         fields: Sequence[tuple[bytes, int, int, int, bytes]],
         name_of: Callable[[str], bytes | None],
@@ -54,4 +56,4 @@ class Kernel:
         next_offsets: dict[Partition, int],
         records: dict[Partition, int],
         /,
-    ) -> tuple[int, int, int, tuple[int, ...]]: ...
+    ) -> tuple[int, int, int, int, tuple[int, ...]]: ...

@@ -18,12 +18,13 @@ PyDoc_STRVAR(
     "    messages: Consumed messages.\n"
     "    start: Position of the first message to convert.\n"
     "    lines: Gets the lines.\n"
-    "    origins: Gets the message of each line.\n"
+    "    origins: Gets the origin of each line.\n"
     "    next_offsets: Gets for each partition the offset after the last message converted.\n"
-    "    records: Gets for each partition the number of messages converted, added to what it holds.\n\n"
+    "    records: Gets for each partition the number of records converted, added to what it holds.\n\n"
     "Returns:\n"
-    "    Position of the message that is left, or the number of messages; bytes of the lines with a\n"
-    "    newline each; values omitted; for each thing that can be wrong with a time, how many had it.");
+    "    Position of the message that is left, or the number of messages; records converted; bytes of the\n"
+    "    lines with a newline each; values omitted; for each thing that can be wrong with a time, how many "
+    "had it.");
 
 static PyObject *
 Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
@@ -80,30 +81,37 @@ Kernel_convert(Kernel *self, PyObject *const *args, Py_ssize_t count)
         }
         PyTuple_SET_ITEM(times, index, number);
     }
-    return times == NULL ? NULL : Py_BuildValue("nnnN", at, output.size, output.omitted, times);
+    return times == NULL ? NULL
+                         : Py_BuildValue("nnnnN", at, output.converted, output.size, output.omitted, times);
 }
 
 static int
 Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
 {
-    static char *options[] = {
-        "json",      "msgpack", "line",     "max_bytes", "max_fields", "max_key",    "max_tag",
-        "max_text",  "window",  "keep_own", "keep_fine", "read_texts", "read_local", "partition_type",
-        "tag_count", "fields",  "name_of",  "series_of", "admit",      "mark",       NULL};
+    static char *options[] = {"json",      "msgpack",    "line",       "max_bytes",      "max_fields",
+                              "max_key",   "max_tag",    "max_text",   "window",         "keep_own",
+                              "keep_fine", "read_texts", "read_local", "partition_type", "origin_type",
+                              "line_tags", "tag_count",  "fields",     "name_of",        "series_of",
+                              "admit",     "mark",       NULL};
     Memory *memory = &self->memory;
     int json, msgpack, line, keep_own, keep_fine, read_texts, read_local;
     Py_ssize_t max_bytes, max_fields, max_key, max_tag, max_text, tag_count;
     long long window;
-    PyObject *partition_type, *fields, *name_of, *series_of, *admit, *mark;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLppppOnOOOOO", options, &json, &msgpack, &line,
-                                     &max_bytes, &max_fields, &max_key, &max_tag, &max_text, &window,
+    PyObject *partition_type, *origin_type, *line_tags, *fields, *name_of, *series_of, *admit, *mark;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pppnnnnnLppppOO!O!nOOOOO", options, &json, &msgpack,
+                                     &line, &max_bytes, &max_fields, &max_key, &max_tag, &max_text, &window,
                                      &keep_own, &keep_fine, &read_texts, &read_local, &partition_type,
-                                     &tag_count, &fields, &name_of, &series_of, &admit, &mark)) {
+                                     &PyType_Type, &origin_type, &PyTuple_Type, &line_tags, &tag_count,
+                                     &fields, &name_of, &series_of, &admit, &mark)) {
         return -1;
     }
     if (max_fields < 0 || max_key < 0 || max_tag < 0 || max_text < 0 || tag_count < 0 || tag_count > 1000 ||
         window < 0 || window > LATEST) {
         PyErr_SetString(PyExc_ValueError, "a limit is out of its range");
+        return -1;
+    }
+    if (!PyType_IsSubtype((PyTypeObject *)origin_type, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "origin_type is no tuple");
         return -1;
     }
     if (self->begun) {
@@ -125,6 +133,7 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
     self->line = line;
     self->max_bytes = max_bytes;
     self->partition_type = Py_NewRef(partition_type);
+    self->origin_type = (PyTypeObject *)Py_NewRef(origin_type);
     memory->name_of = Py_NewRef(name_of);
     memory->series_of = Py_NewRef(series_of);
     memory->admit = Py_NewRef(admit);
@@ -153,7 +162,8 @@ Kernel_init(Kernel *self, PyObject *args, PyObject *kwargs)
         PyErr_NoMemory();
         return -1;
     }
-    if (!access_open(&self->access) || !add_configured_fields(&memory->fields, fields)) {
+    if (!access_open(&self->access) || !line_tags_open(memory, line_tags) ||
+        !add_configured_fields(&memory->fields, fields)) {
         return -1;
     }
     for (size_t index = 0; index < memory->fields.count; index++) {
@@ -172,6 +182,8 @@ Kernel_traverse(Kernel *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->partition_type);
+    Py_VISIT(self->origin_type);
+    Py_VISIT(self->memory.line_tags_kept);
     Py_VISIT(self->memory.name_of);
     Py_VISIT(self->memory.series_of);
     Py_VISIT(self->memory.admit);
@@ -185,6 +197,8 @@ Kernel_clear(Kernel *self)
 {
     self->ready = false;
     Py_CLEAR(self->partition_type);
+    Py_CLEAR(self->origin_type);
+    Py_CLEAR(self->memory.line_tags_kept);
     Py_CLEAR(self->memory.name_of);
     Py_CLEAR(self->memory.series_of);
     Py_CLEAR(self->memory.admit);
@@ -205,6 +219,8 @@ Kernel_dealloc(Kernel *self)
     }
     PyMem_Free(self->accounts);
     PyMem_Free(self->touched);
+    PyMem_Free(self->memory.line_tags);
+    PyMem_Free(self->memory.tagged_series);
     PyMem_Free(self->memory.tags);
     PyMem_Free(self->memory.tag_digits);
     PyMem_Free(self->memory.fields_text);

@@ -6,11 +6,7 @@
 #define TOWER_LINE_PROTOCOL_H
 
 #include "line.h"
-#include "line_scan.h"
-
-/* Most bytes of a series and a field's name, with the separator between them, that influxd has room for. */
-#define MOST_KEY_BYTES 65535
-#define KEY_SEPARATOR_BYTES 4
+#include "line_tags.h"
 
 /* Remember a field's name; false if the line has had it, or has too many fields. */
 static bool
@@ -119,15 +115,14 @@ layout_of(Memory *memory, Slice series)
  * Lines of one series mostly have the same fields. So the names that were checked are kept, and compared
  * with those of the next line, which is faster than to check these too. */
 static const Byte *
-skip_series_and_fields(Memory *memory, Slice message, Byte *bits)
+skip_series_and_fields(Memory *memory, const Byte *start, const Byte *end, Byte *bits)
 {
-    const Byte *end = message.at + message.size;
     /* No series that is kept has a space in it. */
-    const Byte *space = memchr(message.at, ' ', message.size);
+    const Byte *space = memchr(start, ' ', (size_t)(end - start));
     if (space == NULL) {
         return NULL;
     }
-    Slice series = {message.at, (size_t)(space - message.at) + 1};
+    Slice series = {start, (size_t)(space - start) + 1};
     Layout *layout = layout_of(memory, series);
     memory->layout = layout;
     memory->line_series = (Slice){series.at, series.size - 1};
@@ -142,15 +137,15 @@ skip_series_and_fields(Memory *memory, Slice message, Byte *bits)
     }
     layout->is_whole = layout->counted = false;
     memory->line_hash = full_hash(series);
-    const Byte *at = skip_plain(message.at, bits);
-    if ((size_t)(at - message.at) > memory->max_key) {
+    const Byte *at = skip_plain(start, bits);
+    if ((size_t)(at - start) > memory->max_key) {
         return NULL;
     }
     at = skip_tags(memory, at, bits);
     if (at != space) {
         return NULL;
     }
-    at = skip_fields(memory, layout, space + 1, end, series.size - 1, bits);
+    at = skip_fields(memory, layout, space + 1, end, series.size - 1 + memory->line_tags_bytes, bits);
     if (at == NULL || series.size > LAYOUT_BYTES) {
         layout->is_whole = false;
         return at;
@@ -162,13 +157,14 @@ skip_series_and_fields(Memory *memory, Slice message, Byte *bits)
     return at;
 }
 
-/* Check a message that is one line. `line` is what to send of it, `time` its time. */
+/* Check the line at the beginning of a message or behind another line. `line` is its text without a line
+ * break, `time` its time. */
 static Py_NO_INLINE Outcome
-line_check(Memory *memory, Slice message, Slice *line, int64_t *time)
+line_check(Memory *memory, const Byte *start, const Byte *end, Slice *line, int64_t *time)
 {
     Byte bits = 0;
     memory->records++;
-    const Byte *at = skip_series_and_fields(memory, message, &bits);
+    const Byte *at = skip_series_and_fields(memory, start, end, &bits);
     if (at == NULL) {
         return LEFT;
     }
@@ -181,10 +177,9 @@ line_check(Memory *memory, Slice message, Slice *line, int64_t *time)
     if (count == 0 || count > 19 || *digits == '0' || value > (uint64_t)LATEST) {
         return LEFT;
     }
-    *line = (Slice){message.at, (size_t)(at - message.at)};
+    *line = (Slice){start, (size_t)(at - start)};
     *time = (int64_t)value;
-    at += *at == '\n';
-    if (at != message.at + message.size) {
+    if (at != end && *at != '\n') {
         return LEFT;
     }
     return bits & 0x80 ? check_utf8(*line) : DONE;
@@ -224,8 +219,8 @@ line_admit(Memory *memory)
     return DONE;
 }
 
-/* The line as it is sent: the message's own bytes if they are nothing else. LEFT if its time or Kafka's may
- * not be right. */
+/* The checked line as it is sent: the message's own bytes if they are nothing else. LEFT if its time or
+ * Kafka's may not be right. */
 static Py_NO_INLINE Outcome
 line_as_sent(Memory *memory, const Coordinates *place, PyObject *value, Slice text, int64_t time,
              PyObject **line)
@@ -235,13 +230,26 @@ line_as_sent(Memory *memory, const Coordinates *place, PyObject *value, Slice te
     if (!is_plausible(time) || !is_plausible(kafka) || apart > memory->window || apart < -memory->window) {
         return LEFT;
     }
+    Slice rest = {text.at + memory->line_series.size, text.size - memory->line_series.size};
+    if (memory->line_tag_count) {
+        memory->line_series = with_line_tags(memory, memory->line_series);
+    }
     Outcome admitted = line_admit(memory);
     if (admitted != DONE) {
         return admitted;
     }
-    *line = text.size == (size_t)PyBytes_GET_SIZE(value)
-                ? Py_NewRef(value)
-                : PyBytes_FromStringAndSize((const char *)text.at, (Py_ssize_t)text.size);
+    if (memory->line_tag_count) {
+        *line = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(memory->line_series.size + rest.size));
+        if (*line != NULL) {
+            put_slice(put_slice((Byte *)PyBytes_AS_STRING(*line), memory->line_series), rest);
+        }
+    }
+    else if (text.size == (size_t)PyBytes_GET_SIZE(value)) {
+        *line = Py_NewRef(value);
+    }
+    else {
+        *line = PyBytes_FromStringAndSize((const char *)text.at, (Py_ssize_t)text.size);
+    }
     return *line == NULL ? FAILED : DONE;
 }
 

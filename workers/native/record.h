@@ -5,40 +5,13 @@
 #include "series.h"
 #include "point_time.h"
 #include "fields.h"
+#include "line_layout.h"
 
 /* Most bytes of a line's fields. Longer lines are left to the Python path. */
 #define FIELDS_TEXT_BYTES 65536
 
 /* Number of fields whose order is kept for the next record, which usually has the same. */
 #define SHAPE 64
-
-/* Places for the names of the fields of one line of line protocol, of which it may use half. */
-#define SEEN_NAMES 256
-
-typedef struct {
-    uint64_t record; /* number of the record that had the name */
-    Slice name;
-} SeenName;
-
-/* Number of series whose fields' names are kept for their next line, and the room for them: bytes of the
- * series, bytes of all names, and number of names. */
-#define LAYOUTS 64
-#define LAYOUT_BYTES 512
-#define LAYOUT_FIELDS 32
-
-/* Number of combinations of a series and names that are known to be counted, besides those of layouts. */
-#define COUNTED_LINES 4096
-
-typedef struct {
-    bool counted;  /* the Python path has counted its series and its names, once and for all */
-    bool is_whole; /* has all names of a line that was valid */
-    Byte bits;     /* all of that line's bytes together: the highest bit tells whether they are ASCII */
-    uint16_t series_size;
-    uint16_t count;
-    uint16_t sizes[LAYOUT_FIELDS]; /* of each name, with its equals sign */
-    Byte series[LAYOUT_BYTES];     /* with the space behind it */
-    Byte names[LAYOUT_BYTES + PADDED_BYTES];
-} Layout;
 
 /* Room for one whole number. */
 #define DIGITS 24
@@ -70,6 +43,11 @@ typedef struct {
     Layout *layouts; /* LAYOUTS, by series */
     Layout *layout;  /* of the line in hand */
     Slice line_series;
+    LineTag *line_tags; /* by their names */
+    size_t line_tag_count;
+    size_t line_tags_bytes;                /* of all their texts */
+    PyObject *line_tags_kept;              /* the texts */
+    Byte *tagged_series;                   /* MOST_KEY_BYTES, if there are constant tags */
     uint64_t line_hash;                    /* of the series and the names of the line in hand */
     uint64_t counted_lines[COUNTED_LINES]; /* such hashes whose series and names are counted */
     uint64_t records;

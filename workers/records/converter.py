@@ -154,11 +154,11 @@ class Converter:
 
     def _convert_natively(self, kernel: "Kernel", messages: list[Message], start: int, batch: Batch) -> int:
         """Convert messages until the kernel leaves one; return its position."""
-        place, size, values_omitted, time_counts = kernel.convert(
+        place, converted, size, values_omitted, time_counts = kernel.convert(
             messages, start, batch.lines, batch.origins, batch.next_offsets, batch.records
         )
         batch.size += size
-        self.by_kernel += place - start
+        self.by_kernel += converted
         self._encoder.values_omitted += values_omitted
         self._encoder.times.add(time_counts)
         return place

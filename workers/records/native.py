@@ -11,11 +11,11 @@ from workers import __version__
 from workers.config.parsers import RESERVED
 from workers.config.route import Route
 from workers.errors import RecordError
-from workers.records import rename
+from workers.records import escape, rename
 from workers.records.encoder import Encoder
 from workers.records.record_time import LATEST_NS
 from workers.records.timestamps import SECOND
-from workers.types import Partition
+from workers.types import Origin, Partition
 
 try:
     from workers import _kernel
@@ -95,11 +95,12 @@ def build_kernel(route: Route, encoder: Encoder, mark: bytearray | mmap | None =
         except (RecordError, UnicodeEncodeError):
             return None
 
+    line_tags = _line_tags(route)
     try:
         return _kernel.Kernel(
             json=route.format in {"auto", "json"},
             msgpack=route.format in {"auto", "msgpack"},
-            line=(route.format in {"auto", "line"} and not route.line_tags and route.identity != "kafka"),
+            line=route.format in {"auto", "line"} and line_tags is not None and route.identity != "kafka",
             max_bytes=route.limits.max_record_bytes,
             max_fields=route.limits.max_fields,
             max_key=route.limits.max_key_bytes,
@@ -111,6 +112,8 @@ def build_kernel(route: Route, encoder: Encoder, mark: bytearray | mmap | None =
             read_texts=not route.time_format,
             read_local=route.time_zone is UTC,
             partition_type=Partition,
+            origin_type=Origin,
+            line_tags=line_tags or (),
             tag_count=len(encoder.tag_fields),
             fields=_fields(route, encoder),
             name_of=name_of,
@@ -123,6 +126,16 @@ def build_kernel(route: Route, encoder: Encoder, mark: bytearray | mmap | None =
         raise KernelUnavailableError(OUTDATED) from None
     except ValueError as error:
         raise KernelUnavailableError(f"the C kernel cannot be used with these settings: {error}") from None
+
+
+def _line_tags(route: Route) -> tuple[bytes, ...] | None:
+    """The constant tags of line protocol by their names; None if the kernel cannot add them."""
+    pairs = dict(route.line_tags).items()
+    tags = sorted((escape.name(name).encode(), escape.tag(value).encode()) for name, value in pairs)
+    names = [name for name, _ in tags]
+    if any(b"\\" in name for name in names):
+        return None
+    return tuple(b",%b=%b" % tag for tag in tags)
 
 
 def _fields(route: Route, encoder: Encoder) -> list[tuple[bytes, int, int, int, bytes]]:

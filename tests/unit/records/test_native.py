@@ -22,7 +22,7 @@ from tests.support.variants import NOW, SETTINGS, Path
 from workers.batch import Batch
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
-from workers.types import Message, Partition
+from workers.types import Message, Origin, Partition
 
 if TYPE_CHECKING:
     from workers._kernel import Kernel
@@ -121,7 +121,7 @@ def test_the_kernel_converts_what_is_common(value: bytes) -> None:
     kernel = NATIVE.converter._kernel
     assert kernel is not None
 
-    place, size, _, _ = kernel.convert(
+    place, _, size, _, _ = kernel.convert(
         queue, 0, batch.lines, batch.origins, batch.next_offsets, batch.records
     )
 
@@ -436,7 +436,7 @@ def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) 
         "json": True, "msgpack": True, "line": True, "max_bytes": 1000, "max_fields": 10, "max_key": 10,
         "max_tag": 10, "max_text": 10,
         "window": 10, "keep_own": False, "keep_fine": True, "read_texts": True, "read_local": True,
-        "partition_type": Partition, "tag_count": 1,
+        "partition_type": Partition, "origin_type": Origin, "line_tags": (), "tag_count": 1,
         "fields": [(b"ip", 2, 0, 0, b"")], "series_of": lambda _: b"m", "admit": lambda _, __: True,
         "mark": None,
         "name_of": name_of or (lambda name: f"{name}=".encode()),

@@ -11,7 +11,7 @@ from tests.support import fakes
 from tests.support.kernel import needs_kernel
 from tests.support.variants import Path
 from tests.unit.records.test_line_protocol import LINES, NS, PIECES
-from workers.types import Message
+from workers.types import MOST_LINES, Message
 
 #: Without the kernel, both paths are the same one.
 pytestmark = needs_kernel
@@ -21,6 +21,8 @@ OPTIONS: list[dict[str, object]] = [
     {"format": "line"},
     {"format": "auto"},
     {"format": "line", "line_tags": "site=gist"},
+    {"format": "auto", "line_tags": "b=1,host=Labs,zone=a b,value_of=x", "max_series": 40},
+    {"format": "line", "line_tags": 'a=x,a b=y,z"=z'},
     {"format": "auto", "max_fields": 2, "max_key_bytes": 6, "max_tag_bytes": 3, "max_text_bytes": 4},
     {"format": "json"},
 ]
@@ -52,7 +54,7 @@ TIME = st.one_of(
     st.integers(NS - 10**9, NS + 10**9).map(" {}".format),
     st.sampled_from([" 0", " -1", " 01", " 9223372036854775806", " 9223372036854775807", " 1 ", "  5"]),
 )
-END = st.sampled_from(["", "\n", "\r\n", " ", "\n\n", "\n#", "\nb c=1 5"])
+END = st.sampled_from(["", "\n", "\r\n", " ", "\n\n", "\n#", f"\nb c=1 {NS}", "\nb c=1 5"])
 
 
 def pairs(
@@ -107,6 +109,12 @@ def message(value: bytes, place: int = 0) -> Message:
     return cast("Message", made)
 
 
+#: Several lines in one message, as Telegraf's batches are; nearly all are plain.
+BATCH = st.lists(PLAIN | PLAIN | PLAIN | CHANGED | LINES, min_size=2, max_size=5).map(
+    lambda lines: b"\n".join(line.removesuffix(b"\n") for line in lines)
+)
+
+
 @pytest.fixture(scope="module", params=OPTIONS, ids=str)
 def both(request: pytest.FixtureRequest) -> tuple[Path, Path]:
     route = fakes.route(**request.param)
@@ -137,7 +145,7 @@ def test_the_kernel_takes_common_lines(line: str, end: str, format_: str) -> Non
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=st.lists(PLAIN | CHANGED | STRUCTURED | LINES, min_size=1, max_size=6))
+@given(values=st.lists(PLAIN | CHANGED | STRUCTURED | LINES | BATCH, min_size=1, max_size=6))
 @example(values=[b"\xef\xbb\xbfa v=1 %d" % NS, b"a v=1 %d\n" % NS, b"a,b=c v=1 01"])
 def test_both_paths_make_the_same_of_lines(both: tuple[Path, Path], values: list[bytes]) -> None:
     messages = [message(value, place) for place, value in enumerate(values)]
@@ -175,3 +183,59 @@ def test_what_the_kernel_knows_of_a_series_does_not_let_another_line_pass() -> N
 
     assert native.outcome(messages) == python.outcome(messages)
     assert native.converter.by_kernel > 600
+
+
+LINE_TAGS = [
+    pytest.param("", "m", "m", id="none"),
+    pytest.param("b=1", "m", "m,b=1", id="a line without tags"),
+    pytest.param("b=1", "m,a=0,c=2", "m,a=0,b=1,c=2", id="between its tags"),
+    pytest.param("z=1,b=1", "m,c=2", "m,b=1,c=2,z=1", id="around them"),
+    pytest.param("b=1,bb=2", "m,b=0", "m,b=0,bb=2", id="the line's own wins"),
+    pytest.param("b=1", "m,ba=0", "m,b=1,ba=0", id="a name that begins the same"),
+]
+
+
+@pytest.mark.parametrize(("tags", "series", "expected"), LINE_TAGS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_kernel_takes_several_lines_and_adds_constant_tags(
+    tags: str, series: str, expected: str, count: int
+) -> None:
+    path = Path(fakes.route(format="auto", line_tags=tags), native=True)
+    python = Path(fakes.route(format="auto", line_tags=tags), native=False)
+    value = "".join(f"{series} v={place}i {NS + place}\n" for place in range(count)).encode()
+    messages = [message(value, place) for place in range(2)]
+
+    outcome = path.outcome(messages)
+
+    assert (
+        outcome["lines"] == [f"{expected} v={place}i {NS + place}".encode() for place in range(count)] * 2
+    )
+    assert outcome == python.outcome(messages)
+    assert (path.converter.by_kernel, path.converter.by_python) == (2 * count, 0)
+
+
+@pytest.mark.parametrize("bad", ["m v=", "m,x v=1 1", "", "# m", "m v=1 5", f"a\\ b v=1 {NS}"])
+def test_one_bad_line_costs_one_line_and_the_kernel_takes_the_next_message(bad: str) -> None:
+    native = Path(fakes.route(format="line"), native=True)
+    python = Path(fakes.route(format="line"), native=False)
+    good = [f"m,t={place} v={place} {NS + place}" for place in range(3)]
+    value = "\n".join([*good[:2], bad, good[2]]).encode()
+    messages = [message(value), message("\n".join(good).encode(), 1)]
+
+    outcome = native.outcome(messages)
+
+    assert outcome == python.outcome(messages)
+    assert set(map(str.encode, good)) <= set(outcome["lines"])
+    assert native.converter.by_kernel == 3
+
+
+@pytest.mark.parametrize("count", [MOST_LINES, MOST_LINES + 1])
+def test_a_message_with_too_many_lines_is_one_dead_letter_and_counts_no_series(count: int) -> None:
+    native = Path(fakes.route(format="line"), native=True)
+    value = "\n".join(f"m,t={place} v=1 {NS}" for place in range(count)).encode()
+
+    outcome = native.outcome([message(value)])
+
+    is_taken = count == MOST_LINES
+    assert len(outcome["lines"]) == native.converter.by_kernel == (MOST_LINES if is_taken else 0)
+    assert native.converter._encoder.cardinality.counts["series"] == (MOST_LINES if is_taken else 0)
