@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.rig import Rig
-from bench.load.record import FORMS, Clock, RecordShape, Unit
+from bench.load.record import FORMS, LINE, Clock, RecordShape, Unit
 from bench.measure.suite import ResultSet
 from bench.report import page
 from bench.report.goals import figures
@@ -177,6 +177,14 @@ shaped = options(
         default=0.0,
         help="Share of records that cannot become points, from 0 to 1.",
     ),
+    click.option(
+        "--lines-per-message",
+        "per_message",
+        type=click.IntRange(1, 10_000),
+        default=1,
+        show_default=True,
+        help="Lines of each message of line protocol, as Telegraf's `use_batch_format` sends them.",
+    ),
     click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random values."),
     click.option(
         "--unit",
@@ -197,5 +205,7 @@ def shape_of(
     count: int, form: str, step_ms: float = 1.0, unit: str | None = None, **more: Any
 ) -> RecordShape:
     """Records whose times end now."""
+    if more.get("per_message", 1) > 1 and form != LINE:
+        raise click.UsageError("--lines-per-message needs --format line")
     start = int(time.time() * 1000 - count * step_ms)
     return RecordShape(Clock(start, step_ms), form, unit=Unit(unit or Unit.SECOND), **more)

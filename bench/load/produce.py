@@ -150,7 +150,8 @@ class LoadProducer:
             return
         for number in range(min(partitions, count)):
             self._hand_over(
-                [{"value": value} for value in values[number::partitions]], (first + number) % partitions
+                [{"value": value} for value in self._shape.messages(values[number::partitions])],
+                (first + number) % partitions,
             )
 
     def finish(self) -> None:

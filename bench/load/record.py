@@ -70,6 +70,7 @@ class RecordShape:
         bad: Share of records, from 0 to 1, that cannot become points.
         seed: Other seeds give other values and other bad records.
         unit: Precision of `time` in JSON and msgpack; text has whole seconds.
+        per_message: Lines of a message of line protocol, as Telegraf's batches have several.
     """
 
     clock: Clock
@@ -79,6 +80,16 @@ class RecordShape:
     bad: float = 0.0
     seed: int = 1
     unit: Unit = Unit.SECOND
+    per_message: int = 1
+
+    def messages(self, values: list[bytes]) -> list[bytes]:
+        """The values of messages that hold some records together, each `per_message` of them."""
+        if self.per_message == 1:
+            return values
+        return [
+            b"\n".join(values[place : place + self.per_message]) + b"\n"
+            for place in range(0, len(values), self.per_message)
+        ]
 
     def is_bad(self, seq: int) -> bool:
         """Whether this record is one of the bad ones."""

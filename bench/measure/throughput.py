@@ -262,4 +262,5 @@ def describe(shape: RecordShape) -> dict[str, Any]:
         "seed": shape.seed,
         "step_ms": shape.clock.step_ms,
         "unit": shape.unit.value,
+        "lines_per_message": shape.per_message,
     }

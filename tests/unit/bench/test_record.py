@@ -91,3 +91,13 @@ def test_a_share_of_records_is_bad() -> None:
 
     assert 900 < len(bad) < 1100
     assert not any(b'"seq"' in shape.values(seq, 1)[0] for seq in bad)
+
+
+def test_lines_of_one_message_are_the_same_lines() -> None:
+    shape = RecordShape(CLOCK, LINE, devices=3, per_message=20)
+    values = shape.values(0, 50)
+
+    messages = shape.messages(values)
+
+    assert [message.count(b"\n") for message in messages] == [20, 20, 10]
+    assert b"".join(messages).splitlines() == values
