@@ -31,6 +31,26 @@ _USES = (
 )
 
 
+#: Keys that do nothing to a line of line protocol, which is stored as it was sent.
+_NOT_FOR_LINES = (
+    "array",
+    "measurement",
+    "measurement_field",
+    "tags",
+    "rename",
+    "tag_fields",
+    "key_tag",
+    "header_tags",
+    "number_fields",
+    "integer_fields",
+    "boolean_fields",
+    "text_fields",
+    "drop",
+    "keep",
+    "time_fields",
+)
+
+
 def read(path: str, limits: Limits, bucket: str) -> tuple[Route, ...]:
     """Read and check all routes of a file.
 
@@ -87,6 +107,13 @@ def _route(table: Mapping[str, Any], number: int, limits: Limits, bucket: str) -
             raise _error(name, key, f"is not a key of a route{hint}")
     values = {key: _value(name, option, table.get(key)) for key, option in options.items()}
     route = Route(limits=limits, **values)
+    if route.format == "line" and (unused := [key for key in _NOT_FOR_LINES if key in table]):
+        raise _error(
+            name,
+            unused[0],
+            "does nothing with format line, whose lines are stored as they came: remove it (line_tags, "
+            "topic_tag and partition_tag add tags)",
+        )
     _check(route)
     return dataclasses.replace(route, bucket=route.bucket or bucket)
 

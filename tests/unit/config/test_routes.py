@@ -92,6 +92,11 @@ def test_every_key_takes_the_form_its_documentation_has(tmp_path: Path) -> None:
         pytest.param(ONE + "topic = 'x'", "did you mean topics?", id="a wrong key"),
         pytest.param(ONE + ONE.replace('"a"', '"b"'), "two routes of the name one", id="one name"),
         pytest.param(
+            ONE + "format = 'line'\nkey_tag = 'k'",
+            "route one: key_tag does nothing with format line",
+            id="a key that lines ignore",
+        ),
+        pytest.param(
             ONE + ONE.replace("one", "two"),
             "route two: topics contains a, which route one reads",
             id="one topic",
