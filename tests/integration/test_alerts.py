@@ -1,5 +1,6 @@
 """The alerts of docs/monitoring, as Prometheus' own promtool reads and tests them."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -53,6 +54,30 @@ def test_the_rules_are_clean(promtool: str) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(ALERTS)} rules found" in done.stdout
+
+
+def test_prometheus_understands_the_queries_of_the_dashboard(promtool: str) -> None:
+    dashboard = json.loads((ROOT / "docs" / "monitoring" / "grafana-prometheus.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+    def check(expressions: list[str]) -> subprocess.CompletedProcess[str]:
+        rules = [
+            # In seconds, Grafana's own variable would be the same.
+            {"record": f"query:{number}", "expr": expression.replace("$__rate_interval", "60s")}
+            for number, expression in enumerate(expressions)
+        ]
+        return subprocess.run(
+            [promtool, "check", "rules", "/dev/stdin"],
+            input=json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert len(queries) > 20
+    assert check(queries).returncode == 0, check(queries).stderr
+    assert check([*queries, "rate(tower_records_written_total)"]).returncode != 0
 
 
 def test_each_alert_fires_in_its_trouble_and_no_other_does(promtool: str, tmp_path: Path) -> None:
