@@ -90,6 +90,19 @@ def throughput(records: int, workers: int, out: Output, **shape: Any) -> None:
 
 @main.command()
 @records
+@workers
+@shaped
+@output
+def conflict(records: int, workers: int, out: Output, **shape: Any) -> None:
+    """Measure what records that InfluxDB rejects cost the others: type conflicts, and too old ones."""
+    from bench.measure import conflict  # noqa: PLC0415
+
+    with out.rig() as rig:
+        out.finish(conflict.run(rig, shape_of(records, **shape), records, workers=workers))
+
+
+@main.command()
+@records
 @shaped
 @output
 def ceiling(records: int, out: Output, **shape: Any) -> None:

@@ -22,6 +22,7 @@ class Bucket:
     Args:
         lab: The lab with the InfluxDB.
         name: Name of bucket and database.
+        retention_s: Seconds that it keeps points; 0: for ever.
 
     Attributes:
         token: Token that may only write to the bucket.
@@ -30,9 +31,9 @@ class Bucket:
         written: (epoch seconds, bytes of the write-ahead log), in order of time.
     """
 
-    def __init__(self, lab: Lab, name: str) -> None:
+    def __init__(self, lab: Lab, name: str, retention_s: int = 0) -> None:
         self.name = name
-        self.token = lab.create_bucket(name)
+        self.token = lab.create_bucket(name, retention_s)
         self.first: float | None = None
         self.last: float | None = None
         self.written: list[tuple[float, int]] = []

@@ -71,9 +71,9 @@ class Rig:
                 self.lab.topics.delete(topic)
 
     @contextmanager
-    def bucket(self) -> Iterator[Bucket]:
-        """Create a bucket; delete it at the end."""
-        bucket = Bucket(self.lab, f"{self._run}-{next(self._numbers)}")
+    def bucket(self, retention_s: int = 0) -> Iterator[Bucket]:
+        """Create a bucket that keeps points for so long (0: for ever); delete it at the end."""
+        bucket = Bucket(self.lab, f"{self._run}-{next(self._numbers)}", retention_s)
         try:
             yield bucket
         finally:

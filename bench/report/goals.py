@@ -54,6 +54,7 @@ def figures(results: Sequence[Result]) -> list[Figure]:
         "outage": _outage,
         "scale": _scale,
         "compare": _compare,
+        "conflict": _conflict,
     }
     for result in results:
         if result["kind"] in readers:
@@ -130,6 +131,15 @@ def _scale(result: Result) -> Iterator[Figure]:
             )
             note = f"{row['records_per_s']:,.0f} beside {near:,.0f} records/s"
             yield Figure(name, row["records_per_s"] / near, 0.70, False, note=note)
+
+
+def _conflict(result: Result) -> Iterator[Figure]:
+    clean = result["rows"][0]
+    for row in result["rows"][1:]:
+        note = f"{row['records_per_s']:,.0f} beside {clean['records_per_s']:,.0f} records/s"
+        yield Figure(
+            f"records/s, {row['name']} / clean", row["conflict_ratio"], row["goal"], False, note=note
+        )
 
 
 def _compare(result: Result) -> Iterator[Figure]:

@@ -25,6 +25,7 @@ TITLES = {
     "latency": "Latency",
     "outage": "Outage",
     "scale": "Scale",
+    "conflict": "Records that InfluxDB rejects",
     "ceiling": "The ceiling",
 }
 #: Draws the plots once the page has its shape, so that each has the width of its card.

@@ -8,6 +8,7 @@ them, and a point that is dropped may have created fields.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from tests.support.line_protocol import Integer, Point, parse
 from workers.errors import Rejected, WriteError
@@ -49,7 +50,8 @@ class TypedInfluxdb:
             if reasons and error is None:
                 error = f"{reasons[0]} dropped={len(reasons)}"
         if outside and error is None:
-            bound = "dropped because it violates a Retention Policy Lower Bound at 2026-11-26T03:45:22Z"
+            oldest = datetime.fromtimestamp(self.oldest_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            bound = f"dropped because it violates a Retention Policy Lower Bound at {oldest}"
             error = (
                 f"dropped {len(outside)} points outside retention policy of duration 1h0m0s - oldest point "
                 f"labs at 2026-11-26T02:43:41Z {bound}, newest point labs at 2026-11-26T02:45:21Z {bound} "

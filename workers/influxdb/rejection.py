@@ -11,6 +11,7 @@ The text may repeat what a sender chose. So it only says which lines to send on 
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from sys import maxunicode
 
 _NAME = r'"((?:[^"\\]|\\.)*)"'
@@ -25,7 +26,8 @@ _CONFLICT = re.compile(
 #: The first form is that of 2.7 and later, the second that of older versions and 1.x.
 _RETENTION = re.compile(
     rf"{_BEGIN}(dropped \d+ points outside retention policy of duration \S+|points beyond retention policy)"
-    r"(?s:.*) dropped=(\d{1,9})(?: for database: \S+ for retention policy: \S+)?$"
+    r"(?s:.*?)(?: Lower Bound at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\S*)? dropped=(\d{1,9})"
+    r"(?: for database: \S+ for retention policy: \S+)?$"
 )
 
 #: A shard that InfluxDB is deleting: no line is wrong.
@@ -63,10 +65,13 @@ class OutsideRetention:
 
     Attributes:
         text: InfluxDB's sentence, without the points that it repeats.
+        bound_ns: Time of the oldest point that InfluxDB accepts, in nanoseconds since the epoch and rounded
+            down to a second; 0 if it does not say.
         dropped: Points that were dropped.
     """
 
     text: str
+    bound_ns: int
     dropped: int
 
 
@@ -80,12 +85,23 @@ def cause_of(message: str) -> Cause | None:
         text, field, measurement, sent, stored, dropped = conflict.groups()
         return TypeConflict(_unquote(measurement), _unquote(field), sent, stored, text, int(dropped))
     retention = _RETENTION.match(message)
-    return OutsideRetention(retention.group(1), int(retention.group(2))) if retention else None
+    if retention is None:
+        return None
+    text, bound, dropped = retention.groups()
+    return OutsideRetention(text, _nanoseconds(bound) if bound else 0, int(dropped))
 
 
 def is_no_fault_of_lines(message: str) -> bool:
     """Return whether InfluxDB says that it cannot write just now."""
     return _SHARD_GOES.match(message) is not None
+
+
+def _nanoseconds(text: str) -> int:
+    """Return a time in UTC in nanoseconds since the epoch; 0 if it is none."""
+    try:
+        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 10**9
+    except ValueError:
+        return 0
 
 
 def _unquote(text: str) -> bytes:

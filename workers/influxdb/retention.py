@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from workers.influxdb.line_fields import time_ns
 from workers.influxdb.piece import Piece, Sorted
+from workers.influxdb.rejection import OutsideRetention
 
 #: Seconds after which InfluxDB is asked again: its retention may have been changed.
 RECHECK_S = 60.0
@@ -15,7 +16,10 @@ _TIME_BYTES = 20
 
 
 class Retention:
-    """The newest time that InfluxDB has rejected as too old for one bucket.
+    """The newest time that InfluxDB has rejected as too old for one bucket, and its bound at that time.
+
+    A line that is older than the former is rejected at once. One that is older than the bound alone is sent
+    on its own: InfluxDB accepts it if it keeps other points of that shard group.
 
     Args:
         clock: Monotonic seconds.
@@ -24,16 +28,21 @@ class Retention:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._newest: int | None = None
+        self._bound = 0
         self._asked_at = 0.0
         self._text = ""
 
     def __bool__(self) -> bool:
         return self._newest is not None
 
-    def confirm(self, text: str, piece: Piece) -> Sorted:
+    def confirm(self, cause: OutsideRetention, piece: Piece) -> Sorted:
         """Remember that InfluxDB has rejected all lines of a piece as too old, and what it said."""
-        self._newest = max(map(time_ns, piece.lines))
-        self._asked_at, self._text = self._clock(), text
+        now, newest = self._clock(), max(map(time_ns, piece.lines))
+        # InfluxDB may be asked for newer lines alone, so what it said of older ones still holds.
+        is_recent = self._newest is not None and now - self._asked_at < RECHECK_S
+        self._newest = max(newest, self._newest or newest) if is_recent else newest
+        self._bound = max(self._newest, cause.bound_ns - 1)
+        self._asked_at, self._text = now, cause.text
         return self.sort(piece)
 
     def forget(self) -> None:
@@ -44,21 +53,27 @@ class Retention:
         """Separate the lines that are too old from the others."""
         if self._newest is None:
             return Sorted(piece)
-        old = self._old(piece.lines, self._newest)
-        if not old:
+        times = self._old(piece.lines, self._bound)
+        if not times:
             return Sorted(piece)
-        rejected, ready = piece.divided(old)
-        if self._clock() - self._asked_at < RECHECK_S:
-            return Sorted(ready, rejected=[(origin, self._text) for origin in rejected.origins])
-        return Sorted(ready, ask=[replace(rejected, on_stored=self.forget)])
+        is_recent = self._clock() - self._asked_at < RECHECK_S
+        certain = [position for position, time_ in times.items() if is_recent and time_ <= self._newest]
+        old, ready = piece.divided(times)
+        if not certain:
+            return Sorted(ready, [replace(old, on_stored=self.forget)])
+        rejected = [(piece.origins[position], self._text) for position in certain]
+        asked = piece.only(sorted(times.keys() - set(certain)))
+        return Sorted(ready, [replace(asked, on_stored=self.forget)] if asked else [], rejected)
 
     @staticmethod
-    def _old(lines: Sequence[bytes], newest: int) -> list[int]:
+    def _old(lines: Sequence[bytes], bound_ns: int) -> dict[int, int]:
+        """Return the times of the lines up to a bound, by position."""
         # To compare bytes is faster than to read numbers. It only finds lines to look at.
-        bound, space = b" %019d" % newest, ord(" ")
+        bound, space = b" %019d" % bound_ns, ord(" ")
         ends = [line[-_TIME_BYTES:] for line in lines]
         likely = [position for position, end in enumerate(ends) if end <= bound or end[0] != space]
-        return [position for position in likely if time_ns(lines[position]) <= newest]
+        times = {position: time_ns(lines[position]) for position in likely}
+        return {position: time_ for position, time_ in times.items() if time_ <= bound_ns}
 
 
 def oldest(lines: Sequence[bytes], count: int) -> list[int]:

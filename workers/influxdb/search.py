@@ -130,7 +130,7 @@ class Search:
             if isinstance(cause, TypeConflict):
                 found, reason = self.types[bucket].confirm(cause, plain), Reason.TYPE_CONFLICT
             else:
-                found, reason = self._retention[bucket].confirm(cause.text, plain), Reason.REFUSED
+                found, reason = self._retention[bucket].confirm(cause, plain), Reason.REFUSED
             self._add(self._apply(found, reason, work), work)
         elif len(piece) > 1:
             # Types and retention depend on the time, so lines of near times share their fate.

@@ -60,23 +60,25 @@ def test_a_type_conflict_is_read(
 
 
 @pytest.mark.parametrize(
-    ("text", "dropped"),
+    ("text", "dropped", "bound_s"),
     [
-        pytest.param(OLD, 2, id="influxd 2.7.12"),
+        pytest.param(OLD, 2, 1_795_664_722, id="influxd 2.7.12"),
         pytest.param(
-            OLD.replace("point labs at", 'point labs,a=" dropped=9999 for database: x at'),
+            OLD.replace("point labs at", 'point labs,a=" Lower Bound at 2099-01-01T00:00:00Z dropped=9 at'),
             2,
+            1_795_664_722,
             id="a tag lies",
         ),
+        pytest.param(OLD.replace("03:45:22", "99:45:22"), 2, 0, id="no time"),
         # influxdb 2.0 and 1.8, v1/coordinator/points_writer.go
-        pytest.param("partial write: points beyond retention policy dropped=7", 7, id="older versions"),
+        pytest.param("partial write: points beyond retention policy dropped=7", 7, 0, id="older versions"),
     ],
 )
-def test_points_outside_retention_are_read(text: str, dropped: int) -> None:
+def test_points_outside_retention_are_read(text: str, dropped: int, bound_s: int) -> None:
     cause = cause_of(text)
 
     assert isinstance(cause, OutsideRetention)
-    assert cause.dropped == dropped
+    assert (cause.dropped, cause.bound_ns) == (dropped, bound_s * 10**9)
     assert "labs" not in cause.text
 
 
