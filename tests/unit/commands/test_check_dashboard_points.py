@@ -21,6 +21,12 @@ NOTE = sample_record(types={**ALL, "note": "string"})
     [
         pytest.param({}, [], Level.OK, id="empty bucket"),
         pytest.param({"memory": "float", "note": "string"}, [NOTE], Level.OK, id="as Tower writes"),
+        pytest.param(
+            {"memory": "float", "note": "float"},
+            [sample_record(types={"note": "string"}, measurement="cpu")],
+            Level.OK,
+            id="another type in another measurement",
+        ),
         pytest.param({"memory": "integer"}, [], Level.FAIL, id="another writer was first"),
         pytest.param(
             {"memory": "integer"},

@@ -30,6 +30,7 @@ class Record:
         fresh: Whether it came during the check. Then its age shows only its sender's clock.
         reason: Why it would become a dead letter; empty for a point.
         detail: Details of the reason.
+        measurement: The point's measurement; empty for that of the route.
         types: Type of each field of the point.
         omitted: Fields of the record that the point does not have, because their values are not valid.
         point_s: Time of the point in seconds since the epoch.
@@ -48,6 +49,7 @@ class Record:
     point_s: float = 0.0
     own_s: float | None = None
     is_local: bool = False
+    measurement: str = ""
     unreadable: bool = False
 
     @property
@@ -98,6 +100,7 @@ class SampleConverter:
                     place,
                     kafka_s,
                     fresh,
+                    measurement=stored.measurement,
                     types=stored.types,
                     omitted=self._missing(decoded[element][0], stored),
                     point_s=point_s,

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from workers.commands.check.converted_record import Record
 from workers.commands.check.dashboard_points import Query, query_rows
 from workers.commands.check.newest_records import Sample
 from workers.commands.check.result import CheckResult, fail, ok, warn
@@ -25,6 +26,13 @@ def types(query: Query, settings: Settings, sample: Sample | None) -> Iterator[C
     for row in rows:
         stored[str(row.get("fieldKey"))].add(str(row.get("fieldType")))
     yield compare_types(stored, settings, sample)
+    others = len(sample.points) - len(_of_the_route(settings, sample)) if sample else 0
+    if others:
+        yield ok(
+            "field types of other measurements",
+            f"not looked at: {others:,} of the newest points have another measurement than "
+            f"{settings.route.measurement}",
+        )
 
 
 def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sample | None) -> CheckResult:
@@ -35,7 +43,7 @@ def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sa
         settings: The number fields, which Tower writes as floats.
         sample: The newest records, with the types of their fields.
     """
-    check, points = "field types", sample.points if sample else []
+    check, points = "field types", _of_the_route(settings, sample)
     numbers = dict.fromkeys(settings.route.number_fields, "float")
     written: dict[str, set[str]] = defaultdict(set)
     for types_ in [numbers, *(record.types for record in points)]:
@@ -75,6 +83,12 @@ def compare_types(stored: Mapping[str, set[str]], settings: Settings, sample: Sa
     if not same:
         return ok(check, f"measurement {settings.route.measurement} has none of Tower's fields yet")
     return ok(check, f"{', '.join(same)}: float, as Tower writes them")
+
+
+def _of_the_route(settings: Settings, sample: Sample | None) -> list[Record]:
+    """The newest points of the route's measurement: line protocol has measurements of its own."""
+    own = ("", settings.route.measurement)
+    return [record for record in sample.points if record.measurement in own] if sample else []
 
 
 def _fit(types_: Mapping[str, str], stored: Mapping[str, set[str]]) -> bool:

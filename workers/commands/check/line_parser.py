@@ -6,6 +6,8 @@ from dataclasses import dataclass
 #: The end of measurement and tags: the first space without a backslash before it.
 _SERIES_END = re.compile(r"(?<!\\) ")
 
+_MEASUREMENT_END = re.compile(r"(?<!\\)[, ]")
+
 #: One field with what ends it. In a name a backslash escapes comma, equals sign and space, in a string the
 #: quote and itself (see workers/records/escape.py).
 _FIELD = re.compile(r'((?:[^\\,= ]|\\.)+)=("(?:[^"\\]|\\.)*"|[^, ]+)[, ]', re.DOTALL)
@@ -17,11 +19,13 @@ class Point:
     """One point.
 
     Args:
+        measurement: Its measurement.
         types: Type of each field by its name, in InfluxDB's words: float, integer, unsigned, string or
             boolean.
         time: Nanoseconds since the epoch.
     """
 
+    measurement: str
     types: dict[str, str]
     time: int
 
@@ -40,7 +44,8 @@ def parse(line: bytes) -> Point:
     while (field := _FIELD.match(text, place)) is not None:
         types[_ESCAPED.sub(r"\1", field[1])] = _type(field[2])
         place = field.end()
-    return Point(types, int(text[place:]))
+    measurement = _MEASUREMENT_END.split(text, maxsplit=1)[0]
+    return Point(_ESCAPED.sub(r"\1", measurement), types, int(text[place:]))
 
 
 def _type(value: str) -> str:
