@@ -175,7 +175,7 @@ class Loop:
         """
         now = self._clock()
         self._trouble_since = self._trouble_since or now
-        until = now + self._drain.remaining(seconds)
+        until = now + seconds
         while True:
             now = self._clock()
             self._drain.check(why)

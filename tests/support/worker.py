@@ -31,6 +31,7 @@ class FakeConsumer:
         at_poll_paused: What happens during each `poll_paused`.
         gathered: The argument `gather` of each `consume`.
         reached: Where reading stands in each partition.
+        wanted: The argument `max_messages` of each `consume`.
         stop: Asks the worker to stop.
         on_revoke: What the loop wants to be called before partitions go.
     """
@@ -46,6 +47,7 @@ class FakeConsumer:
         self.asked: list[tuple[str, object]] = []
         self.at_poll_paused: list[Callable[[], None]] = []
         self.gathered: list[bool] = []
+        self.wanted: list[int] = []
         self.stop: Callable[[], None] = lambda: None
         self.on_revoke: RevokeCallback = lambda _, __: None
         self._clock = clock
@@ -53,6 +55,7 @@ class FakeConsumer:
     def consume(self, max_messages: int, timeout_s: float, *, gather: bool) -> list[Message]:
         assert max_messages >= 1
         self.gathered.append(gather)
+        self.wanted.append(max_messages)
         if self.steps:
             messages = self.steps.pop(0)()
             self.reached |= {partition_of(message): message.offset() + 1 for message in messages}
@@ -101,6 +104,8 @@ class FakeConsumer:
         return None
 
     def close(self) -> None:
+        # As the real one: leaving the group revokes all partitions.
+        self.give_up({key.number for key in self.owned})
         self.asked.append(("close", None))
 
     @property

@@ -88,6 +88,16 @@ class TestBatch:
 class TestBetweenBatches:
     """No batch is due."""
 
+    def test_the_time_begins_with_the_last_commit(
+        self, committer: Committer, member: FakeMember, clock: FakeClock
+    ) -> None:
+        clock.now += IDLE_S
+        committer.commit(stored({0: 5}), is_final=False)
+        clock.now += IDLE_S
+        committer.repeat(in_hand=())
+
+        assert len(member.commits) == 1
+
     def test_nothing_is_committed_before_its_time(
         self, committer: Committer, member: FakeMember, clock: FakeClock
     ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.fakes import FakeMessage
 from tests.support.worker import Step, Worker
-from workers.errors import Misconfigured, Unavailable, WriteError
+from workers.errors import DrainExpired, Misconfigured, Unavailable, WriteError
 from workers.records import native
 from workers.state import WorkerState
 from workers.types import DeadLetter, Message, Partition
@@ -60,6 +60,38 @@ def test_the_age_of_a_batch_begins_with_its_first_message(slow: Worker) -> None:
     slow.run(step(), step(messages(0, 5)), step(messages(0, 6)), step())
 
     assert slow.consumer.gathered[:4] == [False, False, True, True]
+
+
+def test_a_batch_is_due_when_its_first_message_is_old_enough(slow: Worker) -> None:
+    writes: list[int] = []
+
+    def later() -> list[Message]:
+        writes.append(len(slow.sink.writes))
+        slow.clock.now += 40
+        return messages(0, 5 + len(writes))
+
+    slow.run(*[later] * 4)
+
+    assert writes == [0, 0, 0, 1]
+
+
+def test_no_more_messages_are_taken_than_the_batch_has_room_for(slow: Worker) -> None:
+    slow.run(step(messages(0, 1, 2, 3)), step(messages(0, 4)), step())
+
+    assert slow.consumer.wanted[:3] == [100, 97, 96]
+
+
+def test_a_worker_that_was_replaced_writes_nothing_more(slow: Worker) -> None:
+    """Leaving the group revokes its partitions, and another worker has them already."""
+
+    def replaced() -> list[Message]:
+        raise DrainExpired("another worker has replaced this one")
+
+    slow.run(step(messages(0, 1, 2)), replaced)
+
+    assert slow.sink.writes == []
+    assert slow.consumer.commits == []
+    assert slow.account() == {0: (2, 0, 0, 2)}
 
 
 def test_nothing_is_committed_until_influxdb_stores_the_batch(worker: Worker) -> None:
