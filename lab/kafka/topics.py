@@ -129,6 +129,14 @@ class TopicAdmin:
         """Return the offset after the last record, by partition."""
         return self._offsets(topic, kafka.OffsetSpec.latest())
 
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions, and wait until each has a leader."""
+        more = kafka.NewPartitions(topic, partitions)
+        future = self._admin.create_partitions([more], operation_timeout=REQUEST_S)[topic]
+        _finish(future, f"adding partitions to {topic}")
+        if not wait_until(lambda: len(self._partitions(topic)) == partitions and self.ready(topic), 30.0):
+            raise SlowError(f"topic {topic} has no leader for each of its partitions after 30 s")
+
     def delete_records(self, topic: str, ends: Mapping[int, int]) -> None:
         """Delete all records before these offsets, by partition, as retention does."""
         wanted = [TopicPartition(topic, number, end) for number, end in ends.items()]

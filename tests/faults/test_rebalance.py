@@ -141,3 +141,23 @@ def test_a_worker_that_sleeps_through_its_eviction_can_do_no_harm(rig: Rig) -> N
     expect_forward(rig)
 
     rig.finish(crashes=2)
+
+
+@pytest.mark.faults(39)
+def test_a_topic_that_grows_again_and_again_stops_nobody(rig: Rig) -> None:
+    """Past 16 partitions, which was a limit once. The workers stay the same processes."""
+    rig.start()
+    before = rig.pool.pids().values()
+    for partitions in (6, 12, 24):
+        rig.grow(partitions)
+        # Kafka's client looks for new partitions every 30 s (topic.metadata.refresh.interval.ms).
+        rig.until(rig.pool.is_complete, 90, f"each of {partitions} partitions to have a worker")
+        rig.run_for(rig.seconds(8, 2))
+    rig.healed()
+    rig.expect_same_processes(before, rig.pool.pids().values())
+    stopped = [state["stopped"] for state in rig.pool.states() if state["stopped"]]
+    rig.expect("all are read", not stopped, f"stopped partitions {stopped}")
+
+    rig.finish()
+    empty = [number for number, book in enumerate(rig.ledger.books) if not any(True for _ in book.acked())]
+    assert not empty, f"nothing was sent to partitions {empty}"

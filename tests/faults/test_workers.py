@@ -149,3 +149,21 @@ def test_sigterm_while_influxdb_is_down_exits_in_time_and_commits_nothing(rig: R
     rig.healed(rig.proxy.heal())
 
     rig.finish(crashes=0)
+
+
+@pytest.mark.faults(36)
+def test_sigterm_to_every_worker_again_and_again_never_leaves_the_pool_standing(rig: Rig) -> None:
+    """Not from supervisord, which starts each again although its exit code is 0."""
+    rig.start()
+    starts = len(rig.pool.spawned())
+    rounds = int(rig.seconds(60, 15) // 5)
+    for _ in range(rounds):
+        for worker in range(rig.pool.workers):
+            rig.pool.signal(worker, signal.SIGTERM)
+        rig.run_for(5)
+    rig.healed()
+    rig.until(rig.pool.is_assigned, 60, "the pool to be whole again")
+    again = len(rig.pool.spawned()) - starts
+    rig.expect("came back", again >= rounds * rig.pool.workers, f"{again} starts after {rounds} rounds")
+
+    rig.finish()

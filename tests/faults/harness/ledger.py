@@ -101,6 +101,11 @@ class SendLedger:
         self._file = path.open("w", buffering=1 << 20)
         self._file.write(f"# seed {seed}\n")
 
+    def grow(self, partitions: int) -> None:
+        """Take books for more partitions."""
+        with self.lock:
+            self.books += [Book() for _ in range(partitions - len(self.books))]
+
     def attempt(self, partition: int, second: int, *, poison: bool = False) -> int:
         """Write down a record about to be sent; gives its sequence number."""
         book = self.books[partition]

@@ -85,6 +85,14 @@ class Sampler:
         """Begin to sample."""
         self._thread.start()
 
+    def grow(self, topic: str, partitions: int) -> None:
+        """Look at more partitions from now on."""
+        new = range(len(self._numbers), partitions)
+        self._next += [0 for _ in new]
+        self._open += [set() for _ in new]
+        # Last: the thread looks at the others by these.
+        self._numbers = [*self._numbers, *(TopicPartition(topic, number) for number in new)]
+
     def stop(self, *, last: bool = False) -> None:
         """Take no more samples.
 

@@ -67,6 +67,7 @@ class Stage:
         self.prefix: Sequence[str] = ()
         #: Further properties of the load's producer.
         self.producer: Mapping[str, Any] = {}
+        self.load_type: type[Load] = Load
         #: Pools besides the first; all are checked alike.
         self.others: list[TowerPool] = []
         self._influxdb, self._secret_files = lab.influxdb, lab.secrets
@@ -126,7 +127,7 @@ class Stage:
             dead=self.dead_letters,
             look=self._look if pool else lambda: None,
         )
-        self.load = Load(self.bootstrap, self.name, self.ledger, self.rate, self.producer)
+        self.load = self.load_type(self.bootstrap, self.name, self.ledger, self.rate, self.producer)
         self._stack.callback(self.load.stop, 1.0)
         if pool:
             self._stack.callback(self.pool.stop)
@@ -136,6 +137,14 @@ class Stage:
         self.load.start()
         if pool:
             self.until(lambda: self.proxy.acknowledged() > 0, 30, "the first write")
+
+    def grow(self, partitions: int) -> None:
+        """Give the topic more partitions, and send to all of them."""
+        self.kafka.topics.grow(self.name, partitions)
+        self.ledger.grow(partitions)
+        self.sampler.grow(self.name, partitions)
+        self.pool.partitions = partitions
+        self.load.partitions = list(range(partitions))
 
     def join(self, workers: int, prefix: Sequence[str]) -> TowerPool:
         """A further pool of the same group, on another host.

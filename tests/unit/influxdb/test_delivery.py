@@ -266,6 +266,20 @@ class TestRejected:
 
         assert dead(batch) == [3]
 
+    def test_a_422_that_lists_lines_is_not_believed(self) -> None:
+        """It may have stored a part, and names only the first reason."""
+
+        def judge(lines: list[bytes]) -> Rejected | None:
+            bad = any(map(is_in(3), lines))
+            return Rejected(422, "unable to parse 'labs seq=00005 5': you wish") if bad else None
+
+        batch = batch_of(8)
+        bench = Bench(FakeSink(judge))
+
+        bench.deliver(batch)
+
+        assert dead(batch) == [3]
+
     @pytest.mark.parametrize("place", [0, 1, 311, 2_499, 2_500, 4_998, 4_999])
     def test_one_bad_line_in_5000_costs_a_422_at_most_twice_the_halvings(self, place: int) -> None:
         batch = batch_of(5_000)
@@ -591,6 +605,17 @@ class TestTooLarge:
         bench.deliver(batch_of(64))
 
         assert len(bench.sink.writes[before]) < 64
+
+    @pytest.mark.parametrize("lines", [1, 15, 16, 17, 63, 64])
+    def test_a_batch_that_is_cut_is_stored_to_its_last_line(self, lines: int) -> None:
+        bench = Bench(FakeSink(fakes.limited(batch_of(64).size // 3)), batch_lines=64)
+        bench.deliver(batch_of(64))
+        before = len(bench.sink.stored)
+        batch = batch_of(lines)
+
+        bench.deliver(batch)
+
+        assert bench.sink.stored[before:] == batch.lines
 
     def test_a_server_that_recovers_gets_whole_batches_again(self) -> None:
         bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "slow")] * 4)), batch_lines=64)

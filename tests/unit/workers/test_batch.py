@@ -5,7 +5,7 @@ import pytest
 from tests.support import fakes
 from tests.support.fakes import partition
 from workers.batch import Batch
-from workers.types import DeadLetter, Reason, origin_of, partition_of
+from workers.types import DeadLetter, Origin, Reason, origin_of, partition_of
 
 
 def filled(*numbers: int, dead: tuple[int, ...] = ()) -> Batch:
@@ -93,6 +93,20 @@ def test_lines_that_became_dead_letters_are_removed() -> None:
     assert batch.lines == [b"line0", b"line2"]
     assert batch.size == sum(len(line) + 1 for line in batch.lines)
     assert batch.records == {partition(0): 2, partition(1): 1}
+
+
+def test_one_rejected_element_of_an_array_leaves_the_others() -> None:
+    """They are of one message, so only the place in the array tells them apart."""
+    batch = filled(0)
+    message = origin_of(batch.origins[0]).message
+    batch.lines = [b"line0", b"line1", b"line2"]
+    batch.origins = [Origin(message, element, b"{}") for element in range(3)]
+    batch.dead_letters.append(DeadLetter(origin_of(batch.origins[1]), Reason.REFUSED, ""))
+
+    batch.remove_dead_letters()
+
+    assert batch.lines == [b"line0", b"line2"]
+    assert [origin_of(source).element for source in batch.origins] == [0, 2]
 
 
 def test_dead_letters_are_counted_by_partition() -> None:
