@@ -245,6 +245,16 @@ class TestEarly:
 class TestDeadline:
     """The time-out is one for the whole exchange."""
 
+    def test_each_write_has_its_own(self, influxdb: Server, client: Writer) -> None:
+        client.write(LINES, TIMEOUT_S)
+        influxdb.at(2, Peer.hold)
+        begun = time.monotonic()
+
+        caught = failure(client, timeout_s=SHORT_S)
+
+        assert type(caught) is TooLarge
+        assert time.monotonic() - begun < SOON_S
+
     @staticmethod
     def dripping(*parts: bytes) -> Turn:
         """Sends the last part again and again, byte by byte, and the others before it."""
@@ -531,6 +541,17 @@ class TestInterruption:
 
 class TestReuse:
     """Which connection takes the next request."""
+
+    def test_a_connection_that_was_idle_for_long_is_replaced(
+        self, influxdb: Server, client: Writer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The server closes it after 3 minutes, and a request might meet that."""
+        client.write(LINES, TIMEOUT_S)
+        monkeypatch.setattr(connection, "IDLE_S", 0.0)
+        client.write(OTHERS, TIMEOUT_S)
+
+        assert influxdb.stored == LINES + OTHERS
+        assert influxdb.connections == 2
 
     def test_a_connection_that_was_closed_while_idle_is_replaced(
         self, influxdb: Server, client: Writer

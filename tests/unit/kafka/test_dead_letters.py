@@ -106,6 +106,15 @@ def test_without_a_letter_there_is_no_producer(kafka: FakeProducer) -> None:
     assert kafka.created == 0
 
 
+def test_a_letter_has_its_own_element_of_an_array(kafka: FakeProducer) -> None:
+    message = FakeMessage(b'[{"memory":1},{}]')
+    store = DeadLetterProducer(fakes.settings(), FakeWait())
+
+    store.store([DeadLetter(Origin(message, 1, b"{}"), Reason.NO_FIELDS, "")])
+
+    assert kafka.sent == [b"{}"]
+
+
 def test_every_letter_is_confirmed_before_it_returns(kafka: FakeProducer) -> None:
     store = DeadLetterProducer(fakes.settings(), FakeWait())
 

@@ -60,6 +60,9 @@ class ScriptedClient:
         self.commits: dict[int, int] = {}
         self.callbacks: dict[str, Any] = {}
 
+    def seeks(self) -> list[tuple[object, ...]]:
+        return [call for call in self.asked if call[0] == "seek"]
+
     def subscribe(self, _: object, **callbacks: Any) -> None:
         self.callbacks = callbacks
 
@@ -90,7 +93,13 @@ class ScriptedClient:
     def incremental_assign(self, _: object) -> None:
         """Nothing: the script decides what is fetched."""
 
-    assign = pause = resume = incremental_assign
+    assign = incremental_assign
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.asked.append(("pause", *sorted(it.partition for it in partitions)))
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.asked.append(("resume", *sorted(it.partition for it in partitions)))
 
 
 class Member:
@@ -122,6 +131,7 @@ def member(monkeypatch: pytest.MonkeyPatch) -> Member:
     made.client.commits = {0: 1}
     made.consume(lambda: made.client.come(0))
     assert made.consume(lambda: records(0, 1, 2)) == [(0, 1), (0, 2)]
+    made.client.asked.clear()
     return made
 
 
@@ -133,7 +143,7 @@ def test_messages_that_arrive_with_a_rebalance_are_read_again(member: Member) ->
         return records(0, 5, 6)
 
     assert member.consume(fetched_before) == []
-    assert member.client.asked == [("seek", 0, 3)]
+    assert member.client.seeks() == [("seek", 0, 3)]
     assert member.position(0) == 3
 
 
@@ -143,7 +153,7 @@ def test_an_end_that_arrives_with_a_rebalance_is_not_passed(member: Member) -> N
         return end(0, 9)
 
     assert member.consume(fetched_before) == []
-    assert member.client.asked == [("seek", 0, 3)]
+    assert member.client.seeks() == [("seek", 0, 3)]
     assert member.position(0) == 3
 
 
@@ -153,7 +163,7 @@ def test_a_partition_that_was_never_committed_is_read_again_from_its_beginning(m
         return records(1, 0)
 
     assert member.consume(fetched_before) == []
-    assert member.client.asked == [("seek", 1, OFFSET_BEGINNING)]
+    assert member.client.seeks() == [("seek", 1, OFFSET_BEGINNING)]
 
 
 def test_messages_of_a_partition_that_went_are_dropped_and_no_seek_is_tried(member: Member) -> None:
@@ -162,7 +172,7 @@ def test_messages_of_a_partition_that_went_are_dropped_and_no_seek_is_tried(memb
         return records(0, 3)
 
     assert member.consume(fetched_before) == []
-    assert member.client.asked == []
+    assert member.client.seeks() == []
 
 
 def test_nothing_of_a_partition_that_went_is_kept(member: Member) -> None:
@@ -224,13 +234,31 @@ class TestEnd:
         member.consumer.poll_paused(0.05)
         member.consumer.poll_paused(0.05)
 
-        assert member.client.asked == [("seek", 0, 3)]
+        assert member.client.seeks() == [("seek", 0, 3)]
         assert member.position(0) == 3
 
     def test_that_of_a_foreign_partition_is_ignored(self, member: Member) -> None:
         member.consume(lambda: end(2, 9))
 
         assert member.consumer.positions() == {partition(0): 3}
+
+
+def test_a_stopped_partition_stays_paused_after_an_outage(member: Member) -> None:
+    member.consume(lambda: member.client.come(1))
+    member.consumer._stop({Partition("resource", 0)}, "gone")
+
+    member.consumer.poll_paused(0.0)
+    member.consumer.resume()
+
+    assert member.client.asked[-1] == ("resume", 1)
+
+
+def test_a_partition_that_comes_during_an_outage_is_paused_too(member: Member) -> None:
+    member.client.script = [lambda: member.client.come(1)]
+
+    member.consumer.poll_paused(0.05)
+
+    assert member.client.asked == [("pause", 0), ("pause", 1)]
 
 
 def test_a_stopped_partition_has_no_position_to_commit(member: Member) -> None:
