@@ -78,14 +78,23 @@ def produce(
 @main.command()
 @records
 @workers
+@click.option(
+    "--route",
+    "route_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of one [[route]] that says how records become points; its topics are replaced.  "
+    "[default: the lab's route]",
+)
 @shaped
 @output
-def throughput(records: int, workers: int, out: Output, **shape: Any) -> None:
+def throughput(records: int, workers: int, route_file: Path | None, out: Output, **shape: Any) -> None:
     """Measure the pool on a topic that is filled beforehand; look for every record in InfluxDB."""
+    from bench.harness.route_file import BenchRoute  # noqa: PLC0415
     from bench.measure import throughput  # noqa: PLC0415
 
+    route = BenchRoute.read(route_file) if route_file else None
     with out.rig() as rig:
-        out.finish(throughput.run(rig, shape_of(records, **shape), records, workers=workers))
+        out.finish(throughput.run(rig, shape_of(records, **shape), records, workers=workers, route=route))
 
 
 @main.command()

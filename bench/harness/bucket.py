@@ -23,6 +23,7 @@ class Bucket:
         lab: The lab with the InfluxDB.
         name: Name of bucket and database.
         retention_s: Seconds that it keeps points; 0: for ever.
+        measurement: Measurement of the points that are looked up.
 
     Attributes:
         token: Token that may only write to the bucket.
@@ -31,8 +32,9 @@ class Bucket:
         written: (epoch seconds, bytes of the write-ahead log), in order of time.
     """
 
-    def __init__(self, lab: Lab, name: str, retention_s: int = 0) -> None:
+    def __init__(self, lab: Lab, name: str, retention_s: int = 0, measurement: str = MEASUREMENT) -> None:
         self.name = name
+        self.measurement = measurement
         self.token = lab.create_bucket(name, retention_s)
         self.first: float | None = None
         self.last: float | None = None
@@ -83,14 +85,14 @@ class Bucket:
 
     def sequences(self, columns: str = '"seq"') -> Iterator[int]:
         """Yield the `seq` of every point."""
-        for line in self.csv(f'SELECT {columns} FROM "{MEASUREMENT}"'):  # noqa: S608 - names of our own
+        for line in self.csv(f'SELECT {columns} FROM "{self.measurement}"'):  # noqa: S608 - names of our own
             value = line.rsplit(b",", 1)[1]
             if value:
                 yield int(float(value))
 
     def count(self) -> int:
         """Return the number of points."""
-        for line in self.csv(f'SELECT count("seq") FROM "{MEASUREMENT}"'):  # noqa: S608 - names of our own
+        for line in self.csv(f'SELECT count("seq") FROM "{self.measurement}"'):  # noqa: S608 - names of our own
             return int(line.rsplit(b",", 1)[1])
         return 0
 

@@ -13,8 +13,9 @@ from typing import Self
 
 import psutil
 
-from bench.harness.bucket import Bucket
+from bench.harness.bucket import MEASUREMENT, Bucket
 from bench.harness.pool import BenchPool
+from bench.harness.route_file import BenchRoute
 from bench.load.produce import LoadProducer, Target
 from bench.load.record import RecordShape
 from lab.lab import Lab
@@ -71,9 +72,15 @@ class Rig:
                 self.lab.topics.delete(topic)
 
     @contextmanager
-    def bucket(self, retention_s: int = 0) -> Iterator[Bucket]:
-        """Create a bucket that keeps points for so long (0: for ever); delete it at the end."""
-        bucket = Bucket(self.lab, f"{self._run}-{next(self._numbers)}", retention_s)
+    def bucket(self, retention_s: int = 0, route: BenchRoute | None = None) -> Iterator[Bucket]:
+        """Create a bucket; delete it at the end.
+
+        Args:
+            retention_s: Seconds that it keeps points; 0: for ever.
+            route: The route whose points are looked up; None for the lab's.
+        """
+        measurement = route.measurement if route else MEASUREMENT
+        bucket = Bucket(self.lab, f"{self._run}-{next(self._numbers)}", retention_s, measurement)
         try:
             yield bucket
         finally:
@@ -113,7 +120,11 @@ class Rig:
         pools = [
             BenchPool(
                 self.lab.data / f"{self._run}-{next(self._numbers)}",
-                self.settings(target, bucket) | dict(settings or {}),
+                {
+                    name: value
+                    for name, value in (self.settings(target, bucket) | dict(settings or {})).items()
+                    if value
+                },
                 workers,
                 prefix,
             )
@@ -127,6 +138,10 @@ class Rig:
             for pool in pools:
                 pool.stop()
                 shutil.rmtree(pool.folder, ignore_errors=True)
+
+    def route_settings(self, target: Target, route: BenchRoute) -> dict[str, str]:
+        """Return the settings that replace the lab's route; an empty one is not passed on."""
+        return {"TOWER_TOPIC": "", "TOWER_ROUTES": str(route.write(self.lab.data, target.topic))}
 
     def settings(self, target: Target, bucket: Bucket) -> dict[str, str]:
         """Return a worker's settings for one topic and one bucket."""

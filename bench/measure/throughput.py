@@ -12,6 +12,7 @@ from bench.harness.machine import machine, versions
 from bench.harness.meter import MACHINE, Meter, Series
 from bench.harness.pool import BenchPool
 from bench.harness.rig import Rig
+from bench.harness.route_file import BenchRoute
 from bench.load.produce import LoadProducer, Target
 from bench.load.record import FIELDS, RecordShape
 from bench.measure import ceiling
@@ -166,6 +167,7 @@ def run(
     workers: int = 3,
     settings: Mapping[str, str] | None = None,
     best: ceiling.Ceiling | None = None,
+    route: BenchRoute | None = None,
 ) -> dict[str, Any]:
     """Measure throughput once.
 
@@ -176,6 +178,7 @@ def run(
         workers: Number of workers, and of the topic's partitions.
         settings: Further settings of the workers.
         best: The ceiling; None measures it here.
+        route: How records become points; None for the lab's route.
 
     Returns:
         The result as it is written to JSON.
@@ -184,8 +187,9 @@ def run(
     if best is None:
         rig.settle()
         best, trials = ceiling.measure(rig, shape, count, workers)
-    with rig.topic(workers) as target, rig.bucket() as bucket:
-        with rig.pool(target, bucket, workers, settings) as pool:
+    with rig.topic(workers) as target, rig.bucket(route=route) as bucket:
+        chosen = dict(settings or {}) | (rig.route_settings(target, route) if route else {})
+        with rig.pool(target, bucket, workers, chosen) as pool:
             drained = drain(rig, [pool], target, bucket, shape=shape, count=count)
         account = look_up(rig, bucket, shape, count, workers)
     return result(drained, account.produced, workers, best) | {
@@ -197,6 +201,7 @@ def run(
         "stored_by_partition": account.partitions,
         "ceiling": ceiling.as_json(best, trials),
         "settings": dict(settings or {}),
+        "route": route.name if route else "lab",
         "machine": machine(),
         "versions": versions(rig.lab),
     }
