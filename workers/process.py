@@ -1,5 +1,6 @@
 """One worker as a process: builds it from its settings, runs it, and ends with an exit code."""
 
+import json
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from workers import ended, gc_tuning, log
-from workers.config.settings import Settings, load
+from workers.config.settings import Settings, changed, load
 from workers.errors import SettingsError
 from workers.exit_codes import CRASHED, MISCONFIGURED, OK
 
@@ -135,6 +136,7 @@ def _run(settings: Settings) -> None:
     watchdog = Watchdog(ROUND_S + settings.influxdb_timeout_s, sys.stderr)
     loop = build(settings, state, watchdog.feed)
     _on_stop(loop.stop)
+    logging.getLogger("tower").info("Starting with these settings: %s", json.dumps(changed(os.environ)))
     gc_tuning.settle()
     loop.run()
 

@@ -232,6 +232,17 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
     return settings
 
 
+def changed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that are set, by variable, without secrets and Kafka properties.
+
+    Args:
+        environ: The environment, names to values. `load` has accepted it.
+    """
+    given = {**_from_file(environ.get("TOWER_CONFIG") or settings_file.beside()), **environ}
+    public = (variable(each) for each in options() if each.metadata["parse"] is not Secret)
+    return {name: given[name] for name in public if name in given}
+
+
 def _routes(given: Mapping[str, str], limits: Limits, bucket: str) -> tuple[Route, ...]:
     """Return the routes of the file that TOWER_ROUTES names, else the one of the variables."""
     path = given.get(routes_file.SETTING)

@@ -10,7 +10,7 @@ from tests.support import fakes
 from workers.config.kafka_properties import FIXED_KAFKA
 from workers.config.options import variable
 from workers.config.secret import Secret
-from workers.config.settings import Settings, load, options
+from workers.config.settings import Settings, changed, load, options
 from workers.errors import SettingsError
 
 TOKEN = {"TOWER_INFLUXDB_TOKEN": "t0ken"}
@@ -22,6 +22,22 @@ def refused(environ: dict[str, str]) -> SettingsError:
     with pytest.raises(SettingsError) as caught:
         load({**TOKEN, **environ})
     return caught.value
+
+
+def test_what_is_set_is_named_and_no_secret_is_among_it(tmp_path: Path) -> None:
+    config = tmp_path / "tower.toml"
+    config.write_text("batch_lines = 10000\nbatch_age_ms = 7\n")
+    environ = {
+        "TOWER_CONFIG": str(config),
+        "TOWER_BATCH_AGE_MS": "8",
+        "TOWER_INFLUXDB_TOKEN": CANARY,
+        "TOWER_INFLUXDB_PASSWORD": CANARY,
+        "TOWER_KAFKA_SASL_PASSWORD": CANARY,
+        "HOME": "/",
+    }
+    load(environ)
+
+    assert changed(environ) == {"TOWER_BATCH_LINES": "10000", "TOWER_BATCH_AGE_MS": "8"}
 
 
 def test_the_lab_needs_a_token_and_nothing_else() -> None:
