@@ -2,11 +2,11 @@
 
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from tests.support import fakes
-from tests.support.fakes import FakeClock, FakeSink, partition
+from tests.support.fakes import FakeClock, FakeMessage, FakeSink, partition
 from workers.drain import Drain
 from workers.influxdb.delivery import Delivery
 from workers.influxdb.write_figures import WriteFigures
@@ -23,16 +23,18 @@ Step = Callable[[], list[Message]]
 
 
 class FakeConsumer:
-    """The group's member, by script.
+    """The group's member, by script or from a log in memory.
+
+    It behaves as the real one: `tests/unit/kafka/test_member_behaviour.py` asks both the same.
 
     Attributes:
-        steps: What each `consume` does; when they are used up, the worker is asked to stop.
+        steps: What each `consume` does; when they are used up, it hands out what was produced.
         asked: All calls but `consume`, in order.
         at_poll_paused: What happens during each `poll_paused`.
         gathered: The argument `gather` of each `consume`.
-        reached: Where reading stands in each partition.
         wanted: The argument `max_messages` of each `consume`.
-        stop: Asks the worker to stop.
+        group_offsets: The group's committed offsets, whoever owns the partitions.
+        stop: Called when there is nothing more to consume.
         on_revoke: What the loop wants to be called before partitions go.
     """
 
@@ -40,7 +42,7 @@ class FakeConsumer:
         self.owned = {partition(number) for number in range(3)}
         self.stopped: dict[Partition, str] = {}
         self.committed: dict[Partition, int] = {}
-        self.reached: dict[Partition, int] = {}
+        self.group_offsets: dict[Partition, int] = {}
         self.rebalances = self.renewals = self.commit_failures = 0
         self.fenced_and_why = (0, "")
         self.steps: list[Step] = []
@@ -51,60 +53,90 @@ class FakeConsumer:
         self.stop: Callable[[], None] = lambda: None
         self.on_revoke: RevokeCallback = lambda _, __: None
         self._clock = clock
+        self._logs: dict[Partition, list[Message]] = {}
+        self._reached: dict[Partition, int] = {}
+        self._paused = self._rebalanced = False
 
-    def consume(self, max_messages: int, timeout_s: float, *, gather: bool) -> list[Message]:
+    def produce(self, number: int, values: Sequence[bytes]) -> None:
+        """Append records to a partition."""
+        log = self._logs.setdefault(partition(number), [])
+        log += [FakeMessage(value, number, offset) for offset, value in enumerate(values, len(log))]
+
+    def consume(self, max_messages: int, timeout_s: float, *, gather: bool = True) -> list[Message]:
         assert max_messages >= 1
         self.gathered.append(gather)
         self.wanted.append(max_messages)
+        self._rebalanced = False
         if self.steps:
             messages = self.steps.pop(0)()
-            self.reached |= {partition_of(message): message.offset() + 1 for message in messages}
-            return messages
-        self._clock.now += timeout_s
-        self.stop()
-        return []
+        else:
+            messages = [] if self._paused else self._fetch(max_messages)
+            if not messages:
+                self._clock.now += timeout_s
+                self.stop()
+        if self._rebalanced:
+            # Messages that were fetched before may be of the old assignment: they are read again.
+            return []
+        self._reached |= {partition_of(message): message.offset() + 1 for message in messages}
+        return messages
+
+    def _fetch(self, max_messages: int) -> list[Message]:
+        readable = [
+            message
+            for key in sorted(self.owned)
+            for message in self._logs.get(key, [])[self._reached.get(key, 0) :]
+        ]
+        return readable[:max_messages]
 
     def give_up(self, numbers: set[int], lost: bool = False) -> None:
         """A rebalance takes partitions away."""
-        revoked = {partition(number) for number in numbers}
+        revoked = {partition(number) for number in numbers} & self.owned
+        self._rebalanced = True
         self.on_revoke(revoked, lost)
         self.owned -= revoked
-        for number in revoked:
-            self.reached.pop(number, None)
+        for key in revoked:
+            self._reached.pop(key, None)
+            self.committed.pop(key, None)
 
-    def take_back(self, numbers: set[int], committed: int) -> None:
-        """A rebalance brings partitions, whose last commit was this offset."""
-        assigned = {partition(number) for number in numbers}
-        self.owned |= assigned
-        self.reached |= dict.fromkeys(assigned, committed)
+    def take_back(self, numbers: set[int], committed: int | None = None) -> None:
+        """A rebalance brings partitions. They begin where the group has committed, or at a given offset."""
+        self._rebalanced = True
+        for key in {partition(number) for number in numbers}:
+            self.owned.add(key)
+            if committed is not None:
+                self.group_offsets[key] = committed
+            if key in self.group_offsets:
+                self._reached[key] = self.committed[key] = self.group_offsets[key]
 
     def poll_paused(self, timeout_s: float) -> None:
+        self._paused = True
         self._clock.now += timeout_s
         self.asked.append(("poll_paused", timeout_s))
         if self.at_poll_paused:
             self.at_poll_paused.pop(0)()
 
     def resume(self) -> None:
+        self._paused = False
         self.asked.append(("resume", None))
 
     def commit(self, next_offsets: Mapping[Partition, int], blocking: bool = False) -> None:
-        # As the real one: what is not owned is not committed.
-        owned = {key.number: offset for key, offset in next_offsets.items() if key in self.owned}
+        owned = {key: offset for key, offset in next_offsets.items() if key in self.owned}
         if owned:
-            self.asked.append(("commit and wait" if blocking else "commit", owned))
-            self.committed |= {partition(number): offset for number, offset in owned.items()}
+            by_number = {key.number: offset for key, offset in owned.items()}
+            self.asked.append(("commit and wait" if blocking else "commit", by_number))
+            self.committed |= owned
+            self.group_offsets |= owned
 
     def position(self, partition: Partition) -> int | None:
-        return self.reached.get(partition)
+        return self._reached.get(partition)
 
     def positions(self) -> dict[Partition, int]:
-        return {partition: offset for partition, offset in self.reached.items() if partition in self.owned}
+        return {key: offset for key, offset in self._reached.items() if key in self.owned}
 
     def lag(self, _: Partition) -> int | None:
         return None
 
     def close(self) -> None:
-        # As the real one: leaving the group revokes all partitions.
         self.give_up({key.number for key in self.owned})
         self.asked.append(("close", None))
 

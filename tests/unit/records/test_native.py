@@ -404,6 +404,24 @@ def test_both_paths_agree_on_records_of_many_fields(count: int) -> None:
     assert_same([json.dumps(record).encode(), msgpack.packb(record), json.dumps(record).encode()])
 
 
+@pytest.mark.parametrize("byte", range(256))
+def test_both_paths_agree_on_any_byte_in_text_names_and_tags(byte: int) -> None:
+    """Control characters, quotes, DEL and bytes beyond ASCII among them."""
+    text = b"a%cb" % byte
+    packed = b"\xa3" + text
+    assert_same(
+        [
+            b'{"note":"%b","memory":1}' % text,
+            b'{"%b":1,"memory":1}' % text,
+            b'{"ip":"%b","memory":1}' % text,
+            b'{"memory":"1%c","tx":2}' % byte,
+            b"\x82\xa4note%b\xa6memory\x01" % packed,
+            b"\x82%b\x01\xa6memory\x01" % packed,
+            b"\x82\xa2ip%b\xa6memory\x01" % packed,
+        ]
+    )
+
+
 @pytest.mark.parametrize("size", [65_000, 65_500, 65_536, 65_537, 70_000])
 def test_both_paths_agree_on_lines_too_long_for_the_kernel(size: int) -> None:
     assert_same([json.dumps({"note": "n" * size, "tx": 1}).encode(), msgpack.packb({"note": "n" * size})])

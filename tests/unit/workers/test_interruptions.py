@@ -123,7 +123,7 @@ def safe(worker: Worker) -> set[tuple[int, int]]:
 def check_commits(worker: Worker) -> None:
     """Every record before a committed offset is safe."""
     first = {0: 0, 1: 0, 2: 7}
-    committed = {partition.number: offset for partition, offset in worker.consumer.committed.items()}
+    committed = {partition.number: offset for partition, offset in worker.consumer.group_offsets.items()}
     ahead = {
         (number, offset) for number, end in committed.items() for offset in range(first[number], end)
     } - safe(worker)

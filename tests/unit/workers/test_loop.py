@@ -280,7 +280,7 @@ class TestRebalance:
 
         assert len(slow.sink.stored) == 1
         assert slow.consumer.commits[0] == {1: 2}
-        assert slow.consumer.committed.get(Partition("resource", 0), 1) == 1
+        assert slow.consumer.group_offsets.get(Partition("resource", 0), 1) == 1
 
     def test_a_revocation_during_a_delivery_starts_no_second_one(self, slow: Worker) -> None:
         writes: list[int] = []
@@ -327,7 +327,7 @@ class TestRebalance:
 
         worker.run(step(messages(0, 5)), self.losing(worker, {0}, lost=False), return_set_back)
 
-        assert worker.consumer.committed[Partition("resource", 0)] == 2
+        assert worker.consumer.group_offsets[Partition("resource", 0)] == 2
 
 
 class TestOutage:
