@@ -22,12 +22,13 @@ from workers.commands.check import (
     pool,
     records,
     topics,
+    type_conflicts,
 )
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.newest_records import Sample
 from workers.commands.check.result import CheckResult, Level, as_object, fail, summary, warn
 from workers.commands.clients.influxdb_api import InfluxdbApi, token
-from workers.commands.clients.worker_states import running_workers
+from workers.commands.clients.worker_states import read_states, running_workers
 from workers.config import tls
 from workers.config.secret import Secret
 from workers.config.settings import Settings, load
@@ -107,6 +108,7 @@ def run_checks(
     yield pool.polling(settings)
     newest = yield from _guarded("kafka", _kafka(settings, workers, watch_s))
     yield from _guarded("influxdb", _influxdb_of_all(settings, authorization, newest))
+    yield from type_conflicts.conflicts(read_states(settings.run_dir, time.time()))
 
 
 def _kafka(
