@@ -15,13 +15,15 @@ from rich.console import Console
 
 from lab.errors import LabError, SlowError
 from lab.lab import Lab
-from lab.pool import STOP_S, LabPool
+from lab.machine_plot import MachinePlot
+from lab.pool import RUN, STOP_S, LabPool
 from lab.provision import DEAD_LETTER_TOPIC, TOPIC, V1_USER
 from lab.senders import ledger
 from lab.senders.feed import Feed, Sender
 from lab.senders.formats import Format
 from lab.senders.sample import psutil_sample
 from lab.senders.synthetic import BAD_EVERY, records
+from lab.served_page import ServedPage
 from lab.system.progress import Progress
 from lab.system.reaper import Reaper
 from lab.system.server_process import uninterrupted
@@ -78,19 +80,28 @@ class Demo:
             # Before anything is started: what is found here is not ours to stop.
             LabPool(Path(), {}).check()
             lab = self._lab(stack)
-            settings = lab.worker_environment() | {"TOWER_WORKERS": str(self.workers)}
+            page = ServedPage.on_free_port(prefer_default=self.keep is not None)
+            settings = lab.worker_environment() | {
+                "TOWER_WORKERS": str(self.workers),
+                "TOWER_SERVE_ADDRESS": page.address,
+            }
             pool = LabPool(lab.data / "pool", settings)
             stack.callback(self._stop, pool)
-            self._start(pool, lab)
+            self._start(pool, lab, page)
+            how_long = "stays up" if self.keep else "until the demo ends, KEEP=1 leaves it up"
+            self.progress.say(f"  the page: {page.url} ({how_long})")
             # A second early: a point may lie at its second's very beginning, and > leaves it out.
             since = int(time.time()) - 1
             letters = lab.topics.log_ends(DEAD_LETTER_TOPIC)
-            book, record = self._feed(lab)
+            plot = MachinePlot(lab.query_rows, since)
+            book, record = self._feed(lab, plot)
             self._drain(lab, pool)
+            plot.refresh()
+            self.progress.picture(plot.picture())
             holds = self._show(lab, book, record, since, letters)
             if self.keep is not None:
                 stack.pop_all()
-                self._explain(lab)
+                self._explain(lab, page)
         return holds
 
     def _lab(self, stack: ExitStack) -> Lab:
@@ -107,7 +118,7 @@ class Demo:
             stack.callback(_quietly, lab.down)
         return lab.up()
 
-    def _start(self, pool: LabPool, lab: Lab) -> None:
+    def _start(self, pool: LabPool, lab: Lab, page: ServedPage) -> None:
         with self.progress.step(f"starting {self.workers} workers") as step:
             pool.start()
             deadline = time.monotonic() + JOIN_S
@@ -118,10 +129,13 @@ class Demo:
                 owned = sum(len(parts) for parts in members.values())
                 step.note(f"{len(members)} in the group, {owned} partitions owned")
                 if is_shared_out(members, self.workers, partitions):
-                    return
+                    break
+                time.sleep(0.2)
+            while not page.answers():
+                self._check(pool, deadline, f"{page.url} (see {RUN}/serve.log) has not answered")
                 time.sleep(0.2)
 
-    def _feed(self, lab: Lab) -> tuple[ledger.ProducedRecords, bytes]:
+    def _feed(self, lab: Lab, plot: MachinePlot) -> tuple[ledger.ProducedRecords, bytes]:
         """Feed it all; what was sent, and the last record of the stand-in for the lab's Pi."""
         book = ledger.ProducedRecords()
         sender = Sender(lab.bootstrap_servers, TOPIC, book.delivered)
@@ -145,9 +159,11 @@ class Demo:
                 share -= self.count * second // self.seconds
                 for value, tag in itertools.islice(values, share):
                     sender.send(value, tag)
+                plot.refresh()
+                step.draw(plot.picture())
                 while (left := began + second + 1 - time.monotonic()) > 0:
                     sender.poll(min(left, 0.1))
-                    step.note(f"{sender.delivered_count} delivered to Kafka")
+                    step.note(f"{sender.delivered_count} delivered to Kafka, {plot.summary()}")
             sender.finish()
             step.note(f"{sender.delivered_count} delivered to Kafka")
         return book, single.last
@@ -203,7 +219,7 @@ class Demo:
         with uninterrupted(), self.progress.step("stopping the workers"):
             pool.stop(STOP_S)
 
-    def _explain(self, lab: Lab) -> None:
+    def _explain(self, lab: Lab, page: ServedPage) -> None:
         option = "" if lab.data == Path(".lab").absolute() else f" --data {lab.data}"
         self.progress.say(
             "\nThe pool and the lab stay up. Look at them from this folder, in this order:\n"
@@ -212,6 +228,7 @@ class Demo:
             "  .venv/bin/tower status --max-dead-share 0.1\n"
             "  .venv/bin/tower dlq list\n"
             "More:\n"
+            f"  page:  {page.url}\n"
             "  look:  .venv/bin/supervisorctl -c supervisor.conf status\n"
             f"         .venv/bin/python -m lab status{option}\n"
             f"  feed:  .venv/bin/python -m lab feed{option}\n"

@@ -1,11 +1,11 @@
-"""Progress of the lab's waits: a spinner on a terminal, plain lines elsewhere."""
+"""Progress of the lab's waits: a spinner and pictures on a terminal, plain lines elsewhere."""
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 
 #: Seconds between two plain lines of one step, without a terminal.
 PLAIN_INTERVAL_S = 2.0
@@ -17,16 +17,25 @@ class Step:
     def __init__(self, text: str) -> None:
         self.text = text
         self.detail = ""
+        self.picture: RenderableType | None = None
         self.began = time.monotonic()
 
     def note(self, detail: str) -> None:
         """Show a few words on the progress, such as `2 of 3 nodes serve`."""
         self.detail = detail
 
+    def draw(self, picture: RenderableType) -> None:
+        """Show a picture below the step while it lasts, on a terminal."""
+        self.picture = picture
+
     @property
     def elapsed_s(self) -> float:
         """Return the seconds since the step began."""
         return time.monotonic() - self.began
+
+    def content(self) -> RenderableType:
+        """Return the line and the picture below it."""
+        return str(self) if self.picture is None else Group(str(self), self.picture)
 
     def __str__(self) -> str:
         detail = f": {self.detail}" if self.detail else ""
@@ -47,6 +56,11 @@ class Progress:
     def say(self, text: str) -> None:
         """Print one line that stays."""
         self._console.print(text, markup=False)
+
+    def picture(self, picture: RenderableType) -> None:
+        """Print a picture that stays, on a terminal."""
+        if self._console.is_terminal:
+            self._console.print(picture)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:
@@ -71,9 +85,9 @@ class Progress:
         self.say(f"  {step}")
 
     def _spin(self, step: Step, done: threading.Event) -> None:
-        with self._console.status(str(step)) as status:
+        with self._console.status(step.content()) as status:
             while not done.wait(0.2):
-                status.update(str(step))
+                status.update(step.content())
 
     def _tick(self, step: Step, done: threading.Event) -> None:
         while not done.wait(PLAIN_INTERVAL_S):

@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,9 +14,11 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import msgpack
 import psutil
@@ -423,9 +426,16 @@ def demo(folder: Path) -> subprocess.Popen[str]:
 
 def test_the_demo_counts_every_record_and_leaves_nothing(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
-        printed, _ = process.communicate(timeout=200)
+        assert process.stdout is not None
+        before = list(takewhile(lambda line: "feeding" not in line, process.stdout))
+        (url,) = re.findall(r"the page: (http://127\.0\.0\.1:\d+/) ", "".join(before))
+        with urlopen(url, timeout=10) as page:  # noqa: S310 - http, on loopback
+            assert "Tower" in page.read().decode()
+        printed = process.stdout.read()
 
     assert process.returncode == 0, printed
+    # A plain line every two seconds, as this is no terminal.
+    assert re.search(r"delivered to Kafka, memory [\d.]+ GiB, CPU_Usage [\d.]+ \(\d s\)", printed)
     assert "produced = stored + dead-lettered for all 1012" in printed
     assert 'SELECT "memory" FROM "Labs"."autogen"."labs" WHERE time > ' in printed
     assert "asked as v1 user tower: 992 rows" in printed
