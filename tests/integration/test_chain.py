@@ -29,7 +29,10 @@ def test_three_workers_run_and_each_owns_one_partition(chain: Callable[..., Chai
         "one partition for each",
     )
     status = subprocess.run(
-        pipeline.pool.command("supervisorctl", "status"), capture_output=True, text=True, check=True
+        pipeline.pool.command("supervisorctl", "status", "worker:*"),
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
 
     assert len(status) == 3

@@ -122,6 +122,7 @@ def the_pool_is_started(nuc: Nuc) -> None:
     status = nuc.run("supervisorctl", "-c", "supervisor.conf", "status")
 
     assert re.findall(r"^(\S+) +(\S+)", status, re.MULTILINE) == [
+        ("serve", "RUNNING"),
         ("worker:0", "RUNNING"),
         ("worker:1", "RUNNING"),
         ("worker:2", "RUNNING"),

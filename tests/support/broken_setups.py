@@ -189,7 +189,7 @@ BEFORE_START = [
     ),
     BrokenSetup(
         "one topic for records and dead letters",
-        "TOWER_DEAD_LETTER_TOPIC: must differ from TOWER_TOPIC",
+        "TOWER_DEAD_LETTER_TOPIC: must differ from the topics of",
         "Tower would read its own dead letters",
         breaks=lambda chain, *_: {"TOWER_DEAD_LETTER_TOPIC": chain.name},
     ),

@@ -220,7 +220,7 @@ def load(environ: Mapping[str, str], *, credentials: bool = True) -> Settings:
         if route.matches(settings.dead_letter_topic):
             raise SettingsError(
                 "TOWER_DEAD_LETTER_TOPIC",
-                f"is a topic of {route.label}: Tower would read its own dead letters",
+                f"must differ from the topics of {route.label}: Tower would read its own dead letters",
             )
     if not credentials:
         return settings
