@@ -153,7 +153,8 @@ def test_no_pattern_may_match_the_dead_letters(tmp_path: Path) -> None:
     message = refused(tmp_path, ONE.replace('"a"', "'^res'"))
 
     assert message == (
-        "TOWER_DEAD_LETTER_TOPIC: must differ from the topics of route one: Tower would read its own dead letters"
+        "TOWER_DEAD_LETTER_TOPIC: must differ from the topics of route one: Tower would read its own dead "
+        "letters"
     )
 
 
