@@ -60,9 +60,13 @@ check: $(INSTALLED) ## format, lint, spelling, types and unit tests, under 30 se
 	@$(BIN)/codespell
 	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(COVERAGE) tests/unit; wait $$types
 
+# Seconds that `make test` lets the fuzzer run.
+SANITIZE_S ?= 20
+
 # The unit tests' share of lines and branches of workers/; the floor is in pyproject.toml.
 test: COVERAGE := --cov --cov-report=term
-test: check ## everything CI runs: check with coverage, integration and the quick fault tests
+test: check ## everything CI runs: check with coverage, sanitizers, integration and the quick fault tests
+	@$(BIN)/python -m tests.sanitize --seconds $(SANITIZE_S)
 	@$(BIN)/python -m lab prepare
 	@$(BIN)/pytest -q tests/integration
 	@$(BIN)/pytest -q -m quick tests/faults
