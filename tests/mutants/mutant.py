@@ -22,6 +22,7 @@ class Mutant:
         old: A text that stands in the file once.
         new: What takes its place.
         tests: The test files or tests that must notice it.
+        sanitized: Whether the tests run with sanitizers, and then the fuzzer.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Mutant:
     old: str
     new: str
     tests: tuple[str, ...]
+    sanitized: bool = False
 
     @property
     def is_native(self) -> bool:
@@ -71,7 +73,14 @@ def load(lists: Sequence[str] = LISTS) -> Iterator[Mutant]:
         content = tomllib.loads((Path(__file__).parent / name).read_text())
         for entry in content["mutant"]:
             tests = entry.get("tests") or content["tests"].get(entry["file"], [])
-            mutant = Mutant(entry["name"], entry["file"], entry["old"], entry["new"], tuple(tests))
+            mutant = Mutant(
+                entry["name"],
+                entry["file"],
+                entry["old"],
+                entry["new"],
+                tuple(tests),
+                entry.get("sanitized", False),
+            )
             if mutant.name in names:
                 raise ValueError(f"two mutants are named {mutant.name!r}")
             names.add(mutant.name)

@@ -79,6 +79,22 @@ class Load:
         }
         self._producer = Producer(self._properties)
 
+    def learn(self, partitions: int, timeout_s: float) -> None:
+        """Wait until the producer knows so many partitions, and send to all of them.
+
+        Raises:
+            TimeoutError: It does not.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (
+            len(self._producer.list_topics(self._topic, timeout_s).topics[self._topic].partitions)
+            < partitions
+        ):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the producer does not know {partitions} partitions")
+            time.sleep(0.1)
+        self.partitions = list(range(partitions))
+
     def renew(self) -> None:
         """Take another producer: one whose topic was made anew has lost its place.
 

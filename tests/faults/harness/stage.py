@@ -144,7 +144,7 @@ class Stage:
         self.ledger.grow(partitions)
         self.sampler.grow(self.name, partitions)
         self.pool.partitions = partitions
-        self.load.partitions = list(range(partitions))
+        self.load.learn(partitions, 30)
 
     def join(self, workers: int, prefix: Sequence[str]) -> TowerPool:
         """A further pool of the same group, on another host.

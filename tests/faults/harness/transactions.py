@@ -39,7 +39,7 @@ class TransactionalLoad(Load):
         rate: float = 2_000,
         properties: Mapping[str, Any] | None = None,
     ) -> None:
-        identity = {"transactional.id": f"{topic}-load", "transaction.timeout.ms": 60_000}
+        identity = {"transactional.id": f"{topic}-load", "transaction.timeout.ms": 180_000}
         super().__init__(bootstrap, topic, ledger, rate, {**identity, **(properties or {})})
         self.aborted: set[tuple[int, int]] = set()
         self.transactions = 0

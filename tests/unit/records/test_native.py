@@ -404,6 +404,26 @@ def test_both_paths_agree_on_records_of_many_fields(count: int) -> None:
     assert_same([json.dumps(record).encode(), msgpack.packb(record), json.dumps(record).encode()])
 
 
+@pytest.mark.parametrize("start", [2**30, 2**32, 2**33, 9_999_999_000, 10**9])
+def test_both_paths_spell_doubles_alike_where_six_decimals_no_longer_tell_them_apart(start: int) -> None:
+    """Above 2^33 two numbers with six decimals may be one double, and repr() takes the shorter one."""
+    values = [start + place * 2**-19 for place in range(100)]
+    assert_same(
+        [
+            packed
+            for value in values
+            for packed in (msgpack.packb({"memory": value}), b'{"memory":%b}' % repr(value).encode())
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "number", ["1.50", "1.0", "1e3", "-0", "-0.0", "0", "-7", "1.5", "12345678901234567890"]
+)
+def test_both_paths_spell_a_number_that_is_a_tag_alike(number: str) -> None:
+    assert_same([b'{"ip":%b,"memory":1}' % number.encode(), b'{"memory":1,"ip":%b}' % number.encode()])
+
+
 @pytest.mark.parametrize("byte", range(256))
 def test_both_paths_agree_on_any_byte_in_text_names_and_tags(byte: int) -> None:
     """Control characters, quotes, DEL and bytes beyond ASCII among them."""
