@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tests.faults.harness.odd_answers import Script
+
 #: Records name their partition in a field; a request is filed under the partitions it carries.
 _PART = re.compile(rb"[ ,]part=(\d+)")
 
@@ -50,6 +52,10 @@ class Fault:
         status: Answer this without asking InfluxDB.
         headers: Headers of that answer (Retry-After).
         body: Body of that answer.
+        script: Answers in place of InfluxDB, which is not asked; the connection ends after it.
+        before: Bytes before InfluxDB's answer.
+        again: Send InfluxDB's answer twice.
+        early: Answer `status` before the body is read.
         reply: What becomes of InfluxDB's answer.
         chance: Share of the requests that are affected, 0 to 1.
         times: Number of requests that are affected, all when None.
@@ -63,6 +69,10 @@ class Fault:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    script: Script | None = None
+    before: bytes = b""
+    again: bool = False
+    early: bool = False
     reply: Reply = Reply.PASS
     chance: float = 1.0
     times: int | None = None

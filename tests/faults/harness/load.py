@@ -31,6 +31,9 @@ UNCERTAIN = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_INFLIGHT})
 #: Gives the bytes of a further record that must become a dead letter, or None for an ordinary one.
 Poison = Callable[[int, random.Random], bytes | None]
 
+#: Gives other bytes for the bytes of a sample.
+Change = Callable[[bytes, random.Random], bytes]
+
 
 class Load:
     """A producer with acks=all and idempotence that writes to explicit partitions in turn.
@@ -57,6 +60,8 @@ class Load:
         #: Skew in seconds of the one that Kafka's timestamps tell, which is the sender's too.
         self.stamp_s = 0
         self.poison: Poison | None = None
+        #: Changes the bytes of an ordinary sample, which must still become its point.
+        self.change: Change | None = None
         self.partitions = list(range(len(ledger.books)))
         self._ledger = ledger
         self._topic = topic
@@ -143,6 +148,7 @@ class Load:
             )
             if value is None and not poison:
                 value = sample(self._ledger.seed, partition, seq, second)
+                value = self.change(value, self._random) if self.change else value
         if extra and value is not None:
             value = json.dumps({**json.loads(value), **extra}).encode()
         while True:

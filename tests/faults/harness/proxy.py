@@ -203,11 +203,13 @@ class Proxy:
         if fault.cut is not None and length:
             cut = self._random.randrange(length) if fault.cut_after is None else fault.cut_after
             length = min(cut, length - 1)
+        if fault.early:
+            return await self._tell_early(client, head, request, fault)
         body = await self._take_in(client.reader, length, fault)
         if fault.cut is None:
             request.look(body, head.headers.get("content-encoding") == "gzip", self._keep)
-        if fault.status is not None:
-            return await self._tell(client, request, fault.status, dict(fault.headers), fault.body)
+        if fault.script is not None or fault.status is not None:
+            return await self._tell_scripted(client, request, fault)
         if fault.cut is Cut.SHORTEN:
             await client.reader.readexactly(head.length - length)
         answer, text = await self._ask(head, body, fault)
@@ -221,13 +223,27 @@ class Proxy:
         if fault.reply is Reply.SWALLOW:
             reset(client.writer)
             return False
-        if fault.reply is Reply.HOLD:
-            await self._hold(client)
-        kept = await self._tell(client, request, answer.status, answer.headers, text)
+        await (self._hold(client) if fault.reply is Reply.HOLD else asyncio.sleep(0))
+        client.writer.write(fault.before)
+        for _ in range(2 if fault.again else 1):
+            kept = await self._tell(client, request, answer.status, answer.headers, text)
         if fault.reply is Reply.SLOW_CLOSE:
             await asyncio.sleep(LINGER_S)
             return False
         return kept and fault.cut is None
+
+    async def _tell_early(self, client: _Client, head: Head, request: Request, fault: Fault) -> bool:
+        """Answer before the body is read."""
+        kept = await self._tell_scripted(client, request, fault)
+        await self._take_in(client.reader, head.length, fault)
+        return kept
+
+    async def _tell_scripted(self, client: _Client, request: Request, fault: Fault) -> bool:
+        """Answer without asking InfluxDB."""
+        if fault.script is not None:
+            await fault.script(client.writer)
+            return False
+        return await self._tell(client, request, fault.status or 503, dict(fault.headers), fault.body)
 
     async def _take_in(self, reader: StreamReader, length: int, fault: Fault) -> bytes:
         if fault.bytes_per_s is None:
