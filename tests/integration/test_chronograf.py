@@ -82,7 +82,7 @@ def test_each_cell_draws_a_line_for_each_device(
     pool.drain()
 
     seen: dict[tuple[str, str], list[float]] = {}
-    for cell in chronograf.cells():
+    for cell in chronograf.lab_cells():
         for query in chronograf.queries(cell):
             drawn = lines(pool, query)
             assert {device for device, _ in drawn} == {device or "" for device in devices}, cell["name"]
@@ -101,7 +101,7 @@ def test_a_field_under_another_name_leaves_its_cell_empty(chain: Callable[..., C
     pool.produce([sample(0, time.time(), None)])
     pool.pool.start()
     pool.drain()
-    (memory, *_) = chronograf.cells()
+    (memory, *_) = chronograf.lab_cells()
 
     assert pool.rows('"free_ram"') != []
     assert lines(pool, chronograf.queries(memory)[0]) == {}

@@ -38,10 +38,24 @@ CELL: dict[str, Any] = {
 POINTS = 360
 
 
+#: Cells about the pool begin like this, and come after those of the lab.
+POOL = "pool-"
+
+
 def cells() -> list[dict[str, Any]]:
-    """The cells of the lab's dashboard, as the file has them."""
+    """The cells of the dashboard, as the file has them."""
     dashboard_cells: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["cells"]
     return dashboard_cells
+
+
+def lab_cells() -> list[dict[str, Any]]:
+    """Those that show the lab's records."""
+    return [cell for cell in cells() if not cell["i"].startswith(POOL)]
+
+
+def pool_cells() -> list[dict[str, Any]]:
+    """Those that show the pool, from the points that TOWER_SERVE_POINTS_S asks for."""
+    return [cell for cell in cells() if cell["i"].startswith(POOL)]
 
 
 def queries(cell: dict[str, Any]) -> list[str]:

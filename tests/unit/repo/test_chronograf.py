@@ -22,11 +22,13 @@ def paths(wanted: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str
     return wanted_paths
 
 
-def test_the_dashboard_has_its_six_cells_side_by_side() -> None:
-    places = {(cell["x"], cell["y"]) for cell in chronograf.cells()}
+def test_the_dashboard_has_six_cells_of_the_lab_and_below_them_four_of_the_pool() -> None:
+    lab = {(cell["x"], cell["y"]) for cell in chronograf.lab_cells()}
+    pool = {(cell["x"], cell["y"]) for cell in chronograf.pool_cells()}
     sizes = {(cell["w"], cell["h"]) for cell in chronograf.cells()}
 
-    assert places == {(x, y) for x in (0, 6) for y in (0, 4, 8)}
+    assert lab == {(x, y) for x in (0, 6) for y in (0, 4, 8)}
+    assert pool == {(x, y) for x in (0, 6) for y in (12, 16)}
     assert sizes == {(6, 4)}
 
 
@@ -55,7 +57,7 @@ def test_a_cell_with_something_of_another_type_is_caught() -> None:
 
 
 def test_the_queries_ask_for_the_fields_the_lab_has() -> None:
-    asked = [query for cell in chronograf.cells() for query in chronograf.queries(cell)]
+    asked = [query for cell in chronograf.lab_cells() for query in chronograf.queries(cell)]
     known = {option.name: option.metadata["default"] for option in options()}
 
     assert all('FROM "Labs"."autogen"."labs"' in query for query in asked)

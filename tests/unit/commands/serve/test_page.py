@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support import fakes
+from tests.support import chronograf, fakes
 from tests.support.observed import observation, state
 from workers.commands.dlq.dead_letter import StoredDeadLetter
 from workers.commands.serve.dead_letter_examples import SHOWN_CHARACTERS, Example
@@ -87,12 +87,9 @@ def test_the_wheel_has_every_file_of_the_page() -> None:
 
 
 def test_the_plots_are_those_of_the_chronograf_dashboard() -> None:
-    cells = json.loads((ROOT / "docker" / "chronograf" / "labs.dashboard").read_text())
-    cells = cells.get("dashboard", cells)["cells"]
-
-    assert {cell["name"]: cell["queries"][0]["query"].partition(" FROM ")[0] for cell in cells} == {
-        plot.title: f"SELECT {plot.select}" for plot in PLOTS
-    }
+    assert {
+        cell["name"]: chronograf.queries(cell)[0].partition(" FROM ")[0] for cell in chronograf.lab_cells()
+    } == {plot.title: f"SELECT {plot.select}" for plot in PLOTS}
 
 
 @contextmanager
