@@ -8,9 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from plotly.offline import get_plotlyjs
-
 from bench.report import plots
+from bench.report.drawing import svg
 from bench.report.goals import Figure, disturbed, figures, worst
 
 Result = dict[str, Any]
@@ -28,13 +27,6 @@ TITLES = {
     "conflict": "Records that InfluxDB rejects",
     "ceiling": "The ceiling",
 }
-#: Draws the plots once the page has its shape, so that each has the width of its card.
-DRAW = """
-for (const plot of document.querySelectorAll(".plot")) {
-  const content = JSON.parse(plot.querySelector("script").textContent);
-  Plotly.newPlot(plot, content.data, content.layout, {displayModeBar: false, responsive: true});
-}
-"""
 #: What the figures are, and are not.
 CARE = (
     "Ratios are of figures of this one run: producer, Kafka, Tower and InfluxDB share one machine's cores.",
@@ -68,7 +60,7 @@ def write(file: Path, results: Sequence[Result], failures: dict[str, str] | None
 
 
 def page(results: Sequence[Result], failures: dict[str, str]) -> str:
-    """The page, with its library inside: it needs no network.
+    """The page, with its plots inside: it needs no network.
 
     Args:
         results: In the order they were taken.
@@ -79,7 +71,7 @@ def page(results: Sequence[Result], failures: dict[str, str]) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Tower: bench</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{style}</style><script>{get_plotlyjs()}</script><main>{body}</main><script>{DRAW}</script></html>\n"
+        f"<style>{style}</style><main>{body}</main></html>\n"
     )
 
 
@@ -139,12 +131,9 @@ def _tile(figure: Figure) -> str:
 
 def _card(plot: plots.Plot) -> str:
     title, caption, chart = plot
-    # No tag may end inside the script.
-    content = chart.to_json().replace("</", "<\\/")
     return (
         f'<div class="card"><h3>{_escape(title)}</h3><p class="soft small">{_escape(caption)}</p>'
-        f'<div class="plot" style="height:{chart.layout.height}px">'
-        f'<script type="application/json">{content}</script></div></div>'
+        f'<div class="plot">{svg(chart)}</div></div>'
     )
 
 

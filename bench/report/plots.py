@@ -3,32 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
-import plotly.graph_objects as go
+from matplotlib.axes import Axes
+
+from bench.report.drawing import axes, bars, legend
 
 Result = dict[str, Any]
-Plot = tuple[str, str, Any]  #: title, what to see in it, figure
+Plot = tuple[str, str, Axes]  #: title, what to see in it, plot
 
 TOWER, INFLUXD, KAFKA, OTHER, RED = "#0f766e", "#7c3aed", "#d97706", "#94a3b8", "#dc2626"
 GROUPS = {"workers": ("Tower's workers", TOWER), "influxd": ("influxd", INFLUXD), "kafka": ("Kafka", KAFKA)}
 PEERS = [TOWER, "#2563eb", "#93c5fd", "#d97706", "#a21caf"]
 HOPS = ["#64748b", "#0ea5e9", "#0f766e", "#22c55e", "#7c3aed", "#f59e0b", "#cbd5e1"]
-
-
-def figure(height: int = 340, **layout: Any) -> Any:
-    """An empty figure in the report's dress."""
-    chart = go.Figure()
-    chart.update_layout(
-        template="plotly_white",
-        height=height,
-        margin={"l": 60, "r": 20, "t": 20, "b": 45},
-        font={"family": "system-ui, sans-serif", "size": 13, "color": "#1e293b"},
-        legend={"orientation": "h", "y": 1.12, "x": 0},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        bargap=0.35,
-        **layout,
-    )
-    return chart
 
 
 def of(result: Result) -> Iterator[Plot]:
@@ -48,229 +33,207 @@ def of(result: Result) -> Iterator[Plot]:
 
 
 def _throughput(result: Result) -> Iterator[Plot]:
-    chart = figure(xaxis_title="records a second")
-    chart.update_layout(showlegend=False)
-    names = ["pool, end to end", "influxd alone"]
+    plot = axes(220, x="records a second")
     rates = [result["records_per_s"], result["ceiling_records_per_s"]]
-    chart.add_bar(
-        y=names,
-        x=rates,
-        orientation="h",
-        marker_color=[TOWER, OTHER],
-        text=[f"{rate:,.0f}" for rate in rates],
-        textposition="auto",
-    )
+    texts = [f"{rate:,.0f}" for rate in rates]
+    bars(plot, ["pool, end to end", "influxd alone"], rates, colour=[TOWER, OTHER], texts=texts)
     ratio = result["ceiling_ratio"]
-    yield "Records a second", f"The pool reaches {ratio:.0%} of what influxd takes on this machine.", chart
-    chart = figure(xaxis_title="seconds since the first write", yaxis_title="cores in use")
-    for name, (label, colour) in GROUPS.items():
-        points = [point for point in result["series"][name]["cores"] if point[0] > -2]
-        chart.add_scatter(
-            x=[at for at, _ in points],
-            y=[cores for _, cores in points],
-            name=label,
-            stackgroup="cores",
-            line={"width": 0.5, "color": colour},
-        )
+    yield "Records a second", f"The pool reaches {ratio:.0%} of what influxd takes on this machine.", plot
+    plot = axes(x="seconds since the first write", y="cores in use")
+    points = {
+        name: [point for point in result["series"][name]["cores"] if point[0] > -2] for name in GROUPS
+    }
+    # All were measured at the same moments, but one may have ended before the others.
+    count = min(map(len, points.values()))
+    plot.stackplot(
+        [at for at, _ in points["workers"][:count]],
+        *([cores for _, cores in points[name][:count]] for name in GROUPS),
+        labels=[label for label, _ in GROUPS.values()],
+        colors=[colour for _, colour in GROUPS.values()],
+        alpha=0.75,
+    )
+    legend(plot)
     caption = (
         f"A record costs {result['worker_cpu_us_per_record']:.2f} µs in the workers and "
         f"{result['influxd_cpu_us_per_record']:.2f} µs in influxd."
     )
-    yield "Who uses the processor", caption, chart
+    yield "Who uses the processor", caption, plot
 
 
 def _ceiling(result: Result) -> Iterator[Plot]:
-    chart = figure(300, xaxis_title="lines in a body", yaxis_title="records a second", barmode="group")
-    for connections, colour in ((2, OTHER), (3, INFLUXD)):
+    plot = axes(300, x="lines in a body", y="records a second")
+    sizes = sorted({trial["body_lines"] for trial in result["trials"]})
+    for connections, colour, shift in ((2, OTHER, -0.2), (3, INFLUXD, 0.2)):
         trials = [trial for trial in result["trials"] if trial["connections"] == connections]
-        chart.add_bar(
-            x=[f"{trial['body_lines']:,}" for trial in trials],
-            y=[trial["records_per_s"] for trial in trials],
-            name=f"{connections} connections",
-            marker_color=colour,
+        plot.bar(
+            [sizes.index(trial["body_lines"]) + shift for trial in trials],
+            [trial["records_per_s"] for trial in trials],
+            width=0.38,
+            color=colour,
+            label=f"{connections} connections",
         )
-    yield "influxd alone", "Bodies made beforehand; the best pair is the ceiling.", chart
+    plot.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
+    plot.grid(visible=False, axis="x")
+    legend(plot)
+    yield "influxd alone", "Bodies made beforehand; the best pair is the ceiling.", plot
 
 
 def _profile(result: Result) -> Iterator[Plot]:
-    chart = figure(230, xaxis_title="µs a record", barmode="stack")
-    chart.update_layout(legend={"traceorder": "normal"})
-    for colour, (hop, cost) in zip(HOPS, result["hops"].items(), strict=False):
-        chart.add_bar(
-            y=["CPU"],
-            x=[cost["cpu_us"]],
-            name=hop,
-            orientation="h",
-            marker_color=colour,
-            text=f"{hop}<br>{cost['cpu_us']:.2f}",
-            textposition="inside",
-            insidetextanchor="middle",
-        )
+    plot = axes(260, x="µs a record")
+    costs = {hop: cost["cpu_us"] for hop, cost in result["hops"].items()}
+    colours = [HOPS[number % len(HOPS)] for number in range(len(costs))]
+    bars(
+        plot,
+        list(costs),
+        list(costs.values()),
+        colour=colours,
+        texts=[f"{us:.2f}" for us in costs.values()],
+    )
     caption = (
         f"{result['cpu_us_per_record']:.2f} µs of CPU a record in one worker; the write itself is waiting: "
         f"{result['hops']['write']['wall_us']:.1f} µs on the clock."
     )
-    yield "Where a record's microseconds go", caption, chart
+    yield "Where a record's microseconds go", caption, plot
 
 
 def _latency(result: Result) -> Iterator[Plot]:
-    chart = figure(xaxis_title="ms from due to queryable", yaxis_title="records")
+    plot = axes(x="ms from due to queryable", y="records")
     edges = [edge for edge, _ in result["histogram"]]
-    counts = [count for _, count in result["histogram"]]
     width = edges[0]
-    chart.add_bar(
-        x=[edge - width / 2 for edge in edges],
-        y=counts,
+    plot.bar(
+        [edge - width / 2 for edge in edges],
+        [count for _, count in result["histogram"]],
         width=width,
-        marker_color=TOWER,
-        showlegend=False,
+        color=TOWER,
     )
     for name, value, colour in (("p50", result["p50_ms"], INFLUXD), ("p99", result["p99_ms"], RED)):
-        chart.add_vline(
-            x=value, line_color=colour, line_dash="dash", annotation_text=f"{name} {value:.0f} ms"
-        )
+        plot.axvline(value, color=colour, linestyle="--", label=f"{name} {value:.0f} ms")
+    legend(plot)
     caption = (
         f"{result['records']:,} records at {result['rate']:,.0f} a second, each from when it was due; "
         f"± {result['resolution_ms']:.0f} ms by the method."
     )
-    yield "Latency", caption, chart
-    chart = figure(280, xaxis_title="seconds", yaxis_title="ms")
+    yield "Latency", caption, plot
+    plot = axes(280, x="seconds", y="ms")
     rows = result["over_time"]
     for place, name, colour in ((1, "median", TOWER), (2, "p99", RED)):
-        chart.add_scatter(
-            x=[row[0] for row in rows], y=[row[place] for row in rows], name=name, line_color=colour
-        )
-    yield "Latency over time", "Each half second by itself.", chart
+        plot.plot([row[0] for row in rows], [row[place] for row in rows], color=colour, label=name)
+    legend(plot)
+    yield "Latency over time", "Each half second by itself.", plot
 
 
 def _scale(result: Result) -> Iterator[Plot]:
     rows = result["workers"]
-    chart = figure(xaxis_title="partitions and workers", yaxis_title="µs of CPU a record")
+    plot = axes(x="partitions and workers", y="µs of CPU a record")
     names = [str(row["workers"]) for row in rows]
     costs = [row["worker_cpu_us_per_record"] for row in rows]
     three = next((row["worker_cpu_us_per_record"] for row in rows if row["workers"] == 3), None)
-    chart.update_xaxes(type="category")
     if three:
-        chart.add_hrect(y0=three * 0.9, y1=three * 1.1, fillcolor=TOWER, opacity=0.12, line_width=0)
-    chart.add_scatter(x=names, y=costs, mode="lines+markers+text", line_color=TOWER, showlegend=False)
-    chart.update_traces(text=[f"{cost:.2f}" for cost in costs], textposition="top center")
-    chart.update_yaxes(rangemode="tozero")
-    yield "What a record costs with more workers", "The band is 10 % around three workers.", chart
-    for part, axis, title, caption in (
+        plot.axhspan(three * 0.9, three * 1.1, color=TOWER, alpha=0.12, linewidth=0)
+    plot.plot(costs, marker="o", color=TOWER)
+    plot.set_xticks(range(len(names)), names)
+    for place, cost in enumerate(costs):
+        plot.annotate(f"{cost:.2f}", (place, cost), (0, 7), textcoords="offset points", ha="center")
+    plot.set_ylim(0, max(costs) * 1.2)
+    yield "What a record costs with more workers", "The band is 10 % around three workers.", plot
+    for part, title, caption in (
         (
             "delays",
-            "added to each round trip",
             "InfluxDB further away",
-            "Latency only, no limit of bandwidth.",
+            "Added to each round trip. Latency only, no limit of bandwidth.",
         ),
-        ("hosts", "", "Two hosts, one group", "Network namespaces with host names of their own."),
+        ("hosts", "Two hosts, one group", "Network namespaces with host names of their own."),
     ):
         if not result[part]:
             continue
-        chart = figure(260, xaxis_title=axis, yaxis_title="records a second", showlegend=False)
-        chart.add_bar(
-            x=[row["case"] for row in result[part]],
-            y=[row["records_per_s"] for row in result[part]],
-            marker_color=TOWER,
-            text=[f"{row['records_per_s']:,.0f}" for row in result[part]],
-            width=0.4,
-        )
-        yield title, caption, chart
+        plot = axes(120 + 42 * len(result[part]), x="records a second")
+        rates = [row["records_per_s"] for row in result[part]]
+        names = [str(row["case"]) for row in result[part]]
+        bars(plot, names, rates, colour=TOWER, texts=[f"{rate:,.0f}" for rate in rates])
+        yield title, caption, plot
 
 
 def _outage(result: Result) -> Iterator[Plot]:
-    chart = figure(xaxis_title="seconds since the outage began", yaxis_title="records not committed")
-    chart.add_vrect(
-        x0=0,
-        x1=result["outage_s"],
-        fillcolor=RED,
-        opacity=0.08,
-        line_width=0,
-        annotation_text="no InfluxDB",
+    plot = axes(x="seconds since the outage began", y="records not committed")
+    plot.axvspan(0, result["outage_s"], color=RED, alpha=0.08, linewidth=0, label="no InfluxDB")
+    times, lags = [at for at, _ in result["lag"]], [lag for _, lag in result["lag"]]
+    plot.plot(times, lags, color=TOWER, label="lag")
+    plot.fill_between(times, lags, color=TOWER, alpha=0.2, linewidth=0)
+    plot.set_ylim(bottom=0)
+    memory = plot.twinx()
+    memory.plot(
+        [at for at, _ in result["rss_mb"]],
+        [rss for _, rss in result["rss_mb"]],
+        color=KAFKA,
+        label="largest worker, MB",
     )
-    chart.add_scatter(
-        x=[at for at, _ in result["lag"]],
-        y=[lag for _, lag in result["lag"]],
-        name="lag",
-        line_color=TOWER,
-        fill="tozeroy",
-    )
-    chart.add_scatter(
-        x=[at for at, _ in result["rss_mb"]],
-        y=[rss for _, rss in result["rss_mb"]],
-        name="largest worker, MB",
-        yaxis="y2",
-        line_color=KAFKA,
-    )
-    chart.update_layout(
-        yaxis2={
-            "overlaying": "y",
-            "side": "right",
-            "title": "MB",
-            "rangemode": "tozero",
-            "showgrid": False,
-        },
-        margin={"r": 60},
-    )
+    memory.set_ylabel("MB")
+    memory.set_ylim(bottom=0)
+    memory.grid(visible=False)
+    memory.spines[:].set_visible(False)
+    plot.spines[["top", "right"]].set_visible(False)
+    legend(plot, memory)
     caption = (
         f"First write {result['recovery_s']:.2f} s after the end, then {result['backlog']:,} records at "
         f"{result['catch_up_records_per_s']:,.0f} a second; {result['restarts']} restarts, "
         f"{result['rebalances']} rebalances."
     )
-    yield f"An outage ({result['how']})", caption, chart
+    yield f"An outage ({result['how']})", caption, plot
 
 
 def _compare(result: Result) -> Iterator[Plot]:
-    rows = [row for row in result["rows"] if row["records_per_s"]][::-1]
+    rows = [row for row in result["rows"] if row["records_per_s"]]
     names = [row["name"] for row in rows]
     own = [TOWER if name == "Tower" else OTHER for name in names]
-    chart = figure(120 + 42 * len(rows), xaxis_title="records a second", showlegend=False)
-    chart.add_bar(
-        y=names,
-        x=[row["records_per_s"] for row in rows],
-        orientation="h",
-        marker_color=own,
-        text=[f"{row['records_per_s']:,.0f}" for row in rows],
-    )
-    chart.update_layout(margin={"l": 190})
-    yield "Records a second", "Same topic, same InfluxDB, one after the other.", chart
-    chart = figure(140 + 42 * len(rows), xaxis_title="µs of CPU a record", barmode="stack")
+    plot = axes(100 + 42 * len(rows), x="records a second")
+    rates = [row["records_per_s"] for row in rows]
+    bars(plot, names, rates, colour=own, texts=[f"{rate:,.0f}" for rate in rates])
+    yield "Records a second", "Same topic, same InfluxDB, one after the other.", plot
+    plot = axes(130 + 42 * len(rows), x="µs of CPU a record")
+    begins = [0.0] * len(rows)
     for key, label, colours in (
         ("cpu_us_per_record", "the program", own),
         ("influxd_cpu_us_per_record", "influxd", [INFLUXD] * len(rows)),
     ):
-        chart.add_bar(
-            y=names,
-            x=[row[key] for row in rows],
-            name=label,
-            orientation="h",
-            marker_color=colours,
-            text=[f"{row[key]:.1f}" for row in rows],
+        costs = [row[key] for row in rows]
+        bars(
+            plot,
+            names,
+            costs,
+            colour=colours,
+            texts=[f"{us:.1f}" for us in costs],
+            label=label,
+            after=begins,
         )
-    chart.update_layout(margin={"l": 190})
-    yield "What a record costs", "The program's own CPU, and what it makes influxd use.", chart
-    chart = figure(xaxis_title="seconds since the first write", yaxis_title="records stored")
+        begins = [begin + us for begin, us in zip(begins, costs, strict=True)]
+    legend(plot)
+    yield "What a record costs", "The program's own CPU, and what it makes influxd use.", plot
+    plot = axes(x="seconds since the first write", y="records stored")
     for colour, row in zip(PEERS, result["rows"], strict=False):
         if row.get("curve"):
-            chart.add_scatter(
-                x=[at for at, _ in row["curve"]],
-                y=[records for _, records in row["curve"]],
-                name=row["name"],
-                mode="lines",
-                line={"width": 4 if row["name"] == "Tower" else 2, "color": colour},
+            plot.plot(
+                [at for at, _ in row["curve"]],
+                [records for _, records in row["curve"]],
+                color=colour,
+                linewidth=3 if row["name"] == "Tower" else 1.5,
+                label=row["name"],
             )
-    yield "Records stored over time", "By the growth of influxd's write-ahead log.", chart
+    legend(plot)
+    yield "Records stored over time", "By the growth of influxd's write-ahead log.", plot
 
 
 def _collisions(result: Result) -> Iterator[Plot]:
-    rows = result["rows"][::-1]
-    chart = figure(130 + 42 * len(rows), xaxis_title="records", barmode="stack")
+    rows = result["rows"]
+    plot = axes(130 + 42 * len(rows), x="records")
     names = [row["name"] for row in rows]
     stored = [row["stored"] for row in rows]
     gone = [row["produced"] - row["stored"] for row in rows]
-    for label, values, colour in (("stored", stored, TOWER), ("overwritten by another", gone, RED)):
+    for label, values, colour, after in (
+        ("stored", stored, TOWER, []),
+        ("overwritten by another", gone, RED, stored),
+    ):
         texts = [f"{value:,}" if value else "" for value in values]
-        chart.add_bar(y=names, x=values, name=label, orientation="h", marker_color=colour, text=texts)
-    chart.update_layout(margin={"l": 190})
+        bars(plot, names, values, colour=colour, texts=texts, label=label, after=after)
+    legend(plot)
     caption = "Five devices, two samples a second each, times in whole seconds: what is left of them."
-    yield "Stored of what was produced", caption, chart
+    yield "Stored of what was produced", caption, plot
