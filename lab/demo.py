@@ -165,7 +165,8 @@ class Demo:
                     sender.poll(min(left, 0.1))
                     step.note(f"{sender.delivered_count} delivered to Kafka, {plot.summary()}")
             sender.finish()
-            step.note(f"{sender.delivered_count} delivered to Kafka")
+            plot.refresh()
+            step.note(f"{sender.delivered_count} delivered to Kafka, {plot.summary()}")
         return book, single.last
 
     def _drain(self, lab: Lab, pool: LabPool) -> None:

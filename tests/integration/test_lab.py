@@ -434,7 +434,7 @@ def test_the_demo_counts_every_record_and_leaves_nothing(tmp_path: Path) -> None
         printed = process.stdout.read()
 
     assert process.returncode == 0, printed
-    # A plain line every two seconds, as this is no terminal.
+    # The last of the plain lines, as this is no terminal.
     assert re.search(r"delivered to Kafka, memory [\d.]+ GiB, CPU_Usage [\d.]+ \(\d s\)", printed)
     assert "produced = stored + dead-lettered for all 1012" in printed
     assert 'SELECT "memory" FROM "Labs"."autogen"."labs" WHERE time > ' in printed
