@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install hooks lock demo lab-up lab-down check test mutants sanitize faults soak docker-check bench
+.PHONY: help install hooks lock demo lab-up lab-down check test pictures mutants sanitize faults soak docker-check bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ test: check ## everything CI runs: check with coverage, sanitizers, integration 
 	@$(BIN)/python -m lab prepare
 	@$(BIN)/pytest -q tests/integration
 	@$(BIN)/pytest -q -m quick tests/faults
+
+pictures: $(INSTALLED) ## take the pictures of the documents anew, from a real run of the demo (docs/pictures)
+	@$(BIN)/python -m tests.pictures
 
 mutants: $(INSTALLED) ## small bugs in the kernel and the delivery path: the unit tests must notice each (NAMES=…)
 	@$(BIN)/python -m tests.mutants $(NAMES)

@@ -1,0 +1,1 @@
+"""`make pictures`: the pictures of the documents, from a real run."""
