@@ -3,8 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import pytest
 
@@ -32,23 +32,45 @@ class Counted:
         self.sizes.append(len(lines))
         self._writer.write(lines, timeout_s, bucket)
 
+    def close(self) -> None:
+        """Close the writer's connection."""
+        self._writer.close()
+
 
 class Bench:
-    """A delivery to the bucket of a chain whose pool does not run."""
+    """A delivery to the bucket of a chain whose pool does not run.
 
-    def __init__(self, chain: Chain) -> None:
-        settings = load(chain.environment)
+    Args:
+        environment: Settings of the chain's workers.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        settings = load(environment)
         self.sink = Counted(Writer(settings))
         log = ThrottledLogger(logging.getLogger("tower.loop"))
         self._delivery = Delivery(settings, self.sink, FakeWait(), lambda: False, log)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.sink.close()
+
     def deliver(self, measurement: str, values: Sequence[str], first_ns: int) -> list[tuple[int, str]]:
         """Deliver one line for each value; the dead letters by number, with their reasons."""
+        lines = [
+            f'{measurement},a=b\\ c "q\\,=1,{value} {first_ns + number}'.encode()
+            for number, value in enumerate(values)
+        ]
+        return self.deliver_lines(lines)
+
+    def deliver_lines(self, lines: Sequence[bytes]) -> list[tuple[int, str]]:
+        """Deliver lines; the dead letters by number, with their reasons."""
         batch = Batch(first_at=0.0)
-        for number, value in enumerate(values):
-            batch.lines.append(f'{measurement},a=b\\ c "q\\,=1,{value} {first_ns + number}'.encode())
+        for number, line in enumerate(lines):
+            batch.lines.append(line)
             batch.origins.append(fakes.origin(0, number))
-        batch.next_offsets[partition(0)] = len(values)
+        batch.next_offsets[partition(0)] = len(lines)
         self.sink.sizes.clear()
         self._delivery.deliver(batch, 30.0)
         return [(letter.origin.message.offset(), letter.reason) for letter in batch.dead_letters]
@@ -73,13 +95,14 @@ class Bench:
     ],
 )
 def test_influxd_answers_as_tower_reads_it(bare: Chain, good: str, bad: str, converts: bool) -> None:
-    bench, now = Bench(bare), time.time_ns()
+    now = time.time_ns()
     measurement = f"m{now}"
-    bench.deliver(measurement, [good] * 2, now)
     lines = [bad if number % 3 == 2 else good for number in range(300)]
-    first = bench.deliver(measurement, lines, now + 1_000)
-    sizes = list(bench.sink.sizes)
-    second = bench.deliver(measurement, lines, now + 2_000)
+    with Bench(bare.environment) as bench:
+        bench.deliver(measurement, [good] * 2, now)
+        first = bench.deliver(measurement, lines, now + 1_000)
+        sizes = list(bench.sink.sizes)
+        second = bench.deliver(measurement, lines, now + 2_000)
 
     expected = [] if converts else [(number, "type_conflict") for number in range(2, 300, 3)]
     assert first == second == expected
@@ -91,22 +114,14 @@ def test_points_outside_retention_cost_two_requests(bare: Chain) -> None:
     bucket = f"{bare.name}-short"
     token = bare.lab.create_bucket(bucket, 3600)
     environment = bare.environment | {"TOWER_INFLUXDB_BUCKET": bucket, "TOWER_INFLUXDB_TOKEN": token}
-    bench, now = Bench.__new__(Bench), time.time_ns()
-    settings = load(environment)
-    bench.sink = Counted(Writer(settings))
-    log = ThrottledLogger(logging.getLogger("tower.loop"))
-    bench._delivery = Delivery(settings, bench.sink, FakeWait(), lambda: False, log)
+    now = time.time_ns()
     old = now - 6 * 3600 * 10**9
-    batch = Batch(first_at=0.0)
-    for number in range(300):
-        time_ns = (old if number % 3 == 2 else now) + number
-        batch.lines.append(f"labs v=1 {time_ns}".encode())
-        batch.origins.append(fakes.origin(0, number))
-    batch.next_offsets[partition(0)] = 300
-    bench._delivery.deliver(batch, 30.0)
+    lines = [f"labs v=1 {(old if number % 3 == 2 else now) + number}".encode() for number in range(300)]
+    with Bench(environment) as bench:
+        letters = bench.deliver_lines(lines)
 
     assert bench.sink.sizes == [300, 100, 200]
-    assert [letter.reason for letter in batch.dead_letters] == ["refused"] * 100
+    assert [reason for _, reason in letters] == ["refused"] * 100
 
 
 def test_a_pool_stores_the_neighbours_and_check_shows_the_types(chain: Callable[..., Chain]) -> None:
@@ -118,7 +133,7 @@ def test_a_pool_stores_the_neighbours_and_check_shows_the_types(chain: Callable[
     made.produce([record(seq, **mixed[seq % 3]) for seq in range(30, 330)])
     made.drain()
     letters = list(made.dead_letters())
-    made.pool.until(lambda: made.pool.counter("values_converted") == 100, 10, "the counters")
+    made.pool.until(lambda: made.pool.counter("values_converted") == 100, 60, "the counters")
     code, text = made.pool.operate("check", "--json", "--watch", "0")
     results = {result["check"]: result for result in json.loads(text)["checks"]}
 
