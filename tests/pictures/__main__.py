@@ -1,6 +1,7 @@
-"""`python -m tests.pictures`: takes the pictures in docs/pictures from one real run of the demo."""
+"""`python -m tests.pictures`: takes the pictures in docs/pictures from real runs."""
 
 import base64
+import io
 import math
 import os
 import re
@@ -8,19 +9,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lab.lab import Lab
-from lab.pool import CONFIG, RUN
-from lab.system.ports import choose
+from lab.pool import CONFIG, RUN, STOP_S, LabPool
+from lab.provision import TOPIC
+from lab.senders.feed import Sender
+from lab.served_page import ServedPage
+from lab.system.server_process import wait_until
+from lab.topology import LabOptions
 from tests.integration.conftest import program
-from tests.integration.test_cpu_load import BUSY_LOOP, running, usage
+from tests.integration.test_cpu_load import BUSY_LOOP, running
 from tests.pictures.terminal import Terminal
-from tests.support.chain import Chain
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "pictures"
@@ -28,13 +33,19 @@ FOLDER = ROOT / "docs" / "pictures"
 #: Most bytes of one picture.
 MOST_BYTES = 150_000
 
+#: Colours of a picture of the page, shades of its letters included.
+COLOURS = 128
+
 #: Seconds that the demo may take, and one change of a page or a terminal.
 DEMO_S, SHOWN_S = 180.0, 60.0
 
-#: Seconds that this machine is fed before the page and `top` are drawn.
+#: Seconds that devices are fed before `top` is drawn.
 FED_S = 30.0
 
-#: Load that is added, in the load average of one minute, until the second picture; and seconds for it.
+#: Samples, one a second, before the load.
+BEFORE = 60
+
+#: What the load must add to the load average of one minute, and seconds for each wait.
 ADDED, LOAD_S = 1.0, 180.0
 
 LAST_LINE = "produced = stored + dead-lettered"
@@ -42,18 +53,24 @@ FREE_PORTS = ["--kafka-port", "0", "--controller-port", "0", "--influxdb-port", 
 
 
 def main() -> None:
-    """Run the demo, draw it, `top` and the page; then the dashboard during a load."""
-    FOLDER.mkdir(exist_ok=True)
-    with ExitStack() as stack:
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tower-pictures-"))) / "lab"
-        lab = Lab(data)
-        stack.callback(lab.down)
-        stack.callback(_stop_pool)
-        url = _demo(data)
-        browser = stack.enter_context(sync_playwright()).chromium.launch(
+    """Run the demo, draw it and `top`; then the page during a load."""
+    with tempfile.TemporaryDirectory(prefix="tower-pictures-") as folder, sync_playwright() as playwright:
+        _demo_and_top(Path(folder) / "demo")
+        browser = playwright.chromium.launch(
             executable_path=program("chromium", "chromium"), args=["--no-sandbox"]
         )
-        stack.callback(browser.close)
+        _cpu_load(Path(folder) / "lab", browser)
+    for picture in sorted(FOLDER.iterdir()):
+        print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
+
+
+def _demo_and_top(data: Path) -> None:
+    """Draw `make demo`, and `top` of the pool that it leaves up, with the records of three devices."""
+    lab = Lab(data)
+    with ExitStack() as stack:
+        stack.callback(lab.down)
+        stack.callback(_stop_pool)
+        _demo(data)
         settings = {
             **os.environ,
             **lab.worker_environment(),
@@ -63,22 +80,15 @@ def main() -> None:
         feed = [sys.executable, "-m", "lab", "feed", "--data", str(data), "--interval", "0.1"]
         devices = [word for number in range(1, 4) for word in ("--device", f"pi-{number}")]
         with running([*feed, *devices]):
-            began = time.monotonic()
-            _top(settings, began + FED_S)
-            _page(browser, url)
-        _cpu_load(lab, browser)
-    for picture in sorted(FOLDER.iterdir()):
-        print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
+            _top(settings, time.monotonic() + FED_S)
 
 
-def _demo(data: Path) -> str:
-    """Draw `make demo`, which leaves its pool up; the address of its page."""
+def _demo(data: Path) -> None:
+    """Draw `make demo`, which leaves its pool up."""
     command = [sys.executable, "-m", "lab", "demo", "--keep", "--data", str(data), *FREE_PORTS]
     with Terminal(command, 100, 90, ROOT, os.environ) as terminal:
         terminal.until(lambda lines: any("lab down" in line for line in lines), DEMO_S)
-        (url,) = re.findall(r"the page: (http://\S+) ", "\n".join(terminal.lines))
         _write("demo.svg", terminal.svg("make demo", "the page:", LAST_LINE).encode())
-    return str(url)
 
 
 def _top(settings: Mapping[str, str], drawn_at: float) -> None:
@@ -90,78 +100,83 @@ def _top(settings: Mapping[str, str], drawn_at: float) -> None:
         _write("top.svg", terminal.svg("tower top").encode())
 
 
-def _page(browser: Browser, url: str) -> None:
-    page = browser.new_page(viewport={"width": 1100, "height": 900})
-    page.goto(url)
-    page.locator("#lab figure").first.wait_for(timeout=SHOWN_S * 1000)
-    page.locator("#dead pre").first.wait_for(timeout=SHOWN_S * 1000)
-    page.screenshot(path=FOLDER / "page.png", full_page=True)
-    _check("page.png")
-    page.close()
-
-
-def _cpu_load(lab: Lab, browser: Browser) -> None:
-    """Draw the CPU load on the page before, in and after the load of tests/integration/test_cpu_load.py."""
-    (port,) = choose("127.0.0.1", 1)
-    with (
-        tempfile.TemporaryDirectory(prefix="tower-") as folder,
-        Chain(lab, Path(folder), {"TOWER_SERVE_ADDRESS": f"127.0.0.1:{port}"}) as chain,
-    ):
-        chain.pool.start()
-        feed = [sys.executable, "-m", "lab", "feed", "--topic", chain.name]
-        with running([*feed, "--bootstrap-servers", lab.bootstrap_servers]):
-            chain.pool.until(lambda: len(usage(chain)) >= 40, SHOWN_S, "the time before")
-            page = browser.new_page(viewport={"width": 1100, "height": 900})
-            page.goto(f"http://127.0.0.1:{port}/")
-            pictures = [_plot(page, "before")]
-            before = usage(chain)[-1][1]
+def _cpu_load(data: Path, browser: Browser) -> None:
+    """Draw the CPU load on the page before, in and after the load of the lab's text, and the whole page."""
+    address = ServedPage.on_free_port(prefer_default=True)
+    with Lab(data, LabOptions.free_ports()) as lab, ExitStack() as stack:
+        settings = lab.worker_environment() | {
+            "TOWER_WORKERS": "3",
+            "TOWER_SERVE_ADDRESS": address.address,
+        }
+        pool = LabPool(data / "pool", settings)
+        stack.callback(pool.stop, STOP_S)
+        pool.start()
+        with running([sys.executable, "-m", "lab", "feed", "--data", str(data)]):
+            _wait(lambda: len(_usage(lab)) >= BEFORE, "samples of the time before the load")
+            _wait(address.answers, "the page")
+            page = browser.new_page(viewport={"width": 1000, "height": 900})
+            page.goto(address.url)
+            pictures = [_plot(page)]
+            before = _usage(lab)[-1]
             loops = (os.cpu_count() or 1) + math.ceil(before)
             with running(*[[sys.executable, "-c", BUSY_LOOP]] * loops):
-                chain.pool.until(
-                    lambda: usage(chain)[-1][1] >= before + ADDED, LOAD_S, "a load that is seen"
-                )
-                pictures.append(_plot(page, "during the load"))
-            highest = usage(chain)[-1][1]
-            chain.pool.until(
-                lambda: usage(chain)[-1][1] <= highest - ADDED / 2, LOAD_S, "the load to fall again"
-            )
-            pictures.append(_plot(page, "after it"))
+                _wait(lambda: _usage(lab)[-1] >= before + ADDED, "the load on the page")
+                pictures.append(_plot(page))
+            highest = _usage(lab)[-1]
+            _send_bad_record(lab)
+            _wait(lambda: _usage(lab)[-1] <= highest - ADDED / 2, "the load to fall again")
+            pictures.append(_plot(page))
+            page.locator("#dead pre").first.wait_for(timeout=SHOWN_S * 1000)
+            _write("page.png", _small(page.screenshot(full_page=True)))
             page.close()
     strip = browser.new_page(viewport={"width": 1000, "height": 100})
-    cells = "".join(
-        f"<figure><img src='data:image/png;base64,{base64.b64encode(picture).decode()}'></figure>"
-        for picture in pictures
+    images = "".join(
+        f"<img src='data:image/png;base64,{base64.b64encode(picture).decode()}'>" for picture in pictures
     )
-    strip.set_content(
-        "<style>body{margin:0;display:flex;background:#fff}figure{margin:4px;flex:1}img{width:100%}</style>"
-        + cells
-    )
-    strip.screenshot(path=FOLDER / "cpu-load.png", full_page=True)
-    _check("cpu-load.png")
+    style = "<style>body{margin:0;display:flex;align-items:flex-start}img{width:33.3%}</style>"
+    strip.set_content(style + images)
+    _write("cpu-load.png", _small(strip.screenshot(full_page=True)))
     strip.close()
 
 
-def _plot(page: Page, when: str) -> bytes:
+def _usage(lab: Lab) -> list[float]:
+    """The samples of CPU_Usage, as the dashboard asks for them."""
+    return [row["CPU_Usage"] for row in lab.query_rows('SELECT "CPU_Usage" FROM "Labs"."autogen"."labs"')]
+
+
+def _send_bad_record(lab: Lab) -> None:
+    """Send what the Pi sends if snmpd lacks an object."""
+    sender = Sender(lab.bootstrap_servers, TOPIC)
+    sender.send(b"No Such Object available on this agent at this OID")
+    sender.finish()
+
+
+def _wait(condition: Callable[[], bool], what: str) -> None:
+    if not wait_until(condition, LOAD_S, 1.0):
+        raise TimeoutError(f"waited {LOAD_S:g} s for {what}")
+
+
+def _plot(page: Page) -> bytes:
     """Take the plot of the CPU load once it has been drawn anew."""
-    with page.expect_response(re.compile("/api/lab"), timeout=SHOWN_S * 1000):
-        pass
-    # The answer may be one that the server kept for a few seconds, so the next one is drawn.
-    with page.expect_response(re.compile("/api/lab"), timeout=SHOWN_S * 1000):
-        pass
+    # The first answer may be one that the server kept for a few seconds, so the next one counts.
+    for _ in range(2):
+        with page.expect_response(re.compile("/api/lab"), timeout=SHOWN_S * 1000):
+            pass
     page.wait_for_function("() => new Promise(done => requestAnimationFrame(() => done(true)))")
-    print(f"the plot {when}")
     return page.locator("#lab figure", has_text="CPU load").screenshot()
 
 
+def _small(picture: bytes) -> bytes:
+    """Return the same PNG with a palette: a page has few colours."""
+    content = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
 def _write(name: str, content: bytes) -> None:
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{name} would have {len(content):,} bytes, more than {MOST_BYTES:,}")
     (FOLDER / name).write_bytes(content)
-    _check(name)
-
-
-def _check(name: str) -> None:
-    size = (FOLDER / name).stat().st_size
-    if size > MOST_BYTES:
-        raise ValueError(f"{name} has {size:,} bytes, more than {MOST_BYTES:,}")
 
 
 def _stop_pool() -> None:

@@ -48,6 +48,9 @@ README = DOCUMENTS["README.md"]
 #: Most lines and words of the README: it is read in five minutes.
 MOST_LINES, MOST_WORDS = 150, 1_500
 
+#: Most bytes of a picture, so that a document opens at once.
+MOST_BYTES = 150_000
+
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
 LINK = re.compile(r"\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)")
@@ -328,3 +331,16 @@ def test_the_table_of_broken_setups_is_that_of_the_list_that_is_tried() -> None:
     text = broken_setups.DOCUMENT.read_text()
 
     assert text[text.index(broken_setups.HEAD) :] == broken_setups.table()
+
+
+def test_each_picture_is_small_and_in_a_document() -> None:
+    pictures = sorted((ROOT / "docs" / "pictures").iterdir())
+    linked = {
+        os.path.normpath(Path(name).parent / target)
+        for name, text in DOCUMENTS.items()
+        for target in LINK.findall(text)
+    }
+
+    assert [path.name for path in pictures if path.stat().st_size > MOST_BYTES] == []
+    assert {str(path.relative_to(ROOT)) for path in pictures} <= linked
+    assert len(pictures) >= 4
