@@ -447,6 +447,22 @@ def test_both_paths_agree_on_lines_too_long_for_the_kernel(size: int) -> None:
     assert_same([json.dumps({"note": "n" * size, "tx": 1}).encode(), msgpack.packb({"note": "n" * size})])
 
 
+@pytest.mark.parametrize("more", range(-8, 9))
+def test_both_paths_agree_on_lines_that_fill_the_kernels_room_to_the_byte(more: int) -> None:
+    """`make sanitize` runs this too: a byte more would be written past the room's end."""
+    room = 65_536 + more
+    alone = {"note": "n" * (room - len('note=""'))}
+    last = {"tx": 1, "note": "n" * (room - len('tx=1,note=""'))}
+    first = {"note": "n" * (room - len('note="",tx=1')), "tx": 1}
+    assert_same(
+        [
+            pack(record)
+            for record in (alone, last, first)
+            for pack in (msgpack.packb, lambda it: json.dumps(it).encode())
+        ]
+    )
+
+
 class Broken(FakeMessage):
     """A message that cannot say its offset."""
 

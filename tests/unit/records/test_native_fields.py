@@ -101,3 +101,14 @@ def test_names_of_one_hash_stay_apart() -> None:
     native, python = (Path(fakes.route(), native=native).outcome(queue) for native in (True, False))
 
     assert native == python
+
+
+def test_names_whose_places_are_past_the_tables_end_are_found_at_its_beginning(path: Path) -> None:
+    """The last places of the table are few, so these names go on at its first ones."""
+    at_the_end = (b"field%d" % number for number in count())
+    names = list(islice((name for name in at_the_end if hash(name) % PLACES >= PLACES - 2), PROBES - 4))
+    python = Path(fakes.route(), native=False)
+
+    assert left(path, messages(*names)) <= 1
+    assert left(path, messages(*names)) <= 1
+    assert path.outcome(messages(*names))["lines"] == python.outcome(messages(*names))["lines"]
