@@ -110,7 +110,7 @@ class Delivery:
         # The lines that InfluxDB may reject come first, on top of the others.
         ready = [self._search.sort(piece, work) for piece in self._by_bucket(batch)]
         work.pieces[:0] = self._split(ready)
-        partitions, max_lines = set(batch.next_offsets), self._max_lines
+        partitions = set(batch.next_offsets)
         self._witness.is_fresh = False
         while work.pieces:
             if batch.next_offsets.keys() != partitions:
@@ -137,15 +137,20 @@ class Delivery:
             else:
                 self.writes += 1
                 self.lines += len(piece)
+                if work.is_split:
+                    work.largest = max(work.largest, len(piece))
                 self._witness.acknowledge(piece.lines[-1], piece.bucket)
                 piece.on_stored()
                 self._backoff.reset()
                 # Many pieces over a slow network take long: the heartbeat and the watchdog go on.
                 self._report()
-        if self._max_lines == max_lines:
+        if work.is_split:
+            # What was stored counts, not what was refused: a proxy may refuse any size during an outage.
+            self._max_lines = max(1, work.largest)
+        else:
             # It grows after a whole batch, not within one: a server's limit does not change, and each batch
             # would run into it several times.
-            self._max_lines = min(max_lines * 2, self._settings.batch_lines)
+            self._max_lines = min(self._max_lines * 2, self._settings.batch_lines)
 
     def _by_bucket(self, batch: Batch) -> list[Piece]:
         whole = Piece(batch.lines, batch.origins)
@@ -196,7 +201,7 @@ class Delivery:
             self._throttled_log.warning(
                 f"too large {error.status}", "%s. The batch is split and sent in smaller requests", text
             )
-            self._max_lines = max(1, len(piece) // 2)
+            work.is_split = True
             work.pieces += piece.halves()
             if not error.status:
                 # Each half may take the whole time-out again, so the group is polled and the time to finish

@@ -38,6 +38,8 @@ class Work:
         timeout_s: Time-out of one write in seconds.
         pieces: What is still to send.
         max_lines: Maximum lines of a piece.
+        is_split: True if a piece was too large.
+        largest: Lines of the largest piece that was stored after that.
         second_try: A single line that was rejected. Right after that, InfluxDB has stored a known line.
     """
 
@@ -45,6 +47,8 @@ class Work:
     timeout_s: float
     pieces: list[Piece]
     max_lines: int
+    is_split: bool = False
+    largest: int = 0
     second_try: Piece | None = None
 
 

@@ -624,6 +624,16 @@ class TestTooLarge:
 
         assert len(bench.sink.writes[-1]) == 64
 
+    def test_an_outage_that_a_proxy_answers_with_413_leaves_no_small_requests_behind(self) -> None:
+        refused = [TooLarge(413, "<html>", by_influxdb=False)] * 40
+        bench = Bench(FakeSink(fakes.answers(*refused)), batch_lines=64)
+        bench.deliver(batch_of(64))
+        before = len(bench.sink.writes)
+        bench.deliver(batch_of(64))
+
+        assert bench.sink.stored.count(batch_line(63)) >= 2
+        assert len(bench.sink.writes) - before == 2
+
     def test_a_timeout_loses_no_line_and_rejects_none(self) -> None:
         batch = batch_of(4)
         bench = Bench(FakeSink(fakes.answers(*[TooLarge(0, "did not answer within 30 s")] * 12)))
