@@ -24,6 +24,9 @@ MARKS = (b"x-influxdb-version", b"x-influxdb-build")
 #: Beginnings of InfluxDB's errors. An answer that breaks off, or is over the limit, has no more than that.
 FORMS = (b'{"code":"', b'{"error":"')
 
+#: Characters kept of a text that does not list lines: a worker keeps it while it waits.
+TEXT_CHARACTERS = 1_000
+
 ADVICE = {
     401: "Check TOWER_INFLUXDB_TOKEN (v1: TOWER_INFLUXDB_USER and TOWER_INFLUXDB_PASSWORD). Files of "
     "secrets are read again before each try",
@@ -40,18 +43,21 @@ def error_of(response: HttpResponse, text: str) -> WriteError:
         text: Its text, as `text_of` returns it, without secrets.
     """
     status = response.status
-    retry_after = parse_retry_after(response.headers.get(b"retry-after", b"").decode("latin-1") or None)
     by_influxdb = is_influxdbs(response)
+    # If the body was damaged on the network, no line may become a dead letter because of that.
+    is_damaged = status == 400 and text.startswith(BODY_DAMAGED)
+    early = response.before_body_sent and status not in EARLY
+    if status in {400, 422} and by_influxdb and not early and not is_damaged:
+        return Rejected(status, text)
+    text = text[:TEXT_CHARACTERS]
+    retry_after = parse_retry_after(response.headers.get(b"retry-after", b"").decode("latin-1") or None)
     hint = "" if by_influxdb else advice.for_answer(status, text, response.headers)
-    if response.before_body_sent and status not in EARLY:
+    if early:
         return Unavailable(status, f"answered before the lines were sent: {text}", retry_after)
     if status == 413:
         return TooLarge(status, text, "" if by_influxdb else advice.PROXY_LIMIT, by_influxdb=by_influxdb)
     if status in {401, 403} or (status == 404 and by_influxdb):
         return Misconfigured(status, text, ADVICE[status] if by_influxdb else f"{ADVICE[status]}. {hint}")
-    # If the body was damaged on the network, no line may become a dead letter because of that.
-    if status in {400, 422} and by_influxdb and not (status == 400 and text.startswith(BODY_DAMAGED)):
-        return Rejected(status, text)
     # 408, 429, 5xx and all other statuses: only a 204 proves that the lines are stored, and a retry loses
     # nothing. Proxies answer 408, 429 and 5xx for InfluxDB, so these say nothing about the address.
     return Unavailable(status, text, retry_after, "" if status in {408, 429} or status >= 500 else hint)

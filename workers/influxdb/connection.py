@@ -22,8 +22,9 @@ IDLE_S = 60.0
 #: Maximum bytes of an answer's body. The rest is not read.
 ANSWER_BYTES = 1024 * 1024
 
-#: The same for a 400, which lists every bad line: enough for a full batch of long lines.
-LIST_BYTES = 16 * 1024 * 1024
+#: The same for a 400, which lists every bad line: enough for a full batch of the lab's records. A longer
+#: list is cut, so its lines are found by halving. Up to three copies are in memory at a time.
+LIST_BYTES = 4 * 1024 * 1024
 
 #: Maximum bytes and headers of an answer's head, and informational answers (1xx) before the final one.
 HEAD_BYTES = 8 * 1024

@@ -1,5 +1,6 @@
 """One answer for one request: in time, within bounds, and never from a connection in an unknown state."""
 
+import gzip
 import random
 import socket
 import ssl
@@ -12,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,6 +22,8 @@ from tests.support import fakes, scripted_server
 from tests.support.scripted_server import NO_CONTENT, Peer, Server, Turn, answer, refuse
 from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import connection, transport
+from workers.influxdb.answer import TEXT_CHARACTERS
+from workers.influxdb.connection import Connection
 from workers.influxdb.transport import Transport
 from workers.influxdb.writer import Writer
 
@@ -381,21 +385,31 @@ class TestBounds:
         return turn
 
     @pytest.mark.parametrize("status", [401, 503, 422, 200])
-    def test_a_body_without_end_is_read_up_to_1_mb(
+    def test_a_body_without_end_ends_its_exchange(
         self, influxdb: Server, client: Writer, status: int
     ) -> None:
         influxdb.at(1, self.endless(status))
 
         caught = failure(client)
 
-        assert (caught.status, caught.message) == (
-            status,
-            '{"code":"' + "x" * (connection.ANSWER_BYTES - 9),
-        )
+        whole = '{"code":"' + "x" * (connection.ANSWER_BYTES - 9)
+        kept = whole if status == 422 else whole[:TEXT_CHARACTERS]
+        assert (caught.status, caught.message) == (status, kept)
         client.write(LINES, TIMEOUT_S)
         assert influxdb.stored == LINES
 
-    def test_the_list_of_a_400_is_read_up_to_16_mb(self, influxdb: Server, client: Writer) -> None:
+    @pytest.mark.parametrize("status", [401, 503, 200])
+    def test_of_any_answer_but_a_400_at_most_1_mb_is_read(self, influxdb: Server, status: int) -> None:
+        influxdb.at(1, self.endless(status))
+        parts = urlsplit(influxdb.url)
+
+        response = Connection(parts.hostname or "", parts.port, None).post(
+            "/", [], gzip.compress(b"a=1"), TIMEOUT_S
+        )
+
+        assert (response.status, len(response.body)) == (status, connection.ANSWER_BYTES)
+
+    def test_the_list_of_a_400_is_read_up_to_its_limit(self, influxdb: Server, client: Writer) -> None:
         influxdb.at(1, self.endless(400))
 
         caught = failure(client, timeout_s=30)
@@ -755,7 +769,8 @@ class TestNetworks:
             other_name = failure(connect(server.url))
             client = connect(url)
             client.write(LARGE, TIMEOUT_S)
-            server.at(server.turns + 1, refuse(answer(400, b"x" * 3_000_000)))
+            long = b'{"error":"%s"}' % (b"x" * 3_000_000)
+            server.at(server.turns + 1, refuse(answer(400, long, "X-Influxdb-Build: OSS")))
             refused = failure(client)
             client.write(LINES, TIMEOUT_S)
             connections = server.connections

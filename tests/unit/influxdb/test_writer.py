@@ -17,6 +17,7 @@ from tests.support.server import Answer, Server, influxdb_error
 from workers.config.settings import Settings
 from workers.errors import Misconfigured, Rejected, TooLarge, Unavailable, WriteError
 from workers.influxdb import advice, connection
+from workers.influxdb.answer import TEXT_CHARACTERS
 from workers.influxdb.writer import Writer
 
 LINES = [b"labs a=1 1", b"labs a=2 2"]
@@ -176,7 +177,7 @@ class TestAnswer:
             (b'["why"]', '["why"]'),
             (b'{"message":["why"]}', "['why']"),
             (b"\xff\xfe", "\ufffd\ufffd"),
-            (b"[" * 100_000, "[" * 100_000),
+            (b"[" * 100_000, "[" * TEXT_CHARACTERS),
             (b"", ""),
         ],
         ids=lambda it: repr(it)[:30],
