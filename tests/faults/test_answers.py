@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.faults.harness.honesty import WITHIN_S, StatusWatch, honest
+from tests.faults.harness.honesty import WITHIN_S, StatusWatch, watched
 from tests.faults.harness.http_fault import Fault
 from tests.faults.harness.ledger import sample
 from tests.faults.harness.odd_answers import HINTS, PROCESSING, continue_for_ever, drip, drip_body, flood
@@ -55,18 +55,19 @@ def test_type_conflicts_of_five_kinds_cost_themselves_alone(rig: Rig) -> None:
     rig.load.change = lambda value, _: with_fields(value, {})
     rig.run_for(3)
     began = time.monotonic()
-    for each in (2, 10, 100, 1_000):
-        share = 0.5 / each
+    with watched(rig):
+        for each in (2, 10, 100, 1_000):
+            share = 0.5 / each
 
-        def unfit(partition: int, _: random.Random, share: float = share) -> bytes | None:
-            value = sample(rig.seed, partition, 0, int(time.time()))
-            return with_fields(value, draw.choice(UNFIT)) if draw.random() < share else None
+            def unfit(partition: int, _: random.Random, share: float = share) -> bytes | None:
+                value = sample(rig.seed, partition, 0, int(time.time()))
+                return with_fields(value, draw.choice(UNFIT)) if draw.random() < share else None
 
-        def fitting(value: bytes, _: random.Random, share: float = share) -> bytes:
-            return with_fields(value, draw.choice(CONVERTIBLE) if draw.random() < share else {})
+            def fitting(value: bytes, _: random.Random, share: float = share) -> bytes:
+                return with_fields(value, draw.choice(CONVERTIBLE) if draw.random() < share else {})
 
-        rig.load.poison, rig.load.change = unfit, fitting
-        rig.run_for(rig.seconds(15, 3))
+            rig.load.poison, rig.load.change = unfit, fitting
+            rig.run_for(rig.seconds(15, 3))
     rig.load.poison = None
     rig.load.change = lambda value, _: with_fields(value, {})
     rig.healed()
@@ -110,7 +111,7 @@ def test_the_wrong_server_costs_no_record_and_is_named(rig: Rig) -> None:
     rig.start()
     rig.run_for(3)
     pids = rig.pool.pids()
-    with StatusWatch(rig.pool) as watch:
+    with watched(rig) as watch:
         for status, body, expected in OTHERS:
             watch.cause = f"another server answers {status}"
             headers = {"Location": "/login"} if status == 302 else {}
@@ -133,7 +134,6 @@ def test_the_wrong_server_costs_no_record_and_is_named(rig: Rig) -> None:
             rig.expect(f"told, {name}", told <= WITHIN_S, f"status named it after {told:.1f} s")
     rig.healed(healed)
     rig.expect_same_processes(pids.values(), rig.pool.pids().values())
-    rig.result.verdicts.append(honest(watch.looks))
 
     rig.finish()
 
@@ -146,7 +146,7 @@ def test_an_outage_answered_with_400_costs_no_record(rig: Rig) -> None:
     """
     rig.start()
     rig.run_for(3)
-    with StatusWatch(rig.pool) as watch:
+    with watched(rig) as watch:
         watch.cause = "InfluxDB answers 400 to everything"
         rig.proxy.set(OUTAGE)
         rig.run_for(rig.seconds(30, 6))
@@ -162,7 +162,6 @@ def test_an_outage_answered_with_400_costs_no_record(rig: Rig) -> None:
     rig.expect("kept", before == after and not letters, f"{before}, {after}; {letters} dead letters")
     rig.expect("told", any("write buffer error" in cause for cause in said), f"status: {said}")
     rig.expect("new worker", pid not in rig.pool.pids().values(), "worker 0 was killed in the outage")
-    rig.result.verdicts.append(honest(watch.looks))
 
     rig.finish(crashes=1)
 
@@ -172,22 +171,26 @@ def test_an_answer_without_end_is_bounded_in_time_and_memory(rig: Rig) -> None:
     """One byte a second, `100 Continue` without end, a body of 100 MB; a SIGTERM meanwhile is heard."""
     rig.start({"TOWER_INFLUXDB_TIMEOUT_S": "5"})
     rig.run_for(3)
-    for script in (drip, drip_body, continue_for_ever, flood):
-        begun = time.monotonic()
-        rig.proxy.set(Fault(script=script))
-        rig.run_for(rig.seconds(20, 8))
-        exchanges = [
-            request.ended - request.started for request in rig.proxy.writes(begun) if request.ended
-        ]
-        longest = max(exchanges, default=0.0)
-        rig.expect(
-            f"bounded, {script.__name__}",
-            bool(exchanges) and longest <= 7,
-            f"{len(exchanges)} exchanges, the longest took {longest:.1f} s",
-        )
-        _, seconds = rig.pool.terminate(0)
-        rig.expect(f"SIGTERM, {script.__name__}", seconds <= 15, f"the worker ended in {seconds:.1f} s")
-        rig.until_written(rig.proxy.heal())
+    with watched(rig) as watch:
+        for script in (drip, drip_body, continue_for_ever, flood):
+            begun = time.monotonic()
+            watch.cause = f"an answer without end: {script.__name__}"
+            rig.proxy.set(Fault(script=script))
+            rig.run_for(rig.seconds(20, 8))
+            exchanges = [
+                request.ended - request.started for request in rig.proxy.writes(begun) if request.ended
+            ]
+            longest = max(exchanges, default=0.0)
+            rig.expect(
+                f"bounded, {script.__name__}",
+                bool(exchanges) and longest <= 7,
+                f"{len(exchanges)} exchanges, the longest took {longest:.1f} s",
+            )
+            _, seconds = rig.pool.terminate(0)
+            rig.expect(f"SIGTERM, {script.__name__}", seconds <= 15, f"the worker ended in {seconds:.1f} s")
+            rig.until_written(rig.proxy.heal())
+            rig.until(lambda: not watch.troubles(), 60, "status to be well again")
+            watch.cause = ""
     rig.healed()
 
     # Each SIGTERM drops the batch that could not be written.
@@ -209,13 +212,15 @@ def test_no_204_is_taken_for_another_requests_answer(rig: Rig) -> None:
         Fault(status=503, body=b"busy", chance=0.3),
         Fault(status=400, headers=MARKS, body=refusal, chance=0.1),
     )
-    until = time.monotonic() + rig.seconds(60, 15)
-    used: Counter[int] = Counter()
-    while time.monotonic() < until:
-        number = draw.randrange(len(oddities))
-        used[number] += 1
-        rig.proxy.set(oddities[number])
-        rig.run_for(draw.uniform(0.05, 0.5))
+    with watched(rig) as watch:
+        watch.cause = "odd answers"
+        until = time.monotonic() + rig.seconds(60, 15)
+        used: Counter[int] = Counter()
+        while time.monotonic() < until:
+            number = draw.randrange(len(oddities))
+            used[number] += 1
+            rig.proxy.set(oddities[number])
+            rig.run_for(draw.uniform(0.05, 0.5))
     rig.healed(rig.proxy.heal())
     rig.expect("oddities", len(used) == len(oddities), f"each was used at least {min(used.values())} times")
 

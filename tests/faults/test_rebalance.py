@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.faults.harness.honesty import watched
 from tests.faults.harness.http_fault import Fault, Reply
 from tests.faults.harness.rig import Rig
 
@@ -148,11 +149,14 @@ def test_a_topic_that_grows_again_and_again_stops_nobody(rig: Rig) -> None:
     """Past 16 partitions, which was a limit once. The workers stay the same processes."""
     rig.start()
     before = rig.pool.pids().values()
-    for partitions in (6, 12, 24):
-        rig.grow(partitions)
-        # Kafka's client looks for new partitions every 30 s (topic.metadata.refresh.interval.ms).
-        rig.until(rig.pool.is_complete, 90, f"each of {partitions} partitions to have a worker")
-        rig.run_for(rig.seconds(8, 2))
+    with watched(rig) as watch:
+        for partitions in (6, 12, 24):
+            watch.cause = f"the topic grew to {partitions} partitions"
+            rig.grow(partitions)
+            # Kafka's client looks for new partitions every 30 s (topic.metadata.refresh.interval.ms).
+            rig.until(rig.pool.is_complete, 90, f"each of {partitions} partitions to have a worker")
+            rig.run_for(rig.seconds(8, 2))
+            watch.cause = ""
     rig.healed()
     rig.expect_same_processes(before, rig.pool.pids().values())
     stopped = [state["stopped"] for state in rig.pool.states() if state["stopped"]]

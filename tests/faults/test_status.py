@@ -10,7 +10,7 @@ import pytest
 from tests.faults.harness import checks
 from tests.faults.harness.checks import Verdict
 from tests.faults.harness.disk import SmallDisk
-from tests.faults.harness.honesty import WITHIN_S, StatusWatch, honest
+from tests.faults.harness.honesty import WITHIN_S, StatusWatch, honest, watched
 from tests.faults.harness.http_fault import Fault
 from tests.faults.harness.ledger import sample
 from tests.faults.harness.rig import Rig
@@ -70,7 +70,7 @@ def test_a_status_that_hides_or_invents_is_reported(rig: Rig) -> None:
 def test_two_pools_of_one_group_on_one_host_are_told_by_both(rig: Rig) -> None:
     """A second folder with the same settings: its workers have the same names in the group."""
     rig.start()
-    with StatusWatch(rig.pool) as watch:
+    with watched(rig) as watch:
         rig.run_for(rig.seconds(15, 5))
         watch.cause = "a second pool of this group runs on this host"
         other = rig.join(3, ())
@@ -92,7 +92,6 @@ def test_two_pools_of_one_group_on_one_host_are_told_by_both(rig: Rig) -> None:
         rig.run_for(5)
     rig.figure("told_s", told)
     rig.expect("told", told <= WITHIN_S, f"both said it {told:.1f} s after the second pool was started")
-    rig.result.verdicts.append(honest(watch.looks))
     # A worker that is pushed out drops its batch, which the next owner reads again.
     rig.finish(crashes=renewals + rig.pool.counter("renewals"))
 
@@ -108,7 +107,7 @@ def test_records_flow_while_the_pools_folder_is_full_and_then_read_only(rig: Rig
     rig._stack.callback(rig.pool.stop)
     rig.pool.start()
     pids = rig.pool.pids()
-    with StatusWatch(rig.pool) as watch:
+    with watched(rig) as watch:
         rig.run_for(5)
         for name, brake, heal, words in (
             ("full", disk.fill, disk.free, "its file system is full"),
@@ -127,7 +126,6 @@ def test_records_flow_while_the_pools_folder_is_full_and_then_read_only(rig: Rig
             rig.expect(f"{name} flows", gap < 5, f"longest time without a write {gap:.2f} s")
     rig.healed()
     rig.expect_same_processes(pids.values(), rig.pool.pids().values())
-    rig.result.verdicts.append(honest(watch.looks))
 
     rig.finish()
 
@@ -160,7 +158,7 @@ def test_a_sender_with_a_new_name_or_tag_in_every_record_is_stopped_at_the_limit
     def endless(partition: int, dice: random.Random) -> bytes | None:
         return _new(rig, partition, kind, next(numbers)) if dice.random() < 0.2 else None
 
-    with StatusWatch(rig.pool) as watch:
+    with watched(rig) as watch:
         rig.run_for(3)
         rig.load.poison = endless
         told = says(rig, watch, f"reason too_many_{'names' if kind == 'name' else 'series'}")
@@ -177,7 +175,6 @@ def test_a_sender_with_a_new_name_or_tag_in_every_record_is_stopped_at_the_limit
         all(counters[name] == limit + ROOM for counters in reached.values()),
         f"{name} by worker: {[counters[name] for counters in reached.values()]}, limit {limit + ROOM}",
     )
-    rig.result.verdicts.append(honest(watch.looks))
 
     rig.finish(reasons={"too_many_names" if kind == "name" else "too_many_series"})
 

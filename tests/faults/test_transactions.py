@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import pytest
 
+from tests.faults.harness.honesty import watched
 from tests.faults.harness.rig import Rig
 from tests.faults.harness.transactions import TransactionalLoad
 
@@ -26,18 +27,22 @@ def test_transactions_leave_no_lag_and_a_restart_after_retention_goes_on(rig: Ri
     # Aborted ones are sent too.
     rig.records = rig.records * 4 // 3
     rig.start()
-    rig.run_for(rig.seconds(20, 5))
-    rig.pause_load()
-    rig.until(lambda: set(lags(rig).values()) == {0}, 30, "a lag of 0")
-    rig.expect("lag", True, f"lags {lags(rig)} behind markers")
-    rig.pool.control("stop", "all")
-    ends = rig.lab.topics.log_ends(rig.name)
-    rig.lab.topics.delete_records(rig.name, ends)
-    rig.pool.control("start", "all")
-    rig.healed()
-    rig.load.rate = rig.rate
-    rig.run_for(rig.seconds(10, 3))
-    rig.until(rig.pool.is_assigned, 60, "every partition to have a worker")
+    with watched(rig) as watch:
+        rig.run_for(rig.seconds(20, 5))
+        rig.pause_load()
+        rig.until(lambda: set(lags(rig).values()) == {0}, 30, "a lag of 0")
+        rig.expect("lag", True, f"lags {lags(rig)} behind markers")
+        watch.cause = "the pool is stopped"
+        rig.pool.control("stop", "all")
+        ends = rig.lab.topics.log_ends(rig.name)
+        rig.lab.topics.delete_records(rig.name, ends)
+        rig.pool.control("start", "all")
+        rig.healed()
+        rig.load.rate = rig.rate
+        rig.run_for(rig.seconds(10, 3))
+        rig.until(rig.pool.is_assigned, 60, "every partition to have a worker")
+        rig.until(lambda: not watch.troubles(), 30, "status to be well again")
+        watch.cause = ""
     stopped = {
         number: state["stopped"] for number, state in enumerate(rig.pool.states()) if state["stopped"]
     }

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from tests.faults.harness.honesty import watched
 from tests.faults.harness.http_fault import Fault, Reply
 from tests.faults.harness.rig import Rig
 
@@ -157,12 +158,16 @@ def test_sigterm_to_every_worker_again_and_again_never_leaves_the_pool_standing(
     rig.start()
     starts = len(rig.pool.spawned())
     rounds = int(rig.seconds(60, 15) // 5)
-    for _ in range(rounds):
-        for worker in range(rig.pool.workers):
-            rig.pool.signal(worker, signal.SIGTERM)
-        rig.run_for(5)
-    rig.healed()
-    rig.until(rig.pool.is_assigned, 60, "the pool to be whole again")
+    with watched(rig) as watch:
+        watch.cause = "each worker gets SIGTERM every 5 s"
+        for _ in range(rounds):
+            for worker in range(rig.pool.workers):
+                rig.pool.signal(worker, signal.SIGTERM)
+            rig.run_for(5)
+        rig.healed()
+        rig.until(rig.pool.is_assigned, 60, "the pool to be whole again")
+        rig.until(lambda: not watch.troubles(), 90, "status to be well again")
+        watch.cause = ""
     again = len(rig.pool.spawned()) - starts
     rig.expect("came back", again >= rounds * rig.pool.workers, f"{again} starts after {rounds} rounds")
 

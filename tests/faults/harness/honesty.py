@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Self
 
 from tests.faults.harness.checks import Verdict
+from tests.faults.harness.stage import Stage
 from tests.faults.harness.stored import EXAMPLES
 from tests.support.pool import TowerPool
 from workers.commands.clients.kafka_admin import KafkaAdmin
@@ -156,3 +157,11 @@ class StatusWatch:
                 cause or self.cause,
             )
         )
+
+
+@contextmanager
+def watched(rig: Stage) -> Iterator[StatusWatch]:
+    """Look at the status of a scenario's pool until the block ends, and make check C9 of it."""
+    with StatusWatch(rig.pool) as watch:
+        yield watch
+    rig.result.verdicts.append(honest(watch.looks))
