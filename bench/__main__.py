@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from bench.command import Group, Numbers, Output, close, output, shape_of, shaped
+from bench.command import Numbers, Output, close, output, shape_of, shaped
 from bench.load.record import Clock, Unit
 from bench.measure.outage import OutageKind
 from bench.peers.peer import PEERS
 from lab.errors import LabError
 from lab.markdown import put
+from lab.system.command_group import CommandGroup
 from lab.system.progress import Progress
 
 #: Records of a measurement, by default.
@@ -31,7 +32,7 @@ rate = click.option(
 )
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("bench", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Measure how fast Tower is, what it costs, and what limits it.
 

@@ -1,14 +1,12 @@
 """What the bench's commands share: options, exit codes, how a result is written."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -20,34 +18,11 @@ from bench.load.record import FORMS, LINE, Clock, RecordShape, Unit
 from bench.measure.suite import ResultSet
 from bench.report import page
 from bench.report.goals import figures
-from lab.errors import LabError
+from lab.system.command_group import RET_FAILED
 from lab.system.progress import Progress
 
-#: A measurement failed; the message says why.
-RET_FAILED = 1
 #: The measurement ended, and records were lost or duplicated.
 RET_WRONG = 4
-
-
-class Group(click.Group):
-    """Commands whose LabError is one message and an exit code, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup a hang-up is meant to be ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _interrupted)
-        try:
-            return super().invoke(ctx)
-        except LabError as error:
-            click.echo(f"bench: {error}", err=True)
-            sys.exit(RET_FAILED)
-
-
-def _interrupted(number: int, _: FrameType | None) -> None:
-    # Exits as after a failure, so that what was started is stopped.
-    sys.exit(128 + number)
 
 
 class Numbers(click.ParamType[list[int]]):

@@ -3,17 +3,14 @@
 import json
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 from lab.demo import Demo
-from lab.errors import LabError
 from lab.influxdb import binary
 from lab.kafka import runtime
 from lab.lab import Lab
@@ -22,34 +19,12 @@ from lab.senders.feed import Feed, Sender
 from lab.senders.formats import Format
 from lab.senders.sample import COMMUNITY, INTERFACE, Snmp, psutil_sample
 from lab.status import read, show
+from lab.system.command_group import RET_FAILED, CommandGroup
 from lab.system.progress import Progress
 from lab.topology import CONTROLLER_PORT, INFLUXDB_PORT, KAFKA_PORT, LabOptions, Topology
 
-#: The lab did not do what was asked; the message says why.
-RET_FAILED = 1
 #: The lab is not up, or not all of it serves (`status`).
 RET_NOT_SERVING = 3
-
-
-class Group(click.Group):
-    """Commands whose LabError is one message and an exit code, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup a hang-up is meant to be ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _interrupted)
-        try:
-            return super().invoke(ctx)
-        except LabError as error:
-            click.echo(f"lab: {error}", err=True)
-            sys.exit(RET_FAILED)
-
-
-def _interrupted(number: int, _: FrameType | None) -> None:
-    # Exits as after a failure, so that what was started is stopped.
-    sys.exit(128 + number)
 
 
 def data_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,7 +38,7 @@ def data_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("lab", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Real Kafka 4.2 and real InfluxDB 2.x on this machine, without Docker.
 
