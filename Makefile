@@ -60,6 +60,9 @@ check: $(INSTALLED) ## format, lint, spelling, types and unit tests, under 30 se
 	@$(BIN)/codespell
 	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(COVERAGE) tests/unit; wait $$types
 
+# Integration tests mostly wait, so several processes run them, each with a lab of its own.
+LABS := 3
+
 # Seconds that `make test` lets the fuzzer run.
 SANITIZE_S ?= 20
 
@@ -68,7 +71,7 @@ test: COVERAGE := --cov --cov-report=term
 test: check ## everything CI runs: check with coverage, sanitizers, integration and the quick fault tests
 	@$(BIN)/python -m tests.sanitize --seconds $(SANITIZE_S)
 	@$(BIN)/python -m lab prepare
-	@$(BIN)/pytest -q tests/integration
+	@$(BIN)/pytest -q --numprocesses $(LABS) --dist loadfile tests/integration
 	@$(BIN)/pytest -q -m quick tests/faults
 
 pictures: $(INSTALLED) ## take the pictures of the documents anew, from a real run of the demo (docs/pictures)

@@ -1,11 +1,12 @@
 """Chains for the tests, and the foreign tools they use."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,11 @@ def program(name: str, package: str) -> str:
     if path_of_program is None and os.geteuid() == 0 and shutil.which("apt-get"):
         # In this runlevel an installed service is not started.
         env = os.environ | {"RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", package]):
-            subprocess.run(step, check=False, capture_output=True, timeout=180, env=env)
+        steps = (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", package])
+        with _installing():
+            # Another process may just have installed it.
+            for step in steps if shutil.which(name, path=path) is None else ():
+                subprocess.run(step, check=False, capture_output=True, timeout=180, env=env)
         path_of_program = shutil.which(name, path=path)
     if path_of_program is None:
         text = f"{name} is missing; install your distribution's package {package}"
@@ -70,3 +74,11 @@ def program(name: str, package: str) -> str:
             pytest.fail(text)
         pytest.skip(text)
     return path_of_program
+
+
+@contextmanager
+def _installing() -> Iterator[None]:
+    """Wait for other test processes that install: apt-get fails if two run at the same time."""
+    with (Path(tempfile.gettempdir()) / "tower-apt-get.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
