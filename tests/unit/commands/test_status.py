@@ -197,7 +197,7 @@ def test_a_worker_that_a_setting_ended_is_told_with_the_setting() -> None:
     (trouble,) = troubles(report(2, state="stopped", ended="TOWER_INFLUXDB_TOKEN: is missing"))
 
     assert trouble.cause == "worker 2 ended: TOWER_INFLUXDB_TOKEN: is missing"
-    assert "start worker:2" in trouble.remedy
+    assert "`tower restart`" in trouble.remedy
     assert trouble.worker == 2
 
 

@@ -1,12 +1,21 @@
 """Whether servers are reached, and what check says where they are not."""
 
+import socket
 import threading
 
 import pytest
 
 from workers.commands.check import kafka
 from workers.commands.check.result import Level
-from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, attempt, probe
+from workers.commands.clients.tcp_probe import (
+    Address,
+    Unreachable,
+    accepts_tls,
+    addresses,
+    attempt,
+    ip_address,
+    probe,
+)
 from workers.config.settings import Settings, load
 
 
@@ -91,3 +100,26 @@ def test_some_brokers_down_is_a_warning_and_all_is_a_failure(down: int, level: L
         }
 
     assert kafka.bootstrap(settings(), tried).level is level
+
+
+def test_a_server_without_tls_is_not_taken_for_one_with_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address("127.0.0.1", server.getsockname()[1])
+
+        def close_it() -> None:
+            server.accept()[0].close()
+
+        reader = threading.Thread(target=close_it)
+        reader.start()
+
+        assert not accepts_tls(address)
+
+        reader.join()
+    assert not accepts_tls(address)
+
+
+def test_the_address_for_etc_hosts_is_one_that_accepts_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert ip_address(Address("localhost", server.getsockname()[1])) == "127.0.0.1"
+
+    assert ip_address(Address("nohost.invalid", 9092)) == "nohost.invalid"

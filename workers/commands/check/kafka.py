@@ -3,10 +3,37 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from workers.commands.check.result import CheckResult, fail, ok, warn
-from workers.commands.clients.kafka_admin import KafkaAdmin
-from workers.commands.clients.tcp_probe import Address, Unreachable, addresses, ip_address, probe
+from workers.commands.clients.kafka_admin import FIRST_ANSWER_S, KafkaAdmin
+from workers.commands.clients.tcp_probe import (
+    Address,
+    Unreachable,
+    accepts_tls,
+    addresses,
+    ip_address,
+    probe,
+)
 from workers.config.settings import Settings
 from workers.errors import CommandError
+
+#: Parts of what librdkafka says about a failed TLS handshake, with what to do.
+TLS_REMEDIES = {
+    "PLAINTEXT broker": "set TOWER_KAFKA_SECURITY_PROTOCOL=plaintext, or the port of a listener with TLS",
+    "certificate could not be verified": "set TOWER_KAFKA_SSL_CA_LOCATION to the certificate of the "
+    "authority that issued the broker's",
+}
+
+USE_TLS = (
+    "set TOWER_KAFKA_SECURITY_PROTOCOL=ssl (with a password: sasl_ssl), or the port of a listener "
+    "without TLS"
+)
+
+#: Seconds of the first try. A broker that answers does so at once.
+FIRST_TRY_S = 1.0
+
+MAY_NEED_TLS = (
+    "a server that accepts connections but does not answer may need TLS or SASL: see the settings "
+    "TOWER_KAFKA_SECURITY_PROTOCOL and TOWER_KAFKA_SASL_…"
+)
 
 Probe = Callable[[list[Address]], Mapping[Address, Unreachable | None]]
 
@@ -40,7 +67,7 @@ def listeners(
     if not failures:
         reached = ", ".join(f"{node} at {address}" for node, address in brokers.items())
         yield ok("advertised listeners", f"reached: {reached}")
-    bootstrap_hosts = {server.host for server in addresses(str(settings.kafka["bootstrap.servers"]))}
+    bootstrap_servers = addresses(str(settings.kafka["bootstrap.servers"]))
     for node, failure in failures.items():
         listener = brokers[node]
         if failure.resolved:
@@ -50,8 +77,8 @@ def listeners(
                 "start the broker, open that port, or correct its advertised.listeners",
             )
             continue
-        hosts = list(bootstrap_hosts)
-        address = ip_address(hosts[0]) if len(hosts) == 1 else "<its address>"
+        only_host = len({server.host for server in bootstrap_servers}) == 1
+        address = ip_address(bootstrap_servers[0]) if only_host else "<its address>"
         yield fail(
             "advertised listeners",
             f"broker {node} advertises {listener}, but {listener.host} does not resolve here: "
@@ -108,18 +135,36 @@ def group(
 
 def connect(settings: Settings) -> KafkaAdmin | CheckResult:
     """Connect to Kafka; a failed check if it does not answer."""
+    problem = ""
     try:
         kafka_admin = KafkaAdmin(settings, verified=False)
-        kafka_admin.brokers()
     except CommandError as error:
-        # What librdkafka says if a TLS handshake fails at a server that does not use TLS.
-        if "PLAINTEXT broker" in error.problem:
-            remedy = "set TOWER_KAFKA_SECURITY_PROTOCOL=plaintext, or the port of a listener with TLS"
-            return fail("kafka brokers", error.problem, remedy)
-        return fail(
-            "kafka brokers",
-            error.problem,
-            "a server that accepts connections but does not answer may need TLS or SASL: see the "
-            "settings TOWER_KAFKA_SECURITY_PROTOCOL and TOWER_KAFKA_SASL_…",
-        )
-    return kafka_admin
+        return fail("kafka brokers", error.problem, error.do)
+    # If the first try says why, the second one is not needed.
+    for timeout_s in (FIRST_TRY_S, FIRST_ANSWER_S):
+        try:
+            kafka_admin.brokers(timeout_s)
+        except CommandError as error:
+            problem = error.problem
+            remedy = tls_remedy(settings, problem)
+            if remedy:
+                return fail("kafka brokers", problem, remedy)
+        else:
+            return kafka_admin
+    return fail("kafka brokers", problem, MAY_NEED_TLS)
+
+
+def tls_remedy(settings: Settings, problem: str) -> str:
+    """Return what to do about a mistake in the settings of TLS; empty if there is none.
+
+    Args:
+        settings: How to reach the brokers.
+        problem: What Kafka's client says.
+    """
+    uses_tls = "ssl" in str(settings.kafka.get("security.protocol", "")).lower()
+    # The client says only that the connection was closed.
+    if not uses_tls:
+        servers = addresses(str(settings.kafka["bootstrap.servers"]))
+        with_tls = [str(server) for server in servers if accepts_tls(server)]
+        return f"{', '.join(with_tls)} uses TLS: {USE_TLS}" if with_tls else ""
+    return next((remedy for part, remedy in TLS_REMEDIES.items() if part in problem), "")

@@ -20,6 +20,24 @@ REQUEST_S = 10.0
 #: Most bytes of an answer that are read.
 ANSWER_BYTES = 4 * 1024 * 1024
 
+#: What to do if TLS fails, for no reason that is known.
+CHECK_CERTIFICATE = "check TOWER_INFLUXDB_URL and the server's certificate (TOWER_INFLUXDB_CA_FILE)"
+
+TRUST = "set TOWER_INFLUXDB_CA_FILE to the certificate of the authority that issued the server's"
+USE_ITS_NAME = "use a name or address in TOWER_INFLUXDB_URL that is in the server's certificate"
+
+#: What to do about a certificate, by OpenSSL's code (X509_V_ERR_…) of what is wrong with it.
+CERTIFICATE_REMEDIES = {
+    9: "set this machine's clock: the certificate is not valid yet",
+    10: "renew the server's certificate, or set this machine's clock",
+    18: TRUST,
+    19: TRUST,
+    20: TRUST,
+    21: TRUST,
+    62: USE_ITS_NAME,
+    64: USE_ITS_NAME,
+}
+
 
 @dataclass(frozen=True)
 class ApiResponse:
@@ -97,9 +115,9 @@ class InfluxdbApi:
                     f"the server at {self.url} does not use TLS", "use http:// in TOWER_INFLUXDB_URL"
                 ) from None
             why = getattr(error, "verify_message", "") or error.reason or str(error)
+            code = getattr(error, "verify_code", 0)
             raise CommandError(
-                f"InfluxDB at {self.url}: {why}",
-                "check TOWER_INFLUXDB_URL and the server's certificate (TOWER_INFLUXDB_CA_FILE)",
+                f"InfluxDB at {self.url}: {why}", CERTIFICATE_REMEDIES.get(code, CHECK_CERTIFICATE)
             ) from None
         except TimeoutError:
             raise CommandError(

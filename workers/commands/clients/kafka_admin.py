@@ -96,9 +96,9 @@ class KafkaAdmin:
             do = "`python -m workers check` shows what to do"
             _require_reachable(self.brokers().values(), do)
 
-    def brokers(self) -> dict[int, Address]:
+    def brokers(self, timeout_s: float = FIRST_ANSWER_S) -> dict[int, Address]:
         """Return each broker's advertised address, by node id."""
-        brokers = self._metadata().brokers
+        brokers = self._metadata(timeout_s).brokers
         return {node: Address(broker.host, broker.port) for node, broker in sorted(brokers.items())}
 
     def partitions(self, topic: str) -> dict[int, PartitionReplicas]:
@@ -257,11 +257,11 @@ class KafkaAdmin:
             find_coordinator(self._settings, group)
             self._coordinated.add(group)
 
-    def _metadata(self) -> Any:
+    def _metadata(self, timeout_s: float = FIRST_ANSWER_S) -> Any:
         try:
             # Of all topics: asking for one by name could make a broker create it.
-            with show_wait("Kafka's answer", FIRST_ANSWER_S):
-                return self._admin.list_topics(timeout=FIRST_ANSWER_S)
+            with show_wait("Kafka's answer", timeout_s):
+                return self._admin.list_topics(timeout=timeout_s)
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._admin.poll(0)

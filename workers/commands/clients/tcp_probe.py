@@ -1,6 +1,7 @@
 """Tests whether servers can be reached from here: the name resolves and the port accepts a connection."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,9 @@ KAFKA_PORT = 9092
 
 #: Seconds for name lookup and connection. A name server that does not answer would take 30.
 PROBE_S = 4.0
+
+#: Seconds for a TLS handshake with a server that accepts connections.
+TLS_S = 1.0
 
 
 class Address(NamedTuple):
@@ -50,12 +54,14 @@ def addresses(servers: str) -> list[Address]:
     return parsed
 
 
-def ip_address(host: str) -> str:
-    """Look up a host's IP address; the name itself if it does not resolve."""
+def ip_address(address: Address) -> str:
+    """Return the IP address at which a server accepts a connection; the first one or the name if none."""
     try:
-        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return host
+        return address.host
+    hosts = [str(entry[4][0]) for entry in found]
+    return next((host for host in hosts if attempt(Address(host, address.port)) is None), hosts[0])
 
 
 def attempt(address: Address) -> Unreachable | None:
@@ -69,6 +75,18 @@ def attempt(address: Address) -> Unreachable | None:
     except OSError as error:
         return Unreachable(True, error.strerror or str(error) or type(error).__name__)
     return None
+
+
+def accepts_tls(address: Address) -> bool:
+    """Return whether a server answers a TLS handshake. Its certificate is not verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with socket.create_connection(address, TLS_S) as sock, context.wrap_socket(sock):
+            return True
+    except OSError:
+        return False
 
 
 def probe(

@@ -6,7 +6,7 @@ from workers.commands.clients.worker_states import HEARTBEAT_TIMEOUT_S, WorkerRe
 from workers.commands.console import age
 from workers.commands.pool.facts import PoolFacts
 from workers.commands.pool.trouble import Severity, Trouble
-from workers.state import WorkerState
+from workers.state import FENCED_S, WorkerState
 
 #: Times that a worker may be fenced in a minute: once may be a broker that was killed while it joined.
 MOST_FENCED = 1
@@ -43,7 +43,12 @@ def _not_running(worker: WorkerReport, facts: PoolFacts) -> Trouble | None:
     restart = f"start it with `supervisorctl -c supervisor.conf start worker:{number}`"
     log = f"{facts.run_dir}/worker-{number}.log"
     if worker.ended:
-        return Trouble(f"{name} ended: {worker.ended}", f"correct it, then {restart}", worker=number)
+        # A worker gets supervisord's environment, so a variable needs another supervisord.
+        return Trouble(
+            f"{name} ended: {worker.ended}",
+            "correct it, then restart the pool with `tower restart`",
+            worker=number,
+        )
     if worker.state == WorkerState.STOPPED:
         return Trouble(f"{name} is stopped", restart, worker=number)
     if not worker.alive:
@@ -69,7 +74,8 @@ def _membership(worker: WorkerReport, name: str) -> Iterator[Trouble]:
     recent = worker.recent
     if recent.fenced > MOST_FENCED:
         yield Trouble(
-            f"{name} was pushed out of the group {recent.fenced} times in the last {age(recent.seconds)}: "
+            f"{name} was pushed out of the group {recent.fenced} times in the last "
+            f"{age(min(recent.seconds, FENCED_S))}: "
             "another pool has the same host name, so its workers have the same names in the group",
             "stop one of the two pools, or give their hosts different names and restart both",
             worker=worker.number,
