@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 import uuid
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from lab.system.files import read_secret
+from tests.faults.harness.disk import SmallDisk
 from tests.support.chain import Chain, record
 from tests.support.shell import Operator
 
@@ -272,3 +274,68 @@ def thawed_worker(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
     """It ends, and supervisord starts it again."""
     os.kill(chain.pool.pids()[2], signal.SIGKILL)
     return {}
+
+
+def line_in_hosts(_chain: Chain, operator: Operator, folder: Path) -> Changes:
+    """What the remedy says: a line more in /etc/hosts, as the operator's own commands see that file."""
+    line = re.search(r'add the line "(.+)" to /etc/hosts', operator.text)
+    assert line is not None
+    hosts = folder / "hosts"
+    hosts.write_text(Path("/etc/hosts").read_text() + line[1] + "\n")
+    namespace = ["-m"] if os.geteuid() == 0 else ["-r", "-m"]
+    mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    operator.prefix = ["unshare", *namespace, "sh", "-c", mount, str(hosts)]
+    return {}
+
+
+def full_folder(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """No room is left in the pool's folder."""
+    SmallDisk(chain.pool.var).fill()
+    return {}
+
+
+def room_again(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """Something else there is deleted."""
+    SmallDisk(chain.pool.var).free()
+    return {}
+
+
+def read_only_folder(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """The pool's folder is mounted read-only."""
+    SmallDisk(chain.pool.var).seal()
+    return {}
+
+
+def writable_folder(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """And can be written again."""
+    SmallDisk(chain.pool.var).unseal()
+    return {}
+
+
+def second_pool(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """A second folder on this host, with the same settings."""
+    chain.pool.start()
+    chain.join()
+    return {}
+
+
+def one_pool(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """The second is stopped."""
+    chain.others[-1].stop()
+    return {}
+
+
+def started_without_token(chain: Chain, operator: Operator, _folder: Path) -> Changes:
+    """A pool that is started in an environment without a token."""
+    for environment in (chain.pool.environment, operator.environment):
+        environment.pop("TOWER_INFLUXDB_TOKEN")
+    chain.start_as_daemon()
+    return {}
+
+
+def restarted_with_token(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """What the remedy says: the token is set, and the pool restarted."""
+    chain.pool.environment["TOWER_INFLUXDB_TOKEN"] = chain.token
+    code, text = chain.pool.operate("restart")
+    assert code == 0, text
+    return {"TOWER_INFLUXDB_TOKEN": chain.token}

@@ -17,22 +17,30 @@ from tests.support.breakages import (
     broken_toml,
     deaf_user,
     frozen_worker,
+    full_folder,
     grown_topic,
     integer_field,
     keeps_for_ever,
     killed_supervisord,
+    line_in_hosts,
     mended_toml,
     no_token,
+    one_pool,
     provisions,
     provisions_what_was_broken,
+    read_only_folder,
     read_token,
+    restarted_with_token,
     right_v1_password,
+    room_again,
     saved_secret,
+    second_pool,
     sends,
     sends_again,
     short_retention,
     small_dead_letter_topic,
     started_again,
+    started_without_token,
     started_worker,
     stopped_worker,
     thawed_worker,
@@ -40,10 +48,12 @@ from tests.support.breakages import (
     unreadable_secret,
     v1_user,
     without,
+    writable_folder,
     wrong_v1_password,
 )
 from tests.support.chain import Chain, record
 from tests.support.pool import ROOT
+from tests.support.secured_servers import UNKNOWN_NAME, SecuredServers
 from tests.support.shell import Operator
 
 #: The document with the table, and the lines between which it stands.
@@ -66,6 +76,9 @@ class BrokenSetup:
         breaks: Makes it wrong where variables do not; returns further variables.
         mends: Does what the remedy says; returns the variables to use from then on. Without it, all
             variables are set back.
+        at: Variables that name one of the servers with TLS, wrongly.
+        mended_at: The same as the remedy says.
+        needs_root: Whether a disk has to be mounted.
     """
 
     title: str
@@ -75,6 +88,9 @@ class BrokenSetup:
     changed: Changes = field(default_factory=dict)
     breaks: Callable[[Chain, Operator, Path], Changes] | None = None
     mends: Callable[[Chain, Operator, Path], Changes] | None = None
+    at: Callable[[SecuredServers], Changes] | None = None
+    mended_at: Callable[[SecuredServers], Changes] | None = None
+    needs_root: bool = False
 
 
 WRONG_TOKEN = {"TOWER_INFLUXDB_TOKEN": "wrong"}
@@ -149,6 +165,33 @@ BEFORE_START = [
         breaks=lambda chain, *_: {"TOWER_INFLUXDB_URL": chain.lab.influxdb.url.replace("http:", "https:")},
     ),
     BrokenSetup(
+        "http:// for an InfluxDB with TLS",
+        "accepts only TLS",
+        "use https:// in TOWER_INFLUXDB_URL",
+        at=lambda servers: {"TOWER_INFLUXDB_URL": servers.influxdb.url.replace("https:", "http:")},
+        mended_at=lambda servers: {
+            "TOWER_INFLUXDB_URL": servers.influxdb.url,
+            "TOWER_INFLUXDB_CA_FILE": servers.ca_file,
+        },
+    ),
+    BrokenSetup(
+        "InfluxDB's certificate is from a private authority",
+        "unable to get local issuer certificate",
+        "set TOWER_INFLUXDB_CA_FILE to the certificate of the authority that issued the server's",
+        at=lambda servers: {"TOWER_INFLUXDB_URL": servers.influxdb.url},
+        mended_at=lambda servers: {"TOWER_INFLUXDB_CA_FILE": servers.ca_file},
+    ),
+    BrokenSetup(
+        "the name in InfluxDB's address is not in its certificate",
+        "certificate is not valid for '127.0.0.1'",
+        "use a name or address in TOWER_INFLUXDB_URL that is in the server's certificate",
+        at=lambda servers: {
+            "TOWER_INFLUXDB_URL": servers.influxdb.url.replace("localhost", "127.0.0.1"),
+            "TOWER_INFLUXDB_CA_FILE": servers.ca_file,
+        },
+        mended_at=lambda servers: {"TOWER_INFLUXDB_URL": servers.influxdb.url},
+    ),
+    BrokenSetup(
         "Kafka's port is wrong",
         "localhost:1: Connection refused",
         "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS",
@@ -165,6 +208,33 @@ BEFORE_START = [
         "connecting to a PLAINTEXT broker listener",
         "set TOWER_KAFKA_SECURITY_PROTOCOL=plaintext",
         changed={"TOWER_KAFKA_SECURITY_PROTOCOL": "ssl"},
+    ),
+    BrokenSetup(
+        "no TLS for a Kafka with it",
+        "Broker transport failure",
+        "uses TLS: set TOWER_KAFKA_SECURITY_PROTOCOL=ssl",
+        at=lambda servers: {"TOWER_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_with_tls},
+        mended_at=lambda servers: {
+            "TOWER_KAFKA_SECURITY_PROTOCOL": "ssl",
+            "TOWER_KAFKA_SSL_CA_LOCATION": servers.ca_file,
+        },
+    ),
+    BrokenSetup(
+        "Kafka's certificate is from a private authority",
+        "broker certificate could not be verified",
+        "set TOWER_KAFKA_SSL_CA_LOCATION to the certificate of the authority that issued the broker's",
+        at=lambda servers: {
+            "TOWER_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_with_tls,
+            "TOWER_KAFKA_SECURITY_PROTOCOL": "ssl",
+        },
+        mended_at=lambda servers: {"TOWER_KAFKA_SSL_CA_LOCATION": servers.ca_file},
+    ),
+    BrokenSetup(
+        "a broker advertises a name that does not resolve here",
+        f"but {UNKNOWN_NAME} does not resolve here",
+        f'{UNKNOWN_NAME}" to /etc/hosts, or correct its advertised.listeners',
+        at=lambda servers: {"TOWER_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_of_unknown_name},
+        mends=line_in_hosts,
     ),
     BrokenSetup(
         "the topic is missing",
@@ -339,6 +409,44 @@ WHILE_RUNNING = [
         command=("status",),
         breaks=lambda _chain, _operator, folder: {"TOWER_RUN_DIR": str(folder)},
     ),
+    BrokenSetup(
+        "`var/` is full",
+        "cannot be written, because its file system is full",
+        "make room there",
+        command=("status",),
+        breaks=full_folder,
+        mends=room_again,
+        needs_root=True,
+    ),
+    BrokenSetup(
+        "`var/` is read-only",
+        "cannot be written, because its file system is read-only",
+        "or make it writable",
+        command=("status",),
+        breaks=read_only_folder,
+        mends=writable_folder,
+        needs_root=True,
+    ),
+]
+
+#: The same for pools that are not started as they should be: each has a pool of its own.
+AT_START = [
+    BrokenSetup(
+        "two pools of one group on one host",
+        "another pool has the same host name",
+        "stop one of the two pools",
+        command=("status",),
+        breaks=second_pool,
+        mends=one_pool,
+    ),
+    BrokenSetup(
+        "a pool was started without a token",
+        "worker 0 ended: TOWER_INFLUXDB_TOKEN: is missing",
+        "restart the pool with `tower restart`",
+        command=("status",),
+        breaks=started_without_token,
+        mends=restarted_with_token,
+    ),
 ]
 
 
@@ -346,6 +454,6 @@ def table() -> str:
     """The table of docs/broken-setups.md."""
     rows = (
         f"| {setup.title} | `tower {setup.command[0]}` | {setup.cause} | {setup.remedy} |\n"
-        for setup in [*BEFORE_START, *WHILE_RUNNING]
+        for setup in [*BEFORE_START, *WHILE_RUNNING, *AT_START]
     )
     return HEAD + "".join(rows)

@@ -1,5 +1,6 @@
 """One test's own chain: a topic, a dead-letter topic, a bucket and a pool, on the lab all tests share."""
 
+import subprocess
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -58,7 +59,9 @@ class Chain:
         }
         if "TOWER_INFLUXDB_TOKEN_FILE" not in (environment or {}):
             del self.environment["TOWER_INFLUXDB_TOKEN_FILE"]
-        self.pool = TowerPool(folder / self.name, self.environment, workers)
+        self.pool = TowerPool(folder / self.name, self.environment, workers, partitions=partitions)
+        #: Further pools with the same settings.
+        self.others: list[TowerPool] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -69,6 +72,27 @@ class Chain:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def join(self) -> TowerPool:
+        """Start a second pool with the same settings, beside the first; does not wait until it runs."""
+        folder = self.pool.folder.with_name(f"{self.pool.folder.name}-{len(self.others) + 2}")
+        other = TowerPool(folder, self.environment, self.pool.workers, partitions=self.partitions)
+        self.others.append(other)
+        self._stack.callback(other.stop)
+        other.start(wait=False)
+        return other
+
+    def start_as_daemon(self) -> None:
+        """Start the pool as an operator does, so that commands may stop and start it."""
+        self._stack.callback(self.pool.operate, "down")
+        subprocess.run(
+            self.pool.command("supervisord"),
+            cwd=self.pool.folder,
+            env=self.pool.process_environment(),
+            stdin=subprocess.DEVNULL,
+            timeout=DRAIN_S,
+            check=True,
+        )
 
     def produce(
         self,

@@ -28,6 +28,10 @@ class Operator:
 
     def __init__(self, pipeline: Chain) -> None:
         self._made = pipeline
+        #: Words before each command line.
+        self.prefix: list[str] = []
+        #: What the last command printed.
+        self.text = ""
         self.environment = pipeline.environment | {
             "TOWER_RUN_DIR": str(pipeline.pool.var),
             "TOWER_WORKERS": str(pipeline.pool.workers),
@@ -36,7 +40,7 @@ class Operator:
 
     def __call__(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "workers", *words],
+            [*self.prefix, sys.executable, "-m", "workers", *words],
             env=self.environment | more,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -45,7 +49,8 @@ class Operator:
             timeout=COMMAND_S,
             check=False,
         )
-        assert self._made.token not in done.stdout + done.stderr
+        self.text = done.stdout + done.stderr
+        assert self._made.token not in self.text
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

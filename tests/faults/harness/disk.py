@@ -40,7 +40,7 @@ class SmallDisk:
             PermissionError: Only root may mount; says so.
         """
         if os.geteuid() != 0:
-            raise PermissionError("fault 19 mounts a small disk: run the fault suite as root")
+            raise PermissionError("a small disk has to be mounted: run these tests as root")
         self.folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tower-fault", str(self.folder)], check=True
@@ -59,6 +59,16 @@ class SmallDisk:
     def free(self) -> None:
         """Give back what `fill` took."""
         self._ballast.unlink(missing_ok=True)
+
+    def seal(self) -> None:
+        """Mount the folder over itself, read-only; what is open there stays open for writing."""
+        folder = str(self.folder)
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+
+    def unseal(self) -> None:
+        """Take that mount away."""
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
 
 class FlushingServer(InfluxdbServer):
