@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def read_states(run_dir: Path, now: float) -> list[WorkerReport]:
     reports = []
     for file in run_dir.glob("worker-*.json"):
         try:
-            reports.append(parse(json.loads(file.read_text()), now))
+            reports.append(parse(json.loads(file.read_bytes()), now))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return sorted(reports, key=lambda report: report.number)
@@ -118,11 +118,6 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
 def running_workers(run_dir: Path, now: float) -> list[int]:
     """Return the numbers of the workers that run on this machine."""
     return [report.number for report in read_states(run_dir, now) if report.is_running]
-
-
-def total(reports: Iterable[WorkerReport], partition: PartitionKey, name: str) -> int:
-    """Sum one counter of a partition over all workers that have had it."""
-    return sum(int(report.accounts.get(partition, {}).get(name) or 0) for report in reports)
 
 
 def is_alive(pid: int) -> bool:
