@@ -16,6 +16,7 @@ from tests.integration.test_serve import serving
 from tests.support.chain import Chain, record
 from tests.support.served import Served
 from tests.support.shell import Operator
+from workers.commands.serve.page_files import page_routes
 
 pytestmark = pytest.mark.integration
 
@@ -203,6 +204,44 @@ def test_nothing_serious_stands_in_anybodys_way(
         shown.page.keyboard.press("Tab")
         shown.page.keyboard.press("Enter")
         assert shown.page.locator("#pause").get_attribute("aria-pressed") == "true"
+
+
+def test_the_plots_miss_no_sample_whatever_answers_the_page_missed(browser: Browser) -> None:
+    """history.js alone: answers with the newest five samples, after which each plot has every one."""
+    page = browser.new_page()
+    script = page_routes()["/history.js"]("").content
+    page.route("**/history.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    page.route("**/empty", lambda route: route.fulfill(body="", content_type="text/html"))
+    page.goto("http://127.0.0.1:9/empty")
+
+    result = page.evaluate(
+        """async (answers) => {
+          const { follow } = await import("/history.js");
+          const samples = (count, most) =>
+            Array.from({ length: count }, (_, place) => place + 1).slice(-Math.min(most, 8));
+          const content = ([begun, count], most) => ({
+            begun, samples: count, kept: 8,
+            partitions: { 0: { rates: samples(count, most), lags: samples(count, most) } },
+          });
+          const shown = [];
+          for (const answer of answers) {
+            let asked = false;
+            const past = await follow(content(answer, 5), async () => {
+              asked = true;
+              return content(answer, 8);
+            });
+            shown.push([asked, past.partitions[0].rates, past.partitions[0].lags]);
+          }
+          return shown;
+        }""",
+        answers := [(1, 3), (1, 3), (1, 4), (1, 9), (1, 15), (1, 17), (2, 1), (2, 2)],
+    )
+
+    # The first answer, a gap of more than five, and a `tower serve` that was started again.
+    assert [asked for asked, _, _ in result] == [True, False, False, False, True, False, True, False]
+    for (_, count), (_, rates, lags) in zip(answers, result, strict=True):
+        assert rates == lags == list(range(max(1, count - 7), count + 1))
+    page.close()
 
 
 def test_axe_finds_what_is_wrong(browser: Browser) -> None:

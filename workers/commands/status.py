@@ -157,7 +157,7 @@ def as_object(
         "members": facts.offsets.members,
         "lag": sum(row.lag or 0 for row in rows) if facts.offsets.ends else None,
         "recent": {**asdict(recent), "dead_share": round(recent.dead_share, SHARE_PLACES)},
-        "partitions": [asdict(row) for row in rows],
+        "partitions": [{**vars(row)} for row in rows],
         "workers": [_worker_object(worker) for worker in workers],
     }
 
@@ -176,5 +176,5 @@ def _worker_object(worker: WorkerReport) -> dict[str, Any]:
         "names_doubled": worker.names_doubled,
         "records_by_kernel": worker.by_kernel,
         "records_by_python": worker.by_python,
-        "recent": asdict(worker.recent),
+        "recent": {**vars(worker.recent)},
     }

@@ -18,7 +18,7 @@ from workers.commands.serve.app import LOOPBACK, Application
 from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.metrics import registry
-from workers.commands.serve.observation import Observer, owned_here
+from workers.commands.serve.observation import OWNERS_KEPT_S, Observer
 from workers.commands.serve.pool_points import PoolPoints
 from workers.commands.serve.routes import routes
 from workers.config.settings import load
@@ -66,7 +66,7 @@ def serve() -> None:
         raise click.exceptions.Exit(TURNED_OFF)
     pace(settings.run_dir / "serve.start")
 
-    kafka = KafkaView(settings, lambda: owned_here(settings.run_dir, time.time()))
+    kafka = KafkaView(settings, lambda: observer.observe(OWNERS_KEPT_S).owned_here)
     expected = expected_workers(os.environ.get("TOWER_WORKERS"))
     observer = Observer(settings.run_dir, lambda: kafka.latest, expected)
     history = History(observer.observe)

@@ -21,6 +21,7 @@ from workers import __version__
 from workers.commands.clients.worker_states import WorkerReport
 from workers.commands.pool.troubles import Severity
 from workers.commands.serve.metric_table import METRICS
+from workers.commands.serve.metric_table import Metric as ListedMetric
 from workers.commands.serve.observation import Observation
 from workers.records.record_time import PROBLEMS
 from workers.state import WorkerState
@@ -65,6 +66,8 @@ KEYED_COUNTERS = {
 class PoolCollector(Collector):
     """Makes every family anew, so that a worker that is gone leaves no series.
 
+    One after the other, because all families of 48 workers at once would take 2 MB.
+
     Args:
         observe: Returns the pool as it is now.
         topic: The topic if there is only one.
@@ -77,16 +80,40 @@ class PoolCollector(Collector):
         self._observe = observe
         self._topic = topic
         self._points_failed = points_failed
-        self._families: dict[str, Any] = {}
 
     def describe(self) -> Iterable[Metric]:
         """Return all families without samples, so that registration does not observe anything."""
-        return self._empty().values()
+        return [_empty(metric) for metric in METRICS]
 
     def collect(self) -> Iterable[Metric]:
         """Return all families with what is known now."""
-        observation = self._observe()
-        self._families = self._empty()
+        values = PoolValues(self._observe(), self._topic, self._points_failed()).by_metric
+        for metric in METRICS:
+            family = _empty(metric)
+            for labels, *value in values.pop(metric.name):
+                family.add_metric(labels, *value)
+            yield family
+
+
+def _empty(metric: ListedMetric) -> Any:
+    return FAMILIES[metric.kind](metric.name, metric.text, labels=metric.labels)
+
+
+class PoolValues:
+    """The values of one observation.
+
+    Args:
+        observation: The pool as it is now.
+        topic: The topic if there is only one.
+        points_failed: Writes of the pool's own points that failed.
+
+    Attributes:
+        by_metric: Arguments of `add_metric`, by the metric's name: labels, value, the sum of a histogram.
+    """
+
+    def __init__(self, observation: Observation, topic: str, points_failed: int) -> None:
+        self._topic = topic
+        self.by_metric: dict[str, list[tuple[Any, ...]]] = {metric.name: [] for metric in METRICS}
         running = {worker.number for worker in observation.running}
         for number in sorted({*range(observation.facts.expected_workers), *running}):
             self._add("tower_worker_up", [number], number in running)
@@ -99,25 +126,17 @@ class PoolCollector(Collector):
             count = sum(trouble.severity is severity for trouble in observation.troubles)
             self._add("tower_troubles", [severity], count)
         self._add("tower_kafka_up", [], observation.kafka.offsets is not None)
-        self._add("tower_pool_points_failed", [], self._points_failed())
+        self._add("tower_pool_points_failed", [], points_failed)
         versions = {
             "version": __version__,
             "python": platform.python_version(),
             "librdkafka": confluent_kafka.libversion()[0],
         }
-        self._families["tower_build"].add_metric([], versions)
-        return self._families.values()
-
-    @staticmethod
-    def _empty() -> dict[str, Any]:
-        return {
-            metric.name: FAMILIES[metric.kind](metric.name, metric.text, labels=metric.labels)
-            for metric in METRICS
-        }
+        self.by_metric["tower_build"].append(([], versions))
 
     def _add(self, name: str, labels: list[Any], value: float | None) -> None:
         if value is not None:
-            self._families[name].add_metric([str(label) for label in labels], value)
+            self.by_metric[name].append(([str(label) for label in labels], value))
 
     def _add_accounts(self, worker: WorkerReport) -> None:
         for key, account in worker.accounts.items():
@@ -161,7 +180,7 @@ class PoolCollector(Collector):
         for bound, count in zip([*content["bounds"], "+Inf"], content["counts"], strict=True):
             cumulated += count
             buckets.append((str(bound), cumulated))
-        self._families[name].add_metric([str(worker)], buckets, content["sum"])
+        self.by_metric[name].append(([str(worker)], buckets, content["sum"]))
 
     def _add_partitions(self, observation: Observation) -> None:
         stopped = {number for worker in observation.running for number in worker.stopped}

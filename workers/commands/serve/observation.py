@@ -17,6 +17,9 @@ from workers.types import PartitionKey
 #: Seconds for which one observation answers all requests.
 KEPT_S = 0.5
 
+#: Seconds for which one observation says who owns the partitions. The history makes one every two.
+OWNERS_KEPT_S = 4.0
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -38,6 +41,11 @@ class Observation:
     def running(self) -> list[WorkerReport]:
         """Return the workers that run."""
         return [worker for worker in self.workers if worker.is_running]
+
+    @property
+    def owned_here(self) -> set[PartitionKey]:
+        """Return the partitions that running workers of this machine own."""
+        return {number for worker in self.running for number in worker.owned}
 
     @cached_property
     def rows(self) -> list[PartitionRow]:
@@ -70,18 +78,8 @@ class Observation:
         return max(0.0, self.at - min(times)) if times else None
 
 
-def owned_here(run_dir: Path, now: float) -> set[PartitionKey]:
-    """Return the partitions that running workers of this machine own.
-
-    Args:
-        run_dir: The folder of the state files.
-        now: Seconds since the epoch.
-    """
-    return {number for worker in read_states(run_dir, now) if worker.is_running for number in worker.owned}
-
-
 class Observer:
-    """Makes observations; those within `KEPT_S` are the same one.
+    """Makes observations, and gives the same one for a while.
 
     Args:
         run_dir: The folder of the state files.
@@ -104,11 +102,15 @@ class Observer:
         self._lock = threading.Lock()
         self._latest: Observation | None = None
 
-    def observe(self) -> Observation:
-        """Return the pool as it is now."""
+    def observe(self, kept_s: float = KEPT_S) -> Observation:
+        """Return the pool as it is now.
+
+        Args:
+            kept_s: The observation may be older than now by less than this.
+        """
         with self._lock:
             now = self._clock()
-            if self._latest is None or not 0 <= now - self._latest.at < KEPT_S:
+            if self._latest is None or not 0 <= now - self._latest.at < kept_s:
                 workers, kafka = read_states(self._run_dir, now), self._kafka()
                 facts = PoolFacts(
                     kafka.group, self._expected, str(self._run_dir), run_dir_problem(self._run_dir)

@@ -7,7 +7,7 @@ from typing import Any
 
 from workers import __version__
 from workers.commands.serve.dead_letter_examples import Example
-from workers.commands.serve.history import History
+from workers.commands.serve.history import NEWEST, History
 from workers.commands.serve.observation import Observation
 from workers.commands.status import as_object
 from workers.config.settings import Settings
@@ -32,7 +32,7 @@ def page_content(
         "status": as_object(settings, observation.workers, observation.facts, observation.troubles),
         "lag_seconds": {row.partition: observation.lag_seconds(row) for row in observation.rows},
         "newest_point": max(points, default=None),
-        "history": history.content(),
+        "history": history.content(NEWEST),
         "dead_letters": _dead_letters(observation, examples),
     }
 

@@ -54,7 +54,12 @@ def routes(
         return as_json(as_object(settings, seen.workers, seen.facts, seen.troubles))
 
     def page(_: str) -> Page:
-        return as_json(page_content(settings, observe(), history, examples()), indent=None)
+        seen = observe()
+        history.offer(seen)
+        return as_json(page_content(settings, seen, history, examples()), indent=None)
+
+    def samples(_: str) -> Page:
+        return as_json(history.content(), indent=None)
 
     def lab(_: str) -> Page:
         return as_json(dashboard.content(), indent=None)
@@ -66,5 +71,6 @@ def routes(
         "/ready": ready,
         "/api/status": status,
         "/api/page": page,
+        "/api/history": samples,
         "/api/lab": lab,
     }

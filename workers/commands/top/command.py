@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 
 import click
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.live import Live
 from workers.commands.console import silence_waits
 from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
-from workers.commands.serve.observation import Observer, owned_here
+from workers.commands.serve.observation import OWNERS_KEPT_S, Observer
 from workers.commands.status import topics_title
 from workers.commands.top.keyboard import Keyboard
 from workers.commands.top.view import Order, render
@@ -35,7 +34,7 @@ def top() -> None:
         raise CommandError("this is no terminal", "use `tower status --watch 2`, or `tower status --json`")
     settings = load(os.environ, credentials=False)
     silence_waits()
-    kafka = KafkaView(settings, lambda: owned_here(settings.run_dir, time.time()))
+    kafka = KafkaView(settings, lambda: observer.observe(OWNERS_KEPT_S).owned_here)
     expected = expected_workers(os.environ.get("TOWER_WORKERS"))
     observer = Observer(settings.run_dir, lambda: kafka.latest, expected)
     history = History(observer.observe)

@@ -1,5 +1,6 @@
 // Asks this server for the figures and shows them. Nothing is loaded from elsewhere.
 
+import { follow } from "./history.js";
 import { element, figure, sparkline } from "./plots.js";
 
 const EVERY_MS = 2000, LAB_EVERY_MS = 5000, GIVEN_UP_MS = 8000;
@@ -144,7 +145,7 @@ async function repeat(path, everyMs, whenAnswered, whenSilent) {
   for (;;) {
     if (!paused && !document.hidden) {
       try {
-        whenAnswered(await ask(path));
+        await whenAnswered(await ask(path));
       } catch (error) {
         whenSilent(error.message);
       }
@@ -159,7 +160,8 @@ byId("pause").addEventListener("click", (event) => {
   event.target.textContent = paused ? "Resume" : "Pause";
 });
 
-repeat("api/page", EVERY_MS, (content) => {
+repeat("api/page", EVERY_MS, async (content) => {
+  content.history = await follow(content.history, () => ask("api/history"));
   document.body.classList.remove("stale");
   render(content);
 }, renderSilence);
