@@ -128,6 +128,29 @@ def test_the_page_shows_the_figures_of_status_and_the_devices(
     shown.picture("load")
 
 
+def test_a_legend_of_many_devices_lists_the_highest_and_says_how_many_more(
+    chain: Callable[..., Chain], view: Callable[..., View]
+) -> None:
+    """Thirty devices, of which the page asks for twelve, with four counters each in the last plot."""
+    pipeline, served = serving(chain)
+    shown = view(served)
+    pipeline.produce(
+        record(seq, deviceId=f"pi-{seq % 30:02}", tx_errors=seq % 30 + 1) for seq in range(300)
+    )
+    pipeline.drain()
+
+    shown.shows("#lab-note", "Only the first 12 devices are plotted")
+    shown.shows("#lab figure:last-child .more", "and 36 more, each at most 0")
+    legend = shown.page.locator("#lab figure:last-child .legend li").all_inner_texts()
+    assert [text.strip() for text in legend] == [
+        *(f"pi-{device:02} txError {device + 1}" for device in range(12)),
+        "and 36 more, each at most 0",
+    ]
+    assert shown.page.locator("#lab figure:last-child .plot path").count() == 48
+    assert shown.page.locator("#lab figure:first-child .legend li").count() == 12
+    shown.picture("many-devices")
+
+
 def test_an_outage_is_shown_with_the_remedy_of_status(
     chain: Callable[..., Chain], lab: Lab, view: Callable[..., View]
 ) -> None:

@@ -4,6 +4,9 @@ const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = 6;
 const DASHES = ["", "dashed", "dotted"];
 
+// Most series that a legend lists: those with the highest latest values. One field of each device fits.
+const LISTED = 12;
+
 export function element(name, attributes = {}, ...children) {
   return fill(document.createElement(name), attributes, children);
 }
@@ -71,23 +74,31 @@ export function figure(plot, now, minutes, format) {
     return element("figure", {}, caption, element("p", { class: "note" }, `no values in ${minutes} minutes`));
   }
   const width = 300, height = 100, span = minutes * 60, [bottom, top] = range(filled);
-  const names = filled.map((one) => name(one, plot));
-  const last = filled.map((one) => format(one.points.at(-1)[1], plot.unit));
+  const latest = (one) => one.points.at(-1)[1], shown = (one) => format(latest(one), plot.unit);
+  const ranked = [...filled].sort((a, b) => latest(b) - latest(a)), rest = ranked.slice(LISTED);
+  // In the order of the devices, so that a series keeps its colour and its place while values change.
+  const listed = filled.filter((one) => !rest.includes(one));
+  const more = rest.length ? `and ${rest.length} more, each at most ${shown(rest[0])}` : "";
   const label = `${plot.title}, the last ${minutes} minutes. ` +
-    names.map((text, place) => `${text}: now ${last[place]}`).join("; ");
+    [...listed.map((one) => `${name(one, plot)}: now ${shown(one)}`), ...(more ? [more] : [])].join("; ");
   const lines = drawing("svg", {
     class: "plot", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label,
   });
   const legend = element("ul", { class: "legend" });
-  filled.forEach((one, place) => {
+  const draw = (one, look) => {
     const points = one.points.map(([time, value]) => [
       (1 - (now - time) / span) * width, height - ((value - bottom) / (top - bottom)) * height,
     ]).filter(([x]) => x >= 0);
-    lines.append(drawing("path", { class: style(place), d: line(points) }));
+    lines.append(drawing("path", { class: look, d: line(points) }));
+  };
+  rest.forEach((one) => draw(one, "rest"));
+  listed.forEach((one, place) => {
+    draw(one, style(place));
     const key = drawing("svg", { viewBox: "0 0 20 8", "aria-hidden": "true" },
       drawing("path", { class: style(place), d: "M0 4L20 4" }));
-    legend.append(element("li", {}, key, `${names[place]} ${last[place]}`));
+    legend.append(element("li", {}, key, `${name(one, plot)} ${shown(one)}`));
   });
+  if (more) legend.append(element("li", { class: "more" }, more));
   const scale = element("div", { class: "scale", "aria-hidden": "true" },
     element("span", {}, format(top, plot.unit)), element("span", {}, format(bottom, plot.unit)));
   const times = element("div", { class: "times", "aria-hidden": "true" },
