@@ -1,6 +1,10 @@
 """`tower serve` of a real pool: its figures agree with those of `status`, its probes with what happens."""
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,6 +15,7 @@ from tests.faults.harness.proxy import Proxy
 from tests.support.chain import Chain, record
 from tests.support.served import Served, until
 from tests.support.shell import Operator
+from workers import exit_codes
 
 pytestmark = pytest.mark.integration
 
@@ -80,8 +85,13 @@ def test_metrics_status_and_page_have_the_same_figures_at_one_moment(chain: Call
     assert process(pipeline).memory_info().rss < MOST_MEMORY
 
 
-def test_a_killed_worker_leaves_no_series_and_is_not_ready(chain: Callable[..., Chain]) -> None:
-    pipeline, served = serving(chain)
+def test_a_killed_worker_leaves_no_series_and_is_not_ready(
+    chain: Callable[..., Chain], tmp_path: Path
+) -> None:
+    """The same pool then has a wrong setting for one worker, and is stopped."""
+    settings = tmp_path / "tower.toml"
+    settings.touch()
+    pipeline, served = serving(chain, TOWER_CONFIG=str(settings))
     assert len(served.sums("tower_worker_start_time_seconds", "worker")) == 3
 
     pipeline.pool.control("stop", "worker:1")
@@ -95,6 +105,44 @@ def test_a_killed_worker_leaves_no_series_and_is_not_ready(chain: Callable[..., 
     until(lambda: served.get("/ready")[0] == 503, SEEN_S, "the pool not to be ready")
     assert any(trouble["worker"] == 1 for trouble in served.json("/ready")["why"])
     assert served.get("/live")[0] == 200
+
+    settings.write_text("batch_lines = -1\n")
+    pipeline.pool.control("start", "worker:1")
+    assert_a_wrong_setting_is_not_ready_and_named(pipeline, served)
+    assert_a_stop_is_neither_live_nor_ready(pipeline, served)
+
+
+def assert_a_wrong_setting_is_not_ready_and_named(pipeline: Chain, served: Served) -> None:
+    """Worker 1 has ended with exit code 78."""
+    until(
+        lambda: any("worker 1 ended" in trouble["cause"] for trouble in served.json("/ready")["why"]),
+        SEEN_S,
+        "the setting to be named",
+    )
+    worker = pipeline.pool.processes()[1]
+    assert (worker["statename"], worker["exitstatus"]) == ("EXITED", exit_codes.MISCONFIGURED)
+    (why,) = (trouble for trouble in served.json("/ready")["why"] if trouble["worker"] == 1)
+    assert "TOWER_BATCH_LINES:" in why["cause"]
+    assert served.get("/ready")[0] == 503
+    assert served.get("/live")[0] == 200
+
+
+def assert_a_stop_is_neither_live_nor_ready(pipeline: Chain, served: Served) -> None:
+    """Worker 0 cannot end until it was looked at: supervisord gives it 20 s."""
+    stuck = pipeline.pool.signal(0, signal.SIGSTOP)
+    try:
+        os.kill(pipeline.pool.pid, signal.SIGTERM)
+        until(lambda: served.get("/live")[0] == 503, SEEN_S, "the stop to be seen")
+        assert served.json("/live")["supervisord"] == "supervisord is shutting down or restarting"
+        until(
+            lambda: any("worker 2 is stopped" in each["cause"] for each in served.json("/ready")["why"]),
+            SEEN_S,
+            "the other worker to be stopped",
+        )
+        assert served.get("/ready")[0] == 503
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+    until(lambda: served.get("/live")[0] == 0, SEEN_S, "nothing to answer")
 
 
 def test_lag_in_seconds_grows_in_an_outage_that_is_ready_and_named(
@@ -141,3 +189,6 @@ def test_switched_off_it_does_not_run_and_is_not_started_again(chain: Callable[.
     until(lambda: "EXITED" in pipeline.pool.control("status", "serve"), SEEN_S, "it to have ended")
     spawned = (pipeline.pool.var / "supervisord.log").read_text().count("spawned: 'serve'")
     assert spawned == 1
+    for what, code in (("worker:*", 0), ("all", 3)):
+        command = pipeline.pool.command("supervisorctl", "status", what)
+        assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == code
