@@ -178,8 +178,13 @@ def test_an_address_in_use_is_waited_for_and_the_workers_go_on(chain: Callable[.
     log = second.pool.var / "serve.log"
 
     until(lambda: log.exists() and "is in use" in log.read_text(), SEEN_S, "the second to say why it waits")
+    assert "is taken by another program" in Operator(second)("status").stdout
+    assert "is taken" not in Operator(pipeline)("status").stdout
+
     pipeline.pool.stop()
+
     until(lambda: second.name in str(served.json("/api/status")), SEEN_S, "the second to serve")
+    assert "is taken" not in Operator(second)("status").stdout
 
 
 def test_switched_off_it_does_not_run_and_is_not_started_again(chain: Callable[..., Chain]) -> None:

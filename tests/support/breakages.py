@@ -288,6 +288,11 @@ def line_in_hosts(_chain: Chain, operator: Operator, folder: Path) -> Changes:
     return {}
 
 
+def taken_port(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
+    """Another program listens where the page is to be: InfluxDB."""
+    return {"TOWER_SERVE_ADDRESS": chain.lab.influxdb.url.removeprefix("http://")}
+
+
 def full_folder(chain: Chain, _operator: Operator, _folder: Path) -> Changes:
     """No room is left in the pool's folder."""
     SmallDisk(chain.pool.var).fill()

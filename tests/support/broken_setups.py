@@ -43,6 +43,7 @@ from tests.support.breakages import (
     started_without_token,
     started_worker,
     stopped_worker,
+    taken_port,
     thawed_worker,
     token_back,
     unreadable_secret,
@@ -277,6 +278,13 @@ BEFORE_START = [
         mends=lambda *_: {"TOWER_WORKERS": "5"},
     ),
     BrokenSetup(
+        "another program has the port of the page",
+        "(TOWER_SERVE_ADDRESS) is taken by another program",
+        "set TOWER_SERVE_ADDRESS to another port, or to off",
+        breaks=taken_port,
+        mends=lambda *_: {"TOWER_SERVE_ADDRESS": "off"},
+    ),
+    BrokenSetup(
         "a drain may take longer than supervisord waits",
         "supervisord would kill a worker",
         "set stopwaitsecs above",
@@ -408,6 +416,14 @@ WHILE_RUNNING = [
         "set TOWER_RUN_DIR to the pool's folder",
         command=("status",),
         breaks=lambda _chain, _operator, folder: {"TOWER_RUN_DIR": str(folder)},
+    ),
+    BrokenSetup(
+        "another program has the port of the page of a pool",
+        "is taken by another program, so this pool's page and metrics are not served",
+        "set TOWER_SERVE_ADDRESS to another port, or to off, and restart the pool with `tower restart`",
+        command=("status",),
+        breaks=taken_port,
+        mends=lambda *_: {"TOWER_SERVE_ADDRESS": "off"},
     ),
     BrokenSetup(
         "`var/` is full",

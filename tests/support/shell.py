@@ -32,7 +32,9 @@ class Operator:
         self.prefix: list[str] = []
         #: What the last command printed.
         self.text = ""
-        self.environment = pipeline.environment | {
+        # As the pool's: the address of `tower serve` has room for one.
+        self.environment = {"TOWER_SERVE_ADDRESS": "off"} | pipeline.environment
+        self.environment |= {
             "TOWER_RUN_DIR": str(pipeline.pool.var),
             "TOWER_WORKERS": str(pipeline.pool.workers),
             "PATH": os.environ["PATH"],

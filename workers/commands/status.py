@@ -63,7 +63,8 @@ def status(max_lag: int | None, max_dead_share: float, every_s: float | None, as
     - Kafka does not answer
 
     It is a warning if records become points, but some became dead letters, lost a value, or did not get
-    their own time; and if a worker's Kafka client was replaced, or the C kernel is not used.
+    their own time; if a worker's Kafka client was replaced, or the C kernel is not used; and if another
+    program has the port of the page.
 
     Exit codes: 0 no problem found, 1 there is a problem, 78 a setting has to be changed.
     """  # noqa: D301 - click needs the control character

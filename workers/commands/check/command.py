@@ -65,10 +65,10 @@ Result = TypeVar("Result")
 def check(*, as_json: bool, supervisor_conf: Path, watch: float, look_token_file: Path | None) -> None:
     """Test Kafka, InfluxDB and the newest records, and say what to do next.
 
-    Checks settings, brokers and the addresses they advertise, topics, group, the newest records (whether
-    they become points, fill the dashboard's fields and have the right time), InfluxDB, rights, mapping,
-    retention, field types, clocks, and the points that the dashboard shows. It changes nothing and writes
-    no point.
+    Checks settings, the pool's folder and page, brokers and the addresses they advertise, topics, group,
+    the newest records (whether they become points, fill the dashboard's fields and have the right time),
+    InfluxDB, rights, mapping, retention, field types, clocks, and the points that the dashboard shows. It
+    changes nothing and writes no point.
 
     Exit codes: 0 no check fails, 1 a check fails, 78 a setting has to be changed. A warning (warn) does not
     change the exit code.
@@ -106,6 +106,7 @@ def run_checks(
     yield pool.kernel(settings)
     yield pool.drain(settings, supervisor_conf)
     yield pool.polling(settings)
+    yield from pool.files_and_page(settings)
     newest = yield from _guarded("kafka", _kafka(settings, workers, watch_s))
     yield from _guarded("influxdb", _influxdb_of_all(settings, authorization, newest))
     yield from type_conflicts.conflicts(read_states(settings.run_dir, time.time()))

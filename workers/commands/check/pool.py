@@ -1,9 +1,11 @@
 """Checks of the settings, of supervisor.conf, and of time limits that depend on each other."""
 
 import configparser
+from collections.abc import Iterator
 from pathlib import Path
 
 from workers.commands.check.result import CheckResult, fail, ok, warn
+from workers.commands.pool.facts import SERVE_REMEDY, run_dir_problem, serve_problem
 from workers.config.settings import Settings
 from workers.drain import LEAVE_S
 from workers.errors import CommandError
@@ -80,6 +82,20 @@ def stop_wait_s(conf: Path) -> float:
         raise CommandError(f"{conf} cannot be read: {error.strerror}") from None
     except (configparser.Error, ValueError) as error:
         raise CommandError(f"{conf} cannot be parsed: {type(error).__name__}") from None
+
+
+def files_and_page(settings: Settings) -> Iterator[CheckResult]:
+    """Check that the workers can write their states, and that nothing else has the address of the page."""
+    problem = run_dir_problem(settings.run_dir)
+    if problem:
+        yield fail(
+            "TOWER_RUN_DIR",
+            f"{settings.run_dir} cannot be written, because {problem}",
+            "make room there, or make it writable",
+        )
+    problem = serve_problem(settings)
+    if problem:
+        yield warn("TOWER_SERVE_ADDRESS", f"{problem}, so the page cannot be served", SERVE_REMEDY)
 
 
 def polling(settings: Settings) -> CheckResult:

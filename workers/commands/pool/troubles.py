@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workers.commands.clients.worker_states import WorkerReport
-from workers.commands.pool.facts import PoolFacts
+from workers.commands.pool.facts import SERVE_REMEDY, PoolFacts
 from workers.commands.pool.partition_rows import PartitionRow, partition_rows
 from workers.commands.pool.record_troubles import MAX_DEAD_SHARE, record_troubles
 from workers.commands.pool.trouble import Severity, Trouble
@@ -82,6 +82,12 @@ def _pool_troubles(workers: Sequence[WorkerReport], facts: PoolFacts) -> Iterato
         yield Trouble(
             f"{facts.run_dir} cannot be written, because {facts.run_dir_problem}",
             "make room there, or make it writable; the workers go on, without logs and states",
+            Severity.WARNING,
+        )
+    if facts.serve_problem:
+        yield Trouble(
+            f"{facts.serve_problem}, so this pool's page and metrics are not served",
+            SERVE_REMEDY,
             Severity.WARNING,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, exposition
 
+from workers.commands.clients.serve_probe import pool_id
 from workers.commands.serve import probes
 from workers.commands.serve.app import Page, Route, as_json
 from workers.commands.serve.dead_letter_examples import Example
@@ -35,7 +36,7 @@ def routes(
         history: The last minutes of each partition.
         examples: Returns the newest dead letter of each reason.
     """
-    dashboard = LabDashboard(settings)
+    dashboard, pool = LabDashboard(settings), pool_id(settings.run_dir)
 
     def metrics(accept: str) -> Page:
         encode, kind = exposition.choose_encoder(accept)
@@ -43,7 +44,7 @@ def routes(
 
     def live(_: str) -> Page:
         is_live, content = probes.live(supervisord)
-        return as_json(content, 200 if is_live else 503)
+        return as_json({**content, "pool": pool}, 200 if is_live else 503)
 
     def ready(_: str) -> Page:
         is_ready, content = probes.ready(observe())
