@@ -18,7 +18,7 @@ BODY_DAMAGED = ("unable to read data: gzip:", "gzip:")
 #: Statuses that a server may send before it has read the whole body. They do not judge the lines.
 EARLY = frozenset({401, 403, 404, 413})
 
-#: Headers that InfluxDB 1.x and 2.x send with every answer.
+#: Headers that InfluxDB 1.x and 2.x send with every answer. InfluxDB 3 sends them with that of /ping alone.
 MARKS = (b"x-influxdb-version", b"x-influxdb-build")
 
 #: Beginnings of InfluxDB's errors. An answer that breaks off, or is over the limit, has no more than that.
@@ -65,12 +65,17 @@ def error_of(response: HttpResponse, text: str) -> WriteError:
 
 def is_influxdbs(response: HttpResponse) -> bool:
     """Return whether an error has InfluxDB's marks: its header, and a body in its form."""
-    if not any(mark in response.headers for mark in MARKS):
+    if not is_marked(response):
         return False
     content = _content(response.body.decode("utf-8", "replace"))
     is_v2 = isinstance(content.get("code"), str) and isinstance(content.get("message"), str)
     is_v1 = isinstance(content.get("error"), str)
     return is_v1 or is_v2 or (not content and response.body.startswith(FORMS))
+
+
+def is_marked(response: HttpResponse) -> bool:
+    """Return whether an answer has one of InfluxDB's headers."""
+    return any(mark in response.headers for mark in MARKS)
 
 
 def text_of(body: bytes) -> str:

@@ -13,9 +13,14 @@ LINES_BOUNDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 100_000)
 
 
 class WriteFigures:
-    """Latency and size of the requests that were answered 204, and the time of the last point."""
+    """Latency and size of the requests that were answered 204, and the time of the last point.
+
+    Attributes:
+        unmarked: Number of those answers that had none of InfluxDB's headers.
+    """
 
     def __init__(self) -> None:
+        self.unmarked = 0
         self._seconds = Histogram(LATENCY_BOUNDS)
         self._lines = Histogram(LINES_BOUNDS)
         self._last_line = b""
@@ -41,5 +46,6 @@ class WriteFigures:
         return {
             "write_seconds": self._seconds.content(),
             "write_lines": self._lines.content(),
+            "unmarked": self.unmarked,
             "last_point": int(nanoseconds) / 1e9 if nanoseconds else None,
         }

@@ -14,7 +14,7 @@ from workers.config.secret import masked
 from workers.config.settings import Settings
 from workers.errors import SettingsError, TooLarge, Unavailable
 from workers.influxdb import advice
-from workers.influxdb.answer import error_of, text_of
+from workers.influxdb.answer import error_of, is_marked, text_of
 from workers.influxdb.connection import Connection, DeadlineExceeded, NoAnswer
 from workers.influxdb.write_figures import WriteFigures
 
@@ -136,6 +136,18 @@ class Writer:
         if answer.status != 204 or answer.before_body_sent:
             raise error_of(answer, self._masked(text_of(answer.body)))
         self.figures.stored(lines, self._clock() - begun)
+        if not is_marked(answer):
+            self._warn_of_unmarked()
+
+    def _warn_of_unmarked(self) -> None:
+        """Count a 204 that may come from another server, and log the first one."""
+        if not self.figures.unmarked:
+            logging.getLogger("tower.influxdb").warning(
+                "%s answers 204, but without InfluxDB's headers. Its records are committed. If it is not "
+                "InfluxDB, correct TOWER_INFLUXDB_URL; `tower status` says more",
+                self._settings.influxdb_url,
+            )
+        self.figures.unmarked += 1
 
     def _reread_files(self) -> None:
         """Use renewed certificates for the next connection. A half-written file changes nothing."""

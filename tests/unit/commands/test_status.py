@@ -193,6 +193,22 @@ def test_every_trouble_has_a_remedy() -> None:
     assert all(trouble.remedy for trouble in found)
 
 
+def test_answers_of_what_may_be_another_server_are_a_warning_while_the_worker_runs() -> None:
+    (trouble,) = troubles(report(2, unmarked=1))
+
+    assert trouble.cause == "worker 2 got answers 204 without InfluxDB's headers"
+    assert trouble.severity is Severity.WARNING
+    assert "`tower check`" in trouble.remedy
+
+
+def test_another_program_on_the_port_of_the_page_is_a_warning() -> None:
+    (trouble,) = troubles(report(2), serve_problem="127.0.0.1:8787 (TOWER_SERVE_ADDRESS) is taken")
+
+    assert trouble.severity is Severity.WARNING
+    assert "is taken, so this pool's page and metrics are not served" in trouble.cause
+    assert "set TOWER_SERVE_ADDRESS to another port" in trouble.remedy
+
+
 def test_a_worker_that_a_setting_ended_is_told_with_the_setting() -> None:
     (trouble,) = troubles(report(2, state="stopped", ended="TOWER_INFLUXDB_TOKEN: is missing"))
 

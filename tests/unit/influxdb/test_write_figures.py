@@ -45,6 +45,27 @@ def test_an_acknowledged_write_is_counted_with_its_time_and_its_lines() -> None:
     )
 
 
+def test_a_204_without_influxdbs_headers_is_counted_and_the_first_one_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with server.serving() as influxdb:
+        writer = Writer(fakes.settings(influxdb_url=influxdb.url))
+        influxdb.answer(Answer(204, headers=server.MARKS))
+        writer.write(LINES, 5.0)
+        assert writer.figures.content()["unmarked"] == 0
+        assert not caplog.records
+
+        influxdb.answer(Answer(204), Answer(204))
+        writer.write(LINES, 5.0)
+        writer.write(LINES, 5.0)
+        writer.close()
+
+    assert writer.figures.content()["unmarked"] == 2
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "without InfluxDB's headers" in line
+    assert "TOWER_INFLUXDB_URL" in line
+
+
 def test_a_write_that_failed_is_not_counted() -> None:
     with server.serving() as influxdb:
         influxdb.answer(Answer(503))

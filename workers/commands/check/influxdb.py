@@ -35,7 +35,8 @@ def server(influxdb: InfluxdbApi, settings: Settings) -> Iterator[CheckResult]:
     elif not version:
         yield warn(
             "influxdb",
-            f"the server at {influxdb.url} answers {answer.status}, but not as InfluxDB does",
+            f"the server at {influxdb.url} answers {answer.status}, but not as InfluxDB does. If it takes "
+            "writes and stores nothing, all records are lost",
             "correct TOWER_INFLUXDB_URL, unless there is a proxy in between",
         )
     elif settings.influxdb_api == "v2" and version.lstrip("v").startswith("1."):

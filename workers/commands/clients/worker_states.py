@@ -38,6 +38,7 @@ class WorkerReport:
         recent: What it counted in the last minutes.
         renewal: Why its Kafka client was replaced last; empty if it never was.
         ended: Which setting has to be changed before it can start (exit code 78); empty if none.
+        unmarked: Writes that were answered 204 without one of InfluxDB's headers.
         has_parent: Whether the process that started it, normally supervisord, is still its parent.
         content: All that its state file has.
     """
@@ -59,6 +60,7 @@ class WorkerReport:
     recent: RecentCounts = RecentCounts()
     renewal: str = ""
     ended: str = ""
+    unmarked: int = 0
     has_parent: bool = True
     content: Mapping[str, Any] = field(default_factory=dict)
 
@@ -110,6 +112,7 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         recent=RecentCounts.parse(content.get("recent", {})),
         renewal=str(content.get("renewal", "")),
         ended=str(content.get("ended", "")),
+        unmarked=int(content.get("unmarked", 0)),
         has_parent=bool(content.get("has_parent", True)),
         content=content,
     )

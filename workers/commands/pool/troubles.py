@@ -17,6 +17,13 @@ from workers.types import partition_key
 __all__ = ["Limits", "Severity", "Trouble", "find_troubles"]
 
 
+#: What to do if a server does not say that it is InfluxDB.
+NOT_SURE_INFLUXDB = (
+    "another server may store nothing: see whether `tower check` finds the newest points. Correct "
+    "TOWER_INFLUXDB_URL, or let a proxy in between pass the header X-Influxdb-Version. InfluxDB 3 lacks it"
+)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What is no trouble yet.
@@ -76,6 +83,13 @@ def _pool_troubles(workers: Sequence[WorkerReport], facts: PoolFacts) -> Iterato
         yield Trouble(
             f"the C kernel is not used by worker {', '.join(map(str, numbers_with))}: {reason}",
             "records are stored, with more CPU; `tower check` says it too",
+            Severity.WARNING,
+        )
+    unmarked = [worker.number for worker in workers if worker.is_running and worker.unmarked]
+    if unmarked:
+        yield Trouble(
+            f"worker {', '.join(map(str, unmarked))} got answers 204 without InfluxDB's headers",
+            NOT_SURE_INFLUXDB,
             Severity.WARNING,
         )
     if facts.run_dir_problem and any(worker.is_running for worker in workers):
