@@ -14,6 +14,7 @@ from tests.faults.harness.http_fault import Fault
 from tests.faults.harness.ledger import sample
 from tests.faults.harness.rig import Rig
 from tests.support.fakes import KAFKA_MS, route
+from tests.support.pool import TowerPool
 from workers.commands.pool.trouble import Trouble
 from workers.records.encoder import Encoder
 
@@ -98,13 +99,14 @@ def test_two_pools_of_one_group_on_one_host_are_told_by_both(rig: Rig) -> None:
 @pytest.mark.faults(40)
 def test_records_flow_while_the_pools_folder_is_full_and_then_read_only(rig: Rig) -> None:
     """`var/` on a small disk of its own: filled to the last block for a while, then mounted read-only."""
-    rig.start(pool=False)
-    disk = SmallDisk(rig.pool.var)
-    disk.mount()
-    rig._stack.callback(disk.unmount)
-    rig.pool.var.chmod(0o700)
-    rig._stack.callback(rig.pool.stop)
-    rig.pool.start()
+    disk = SmallDisk(rig.folder / "pool" / "var")
+
+    def mount(pool: TowerPool) -> None:
+        disk.mount()
+        rig.at_end(disk.unmount)
+        pool.var.chmod(0o700)
+
+    rig.start(prepare=mount)
     pids = rig.pool.pids()
     with watched(rig) as watch:
         rig.run_for(5)

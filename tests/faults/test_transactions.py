@@ -25,7 +25,7 @@ def test_transactions_leave_no_lag_and_a_restart_after_retention_goes_on(rig: Ri
     rig.load_type = TransactionalLoad
     rig.rate = 4_000
     # Aborted ones are sent too.
-    rig.records = rig.records * 4 // 3
+    rig.records = rig.records * 3 // 2
     rig.start()
     with watched(rig) as watch:
         rig.run_for(rig.seconds(20, 5))

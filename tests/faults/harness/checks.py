@@ -179,6 +179,8 @@ def alive(first: Iterable[Vitals], last: Sequence[Vitals], peak_mb: float, limit
     ]
     if peak_mb > limit_mb:
         wrong.append(f"{peak_mb:.0f} MB resident, over {limit_mb:.0f}")
+    if not peak_mb:
+        wrong.append("no memory was measured")
     if not last:
         wrong.append("no worker is left")
     evidence = "; ".join(wrong) or f"{len(last)} running, at most {peak_mb:.0f} MB"

@@ -96,6 +96,7 @@ class Stage:
         keep: bool = False,
         config: Mapping[str, str] | None = None,
         pool: bool = True,
+        prepare: Callable[[TowerPool], None] = lambda _: None,
         retention_s: int = 0,
     ) -> None:
         """Make topic, bucket, proxy, pool, watch and load, and wait until the first points are stored.
@@ -106,6 +107,7 @@ class Stage:
             keep: Keep the text of every write.
             config: Settings of the topic.
             pool: False starts no pool: the scenario brings its own.
+            prepare: Called before the pool is started.
             retention_s: Seconds the bucket keeps points, for ever when 0.
         """
         self.kafka.topics.create(self.name, PARTITIONS, config=dict(config or {}))
@@ -130,6 +132,7 @@ class Stage:
         self.load = self.load_type(self.bootstrap, self.name, self.ledger, self.rate, self.producer)
         self._stack.callback(self.load.stop, 1.0)
         if pool:
+            prepare(self.pool)
             self._stack.callback(self.pool.stop)
             self.pool.start()
         self._stack.callback(self.sampler.stop)
@@ -232,6 +235,10 @@ class Stage:
         with self._reading:
             self.lab.topics.delete(self.dead_letter_topic)
             self._letters_before = len(self.letters)
+
+    def at_end(self, undo: Callable[[], None]) -> None:
+        """Call this once everything that is started later has been stopped."""
+        self._stack.callback(undo)
 
     def close(self) -> None:
         """Stop everything of this scenario, also after a failure in its middle."""

@@ -135,6 +135,7 @@ WELL = Vitals(worker=0, pid=10, state="RUNNING", heartbeat_age_s=0.5, rss_mb=40,
         pytest.param([Vitals(0, 10, "RUNNING", 5.5, 40, 20)], 40, id="no heartbeat"),
         pytest.param([Vitals(0, 10, "RUNNING", 0.5, 40, 90)], 40, id="files left open"),
         pytest.param([WELL], 90, id="too much memory at some time"),
+        pytest.param([WELL], 0, id="memory never measured"),
         pytest.param([], 40, id="nobody there"),
     ],
 )
