@@ -53,7 +53,7 @@ lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY
 lab-down: $(INSTALLED) ## stop them
 	@$(BIN)/python -m lab down
 
-check: $(INSTALLED) ## format, lint, spelling, types and unit tests, under 30 seconds
+check: $(INSTALLED) ## format, lint, spelling, types and unit tests, in about two minutes
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/clang-format --dry-run -Werror workers/native/*.c workers/native/*.h
