@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class WorkerReport:
         state: starting, running, waiting, stopping or stopped.
         why: Why it waits.
         age_s: Seconds since its last heartbeat.
-        alive: Whether a process with that id exists.
+        alive: Whether a process with that id runs.
         owned: Partitions assigned to it.
         stopped: Those of them that it does not read, with the reason.
         accounts: Its counters of each partition it has had.
@@ -124,11 +125,15 @@ def running_workers(run_dir: Path, now: float) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process with this id exists."""
+    """Return whether a process with this id runs. One that has ended and waits for its parent does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
+    # In a container nobody may ask for an ended process, and waiting for it to go would never end.
+    with suppress(OSError):
+        # The name stands in parentheses and may itself contain any character (proc(5)).
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] != b"Z"
     return True
