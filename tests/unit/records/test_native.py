@@ -248,6 +248,30 @@ def test_both_paths_agree_on_what_is_common(value: bytes, options: dict[str, obj
     )
 
 
+@pytest.mark.parametrize(
+    ("limit", "record"),
+    [
+        ("max_text_bytes", lambda size: LAB | {"note": "n" * size}),
+        ("max_tag_bytes", lambda size: LAB | {"ip": "1" * size}),
+        ("max_key_bytes", lambda size: LAB | {"k" * size: 1}),
+    ],
+    ids=["text", "tag", "name"],
+)
+def test_a_limit_of_bytes_is_the_same_byte_on_both_paths(
+    limit: str, record: Callable[[int], dict[str, Any]]
+) -> None:
+    bytes_allowed = 60
+    chosen_route = fakes.route(**{limit: bytes_allowed})
+    accepted = []
+    for size in (bytes_allowed - 1, bytes_allowed, bytes_allowed + 1):
+        one = [message(_json(record(size)), 0)]
+        native, python = (Path(chosen_route, native=kernel).outcome(one) for kernel in (True, False))
+        assert native == python
+        accepted.append(bool(native["lines"]))
+
+    assert accepted == [True, True, False]
+
+
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in corpus.load()])
 def test_both_paths_agree_on_the_corpus(case: corpus.Case) -> None:
     neighbour = json.dumps(LAB).encode()
