@@ -254,13 +254,14 @@ def test_both_paths_agree_on_what_is_common(value: bytes, options: dict[str, obj
         ("max_text_bytes", lambda size: LAB | {"note": "n" * size}),
         ("max_tag_bytes", lambda size: LAB | {"ip": "1" * size}),
         ("max_key_bytes", lambda size: LAB | {"k" * size: 1}),
+        ("max_record_bytes", lambda size: {"tx": 1, "note": "n" * (size - len('{"tx": 1, "note": ""}'))}),
     ],
-    ids=["text", "tag", "name"],
+    ids=["text", "tag", "name", "record"],
 )
 def test_a_limit_of_bytes_is_the_same_byte_on_both_paths(
     limit: str, record: Callable[[int], dict[str, Any]]
 ) -> None:
-    bytes_allowed = 60
+    bytes_allowed = 120
     chosen_route = fakes.route(**{limit: bytes_allowed})
     accepted = []
     for size in (bytes_allowed - 1, bytes_allowed, bytes_allowed + 1):
@@ -398,6 +399,30 @@ def test_both_paths_believe_the_same_times(milliseconds: int) -> None:
     assert NATIVE.outcome(messages) == PYTHON.outcome(messages)
 
 
+@pytest.mark.parametrize("digits", range(9, 20))
+def test_both_paths_take_a_number_for_the_same_unit_of_time(digits: int) -> None:
+    """Seconds, milliseconds, microseconds or nanoseconds, by the number's size."""
+    first = 10**digits
+    stamps = [first - 1, first, first + 1, 2 * first, 5 * first]
+
+    assert_same([_json({"tx": 1, "timestamp": stamp}) for stamp in stamps])
+
+
+class Wrapped(KafkaMessage):
+    """A message of Kafka's client that may have attributes of its own."""
+
+
+def test_what_stands_in_for_a_method_of_a_message_is_called() -> None:
+    wrapped = Wrapped(topic="resource", partition=0, offset=0, value=b'{"tx":1}', timestamp=(1, NOW * 1000))
+    setattr(wrapped, "value", lambda: b'{"tx":2}')  # noqa: B010 - mypy knows that it is a method
+    queue = [message(b'{"tx":0}'), cast("Message", wrapped)]
+
+    native = NATIVE.outcome(queue)
+
+    assert native == PYTHON.outcome(queue)
+    assert b"tx=2" in native["lines"][1]
+
+
 def test_partitions_and_topics_have_their_own_accounts() -> None:
     value = json.dumps(LAB).encode()
     messages: list[Message] = [
@@ -504,6 +529,17 @@ def test_what_was_converted_before_an_error_is_accounted_for() -> None:
 
     assert len(batch.lines) == len(batch.origins) == 1
     assert (batch.next_offsets, batch.records) == ({partition(0): 5}, {partition(0): 1})
+
+
+def test_no_count_is_left_for_the_next_batch_if_it_cannot_be_added() -> None:
+    kernel, queue = built(), [message(b'{"rx":1}')]
+    records: dict[Partition, int] = {}
+
+    with pytest.raises(TypeError):
+        kernel.convert(queue, 0, [], [], {}, cast("Any", {partition(0): "no number"}))
+    kernel.convert(queue, 0, [], [], {}, records)
+
+    assert records == {partition(0): 1}
 
 
 def built(name_of: Callable[[str], bytes | None] | None = None, **options: Any) -> "Kernel":
