@@ -9,7 +9,7 @@ from re import Match, Pattern
 
 from workers.influxdb import line_fields
 from workers.influxdb.conversion import converted
-from workers.influxdb.line_fields import time_ns
+from workers.influxdb.line_fields import HOUR_NS, time_ns
 from workers.influxdb.piece import Piece, Sorted
 from workers.influxdb.rejection import TypeConflict
 
@@ -21,9 +21,6 @@ RECHECK_S = 60.0
 
 #: Seconds without such a line after which a conflict is forgotten.
 FORGET_S = 600.0
-
-#: InfluxDB keeps types by shard group, which covers at least one hour, beginning at a full hour.
-HOUR_NS = 3600 * 10**9
 
 #: Measurement, field and type that was sent.
 _Key = tuple[bytes, bytes, str]

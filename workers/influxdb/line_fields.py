@@ -2,6 +2,10 @@
 
 import re
 
+#: A shard group of InfluxDB covers at least one hour, beginning at a full hour. It has its own types of
+#: fields, and retention deletes it as a whole.
+HOUR_NS = 3600 * 10**9
+
 _NAME = rb"[^\\=,]*+(?:\\.[^\\=,]*+)*+"
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _VALUE = rb'(?:%b|[^", ]++)' % _STRING

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from workers.influxdb.line_fields import time_ns
+from workers.influxdb.line_fields import HOUR_NS, time_ns
 from workers.influxdb.piece import Piece, Sorted
 from workers.influxdb.rejection import OutsideRetention
 
@@ -16,10 +16,11 @@ _TIME_BYTES = 20
 
 
 class Retention:
-    """The newest time that InfluxDB has rejected as too old for one bucket, and its bound at that time.
+    """The newest hour that InfluxDB has rejected as too old for one bucket, and its bound at that time.
 
-    A line that is older than the former is rejected at once. One that is older than the bound alone is sent
-    on its own: InfluxDB accepts it if it keeps other points of that shard group.
+    A line up to the end of that hour is rejected at once, if it is older than the bound. Another line that
+    is older than the bound is sent on its own: InfluxDB accepts it if it keeps other points of that shard
+    group.
 
     Args:
         clock: Monotonic seconds.
@@ -40,6 +41,8 @@ class Retention:
         now, newest = self._clock(), max(map(time_ns, piece.lines))
         # InfluxDB may be asked for newer lines alone, so what it said of older ones still holds.
         is_recent = self._newest is not None and now - self._asked_at < RECHECK_S
+        # Other lines of this hour have no shard group either, unless they are newer than the bound.
+        newest = max(newest, min(newest - newest % HOUR_NS + HOUR_NS, cause.bound_ns) - 1)
         self._newest = max(newest, self._newest or newest) if is_recent else newest
         self._bound = max(self._newest, cause.bound_ns - 1)
         self._asked_at, self._text = now, cause.text

@@ -247,25 +247,34 @@ def test_points_outside_retention_cost_two_requests_and_then_none(old: int) -> N
     assert len(bench.values("a")) == 300 - old
 
 
-def test_a_backlog_of_old_records_costs_one_small_request_a_batch() -> None:
+def test_a_backlog_of_old_records_costs_one_small_request_an_hour_of_records() -> None:
     """Each batch has newer records than the one before, and all are older than InfluxDB's bound."""
     bench = Bench(TypedInfluxdb(oldest_ns=START_NS))
-    bench.deliver(*["a=1"] * 10, start_ns=START_NS - 1_000 * 10**9)
+    bench.deliver(*["a=1"] * 10, start_ns=START_NS - 5 * HOUR_NS)
     asked = []
-    for ago in (900, 800, 700):
-        batch = bench.deliver(*["a=1"] * 10, start_ns=START_NS - ago * 10**9)
+    for hours, seconds in ((5, 1_000), (3, 0), (3, 1_000), (3, 3_000)):
+        batch = bench.deliver(*["a=1"] * 10, start_ns=START_NS - hours * HOUR_NS + seconds * 10**9)
         asked.append([len(lines) for lines in bench.sink.writes])
         assert len(batch.dead_letters) == 10
 
-    assert asked == [[10]] * 3
+    assert asked == [[], [10], [], []]
 
 
-def test_old_records_among_new_ones_are_asked_for_alone() -> None:
+def test_old_records_of_another_hour_among_new_ones_are_asked_for_alone() -> None:
+    bench = Bench(TypedInfluxdb(oldest_ns=START_NS + HOUR_NS + 10 * 10**9))
+    bench.deliver(*["a=1"] * 5)
+    batch = bench.deliver(*["a=1"] * 20, start_ns=START_NS + HOUR_NS)
+
+    assert [len(lines) for lines in bench.sink.writes] == [10, 10]
+    assert [offset for offset, _ in dead(batch)] == list(range(10))
+
+
+def test_a_record_of_the_same_hour_that_is_newer_than_the_bound_is_stored() -> None:
     bench = Bench(TypedInfluxdb(oldest_ns=START_NS + 10 * 10**9))
     bench.deliver(*["a=1"] * 5)
     batch = bench.deliver(*["a=1"] * 20)
 
-    assert [len(lines) for lines in bench.sink.writes] == [5, 10]
+    assert [len(lines) for lines in bench.sink.writes] == [10]
     assert [offset for offset, _ in dead(batch)] == list(range(10))
 
 
