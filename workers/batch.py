@@ -1,8 +1,9 @@
 """The batch in hand: lines that are not yet written, and the offsets to commit after them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from workers.types import (
     DeadLetter,
@@ -11,9 +12,12 @@ from workers.types import (
     Origin,
     Partition,
     Reason,
+    message_of,
     origin_of,
     partition_of,
 )
+
+Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -81,7 +85,8 @@ class Batch:
         """Remove all records of some partitions. The next owner reads them again."""
         if not partitions & self.next_offsets.keys():
             return
-        self._filter(lambda origin: partition_of(origin.message) not in partitions)
+        messages = enumerate(map(message_of, self.origins))
+        self._remove([position for position, message in messages if partition_of(message) in partitions])
         self.dead_letters = [
             dead_letter
             for dead_letter in self.dead_letters
@@ -99,14 +104,23 @@ class Batch:
             for dead_letter in self.dead_letters
             if dead_letter.reason in {Reason.REFUSED, Reason.TYPE_CONFLICT}
         }
-        if rejected:
-            self._filter(lambda origin: _record_key(origin) not in rejected)
+        if not rejected:
+            return
+        # Most origins are a message alone. To build all of them would cost more than to convert records.
+        messages = {message for message, _ in rejected}
+        likely = [
+            position
+            for position, source in enumerate(self.origins)
+            if id(source) in messages or type(source) is Origin
+        ]
+        self._remove(
+            [position for position in likely if _record_key(origin_of(self.origins[position])) in rejected]
+        )
 
-    def _filter(self, wanted: Callable[[Origin], bool]) -> None:
-        pairs = [pair for pair in zip(self.lines, self.origins, strict=True) if wanted(origin_of(pair[1]))]
-        self.lines = [line for line, _ in pairs]
-        self.origins = [origin for _, origin in pairs]
-        self.size = sum(map(len, self.lines)) + len(self.lines)
+    def _remove(self, positions: Sequence[int]) -> None:
+        """Remove the lines at ascending positions."""
+        self.size -= sum(len(self.lines[position]) + 1 for position in positions)
+        self.lines, self.origins = without(self.lines, positions), without(self.origins, positions)
 
     def dead_by_partition(self) -> Counter[Partition]:
         """Return the number of dead letters by partition."""
@@ -116,3 +130,16 @@ class Batch:
 def _record_key(origin: Origin) -> tuple[int, int]:
     """Return a key that differs for all records in hand."""
     return id(origin.message), origin.element
+
+
+def without(items: list[Item], positions: Sequence[int]) -> list[Item]:
+    """Return the items but those at ascending positions.
+
+    Slices between them, because a few bad lines must not cost a look at each of the thousands of good ones.
+    """
+    kept: list[Item] = []
+    start = 0
+    for position in positions:
+        kept += items[start:position]
+        start = position + 1
+    return kept + items[start:]

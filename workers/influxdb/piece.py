@@ -1,13 +1,10 @@
 """Lines that are written in one request."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from workers.batch import Batch
-from workers.types import MessageOrOrigin, origin_of, partition_of
-
-Item = TypeVar("Item")
+from workers.batch import Batch, without
+from workers.types import MessageOrOrigin, message_of, partition_of
 
 
 def do_nothing() -> None:
@@ -55,7 +52,7 @@ class Piece:
         Args:
             bucket_of: Returns the bucket of a topic.
         """
-        topics = [origin_of(origin).message.topic() for origin in self.origins]
+        topics = [message_of(origin).topic() for origin in self.origins]
         buckets = {topic: bucket_of(topic) for topic in dict.fromkeys(topics)}
         positions: dict[str, list[int]] = {bucket: [] for bucket in buckets.values()}
         for position, topic in enumerate(topics):
@@ -65,7 +62,7 @@ class Piece:
     def divided(self, positions: Iterable[int]) -> tuple["Piece", "Piece"]:
         """Return the lines at these positions, and the others."""
         chosen = sorted(set(positions))
-        others = replace(self, lines=_without(self.lines, chosen), origins=_without(self.origins, chosen))
+        others = replace(self, lines=without(self.lines, chosen), origins=without(self.origins, chosen))
         return self.only(chosen), others
 
     def joined(self, other: "Piece") -> "Piece":
@@ -81,22 +78,9 @@ class Piece:
         """Return the lines whose partitions are still in the batch."""
         return self.only(
             position
-            for position, origin in enumerate(map(origin_of, self.origins))
-            if partition_of(origin.message) in batch.next_offsets
+            for position, message in enumerate(map(message_of, self.origins))
+            if partition_of(message) in batch.next_offsets
         )
-
-
-def _without(items: list[Item], positions: Sequence[int]) -> list[Item]:
-    """Return the items but those at ascending positions.
-
-    Slices between them, because a few bad lines must not cost a look at each of the thousands of good ones.
-    """
-    kept: list[Item] = []
-    start = 0
-    for position in positions:
-        kept += items[start:position]
-        start = position + 1
-    return kept + items[start:]
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from workers.message_headers import read_headers
 from workers.retry import Backoff
 from workers.types import DeadLetter, Origin
 
-#: Seconds between two polls for delivery reports.
+#: Longest time in seconds that one wait for delivery reports blocks.
 REPORT_S = 0.05
 
 #: Seconds without a delivery report after which a warning is logged. Kafka's client retries for 30 s.
@@ -154,7 +154,8 @@ class DeadLetterProducer:
                 failures.append((dead_letter, error.args[0].str()))
         started = self._clock()
         while len(confirmed) + len(failures) < len(dead_letters):
-            self._producer.poll(REPORT_S)
+            # Unlike a poll, this sends at once what waits for more messages to go with it (linger.ms).
+            self._producer.flush(REPORT_S)
             if self._credentials.have_changed():
                 # A new producer reads the new credentials. Messages in flight are not purged: they may be
                 # in the topic already, so their reports are awaited.

@@ -65,7 +65,7 @@ class FakeProducer:
         self.reports.append(on_delivery)
         self.pending.append(lambda: on_delivery(verdict, FakeMessage(place=len(self.sent))))
 
-    def poll(self, timeout_s: float) -> int:
+    def flush(self, timeout_s: float) -> int:
         assert timeout_s
         if self.password not in {None, self.properties.get("sasl.password")}:
             self.properties["error_cb"](failed(KafkaError._AUTHENTICATION))
