@@ -55,7 +55,9 @@ CASES = {
 }
 
 
-def run(rig: Rig, shape: RecordShape, count: int, *, workers: int = 3) -> dict[str, Any]:
+def run(
+    rig: Rig, shape: RecordShape, count: int, *, workers: int = 3, best: ceiling.Ceiling | None = None
+) -> dict[str, Any]:
     """Measure the drain of a topic for each of `CASES`.
 
     Args:
@@ -63,11 +65,13 @@ def run(rig: Rig, shape: RecordShape, count: int, *, workers: int = 3) -> dict[s
         shape: The good records, in JSON.
         count: Number of records in each drain.
         workers: Number of workers, and of the topic's partitions.
+        best: The ceiling; None measures it here.
 
     Returns:
         The result as it is written to JSON.
     """
-    best, _ = ceiling.measure(rig, shape, count, workers)
+    if best is None:
+        best, _ = ceiling.measure(rig, shape, count, workers)
     rows = [_drained(rig, shape, name, best, count=count, workers=workers) for name in CASES]
     clean = rows[0]["records_per_s"]
     for row in rows:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.harness.machine import machine, versions
 from bench.harness.rig import Rig
 from bench.load.record import LINE, Clock, RecordShape, Unit
-from bench.measure import ceiling, compare, latency, outage, profile, scale, throughput
+from bench.measure import ceiling, compare, conflict, latency, outage, profile, scale, throughput
 from bench.measure.outage import OutageKind
 from bench.report import page
 from lab.errors import LabError
@@ -155,6 +155,7 @@ def run(rig: Rig, size: SuiteSize, result_set: ResultSet) -> None:
     result_set.take("ceiling", ceilings)
     for form in (Format.JSON, Format.MSGPACK, LINE):
         result_set.take(f"throughput, {form}", partial(drained, shape(n, form)))
+    result_set.take("conflict", lambda: conflict.run(rig, shape(n), n, best=best[0] if best else None))
     m = size.profile_records
     for form in (Format.JSON, Format.MSGPACK):
         result_set.take(f"profile, {form.value}", partial(profile.run, rig, shape(m, form), m))
