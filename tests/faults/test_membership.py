@@ -23,7 +23,7 @@ def test_a_partition_lost_during_an_outage_is_read_again_after_it(rig: Rig) -> N
     coordinator.pause()
     try:
         rig.until(
-            lambda: any("tower.consumer lost" in rig.pool.log(number) for number in range(3)),
+            lambda: any("tower.consumer Partitions lost" in rig.pool.log(number) for number in range(3)),
             60,
             "a session to end",
         )
