@@ -1,6 +1,6 @@
 """What the lab's Kafka and InfluxDB hold before the first record.
 
-The work is that of `python -m workers provision`. The lab adds InfluxDB's first set-up, which a person does
+The work is that of `tower provision`. The lab adds InfluxDB's first set-up, which a person does
 elsewhere, and the files of the secrets.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m workers check` against real Kafka and InfluxDB."""
+"""`tower check` against real Kafka and InfluxDB."""
 
 import time
 from collections.abc import Callable

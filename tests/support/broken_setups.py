@@ -114,7 +114,7 @@ BEFORE_START = [
     BrokenSetup(
         "the bucket is missing",
         "is missing",
-        "`python -m workers provision`",
+        "`tower provision`",
         changed={"TOWER_INFLUXDB_BUCKET": "nobodys", "TOWER_INFLUXDB_DATABASE": "nobodys"},
         mends=provisions(TOWER_INFLUXDB_BUCKET="nobodys", TOWER_INFLUXDB_DATABASE="nobodys"),
     ),
@@ -129,7 +129,7 @@ BEFORE_START = [
     BrokenSetup(
         "the DBRP mapping is missing",
         "no DBRP mapping, or no right to read the bucket",
-        "`python -m workers provision`",
+        "`tower provision`",
         changed={"TOWER_INFLUXDB_DATABASE": "unmapped"},
         mends=provisions(TOWER_INFLUXDB_DATABASE="unmapped"),
     ),
@@ -143,7 +143,7 @@ BEFORE_START = [
     BrokenSetup(
         "the v1 user may not read the bucket",
         "no DBRP mapping, or no right to read the bucket",
-        "`python -m workers provision`",
+        "`tower provision`",
         breaks=deaf_user,
         mends=another_user,
     ),
@@ -240,21 +240,21 @@ BEFORE_START = [
     BrokenSetup(
         "the topic is missing",
         "there is no topic nobodys",
-        "`python -m workers provision`",
+        "`tower provision`",
         changed={"TOWER_TOPIC": "nobodys"},
         mends=provisions(TOWER_TOPIC="nobodys"),
     ),
     BrokenSetup(
         "the dead letters' topic is missing",
         "the first bad record would block its partition",
-        "`python -m workers provision`",
+        "`tower provision`",
         changed={"TOWER_DEAD_LETTER_TOPIC": "nobodys.dlq"},
         mends=provisions(TOWER_DEAD_LETTER_TOPIC="nobodys.dlq"),
     ),
     BrokenSetup(
         "the dead letters' topic takes only small messages",
         "accepts larger records",
-        "`python -m workers provision` does it",
+        "`tower provision` does it",
         breaks=small_dead_letter_topic,
         mends=provisions_what_was_broken,
     ),

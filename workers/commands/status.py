@@ -1,4 +1,4 @@
-"""`python -m workers status`: the state of the pool and of each partition."""
+"""`tower status`: the state of the pool and of each partition."""
 
 import json
 import os

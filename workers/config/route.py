@@ -37,7 +37,7 @@ class Route:
     format: str = option(
         "auto",
         parsers.choice("auto", "json", "msgpack", "text", "line"),
-        "format of the records; auto detects it for each message",
+        "format of the records: json, msgpack, line, text, or auto to detect it for each message",
     )
     array: tuple[str, ...] = file_key(
         "",

@@ -1,4 +1,4 @@
-"""`python -m workers check`: tests everything a record needs on its way, from this machine."""
+"""`tower check`: tests everything a record needs on its way, from this machine."""
 
 import json
 import logging

@@ -100,7 +100,7 @@ def newest_point(newest_s: float, settings: Settings, sample: Sample | None, now
         return warn(
             "newest point",
             f"{text}; the newest record is {age(now - max(times_s))} old and not stored",
-            "start the pool, or see `python -m workers status` for the reason",
+            "start the pool, or see `tower status` for the reason",
         )
     return ok("newest point", text)
 
@@ -120,8 +120,8 @@ def dashboard_fields(
         return warn(
             check,
             f"{text}, although the newest records fill {listed(lost)}",
-            f"{SEE_RECORDS}, `python -m workers status` for the lag, "
-            "and `python -m workers dlq list --reason refused` for what InfluxDB rejected",
+            f"{SEE_RECORDS}, `tower status` for the lag, "
+            "and `tower dlq list --reason refused` for what InfluxDB rejected",
         )
     why = "the newest records do not fill them" if recent else "no records came"
     return ok(check, f"{text}, and {why}")
@@ -137,7 +137,7 @@ def explain_no_points(
         yield warn(
             check,
             f"{age(now - newest_s)} old{although}: a dashboard of the last hour shows nothing",
-            f"{SEE_RECORDS}, and `python -m workers status`",
+            f"{SEE_RECORDS}, and `tower status`",
         )
         return
     others = [str(row.get("name")) for row in query_rows(query, f"SHOW MEASUREMENTS LIMIT {MEASUREMENTS}")]
@@ -152,10 +152,10 @@ def explain_no_points(
             check,
             f"there is no measurement {name}; there are {listed(map(name_shown, others))}",
             f"set TOWER_MEASUREMENT to the one that the dashboard asks for; if it is, {SEE_RECORDS}, and "
-            "`python -m workers status`",
+            "`tower status`",
         )
     else:
-        yield warn(check, "there are no points", f"{SEE_RECORDS}, and `python -m workers status`")
+        yield warn(check, "there are no points", f"{SEE_RECORDS}, and `tower status`")
 
 
 def recent_records(sample: Sample | None, now: float) -> list[Record]:

@@ -96,7 +96,7 @@ def interpret_write(answer: ApiResponse, who: str, where: str, *, v1: bool) -> C
         return fail(
             "write",
             f"{who} is unknown to InfluxDB ({reply})",
-            f"correct {names}; a v1 user is not a 2.x token. `python -m workers provision` "
+            f"correct {names}; a v1 user is not a 2.x token. `tower provision` "
             "with an admin token creates either",
         )
     if answer.status == 403:

@@ -118,7 +118,7 @@ def group(
         return fail(
             check,
             f"Kafka has deleted records that {name} has not read, in partition {partitions}",
-            "stop the pool and choose where to continue: `python -m workers replay --from earliest "
+            "stop the pool and choose where to continue: `tower replay --from earliest "
             f"--partition {expired[0]}`",
         )
     ends = kafka_admin.end_offsets(settings.topic)

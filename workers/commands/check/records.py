@@ -68,7 +68,7 @@ def dead_letters(sample: Sample) -> CheckResult:
         text += f" ({printable(last.detail)})"
     do = (
         "correct their sender, or the setting that the reason belongs to (docs/records.md); "
-        "`python -m workers dlq list` shows the dead letters that exist already"
+        "`tower dlq list` shows the dead letters that exist already"
     )
     return warn("bad records", text, do) if sample.points else fail("records", text, do)
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 #: What to do if something is missing in InfluxDB.
-PROVISION = "create it with `python -m workers provision` and an admin token"
+PROVISION = "create it with `tower provision` and an admin token"
 
 
 class Level(StrEnum):

@@ -18,7 +18,7 @@ def topic(kafka_admin: KafkaAdmin, settings: Settings, workers: int) -> Iterator
         yield fail(
             "topic",
             f"there is no topic {name}",
-            "create it with `python -m workers provision`, or correct TOWER_TOPIC",
+            "create it with `tower provision`, or correct TOWER_TOPIC",
         )
         return
     yield from availability(name, parts, kafka_admin.config(name))
@@ -59,7 +59,7 @@ def availability(
         yield warn(
             f"topic {name}",
             f"{text}: only one broker is sure to have a new record",
-            "set min.insync.replicas to 2; `python -m workers provision` does it",
+            "set min.insync.replicas to 2; `tower provision` does it",
         )
     elif not leaderless:
         alone = " (there is no second copy)" if copies == 1 else ""
@@ -104,7 +104,7 @@ def dead_letters(
         yield fail(
             check,
             "does not exist: the first bad record would block its partition",
-            "create it with `python -m workers provision`",
+            "create it with `tower provision`",
         )
         return
     config = kafka_admin.config(name)
@@ -119,13 +119,13 @@ def dead_letters(
         yield fail(
             check,
             "its cleanup.policy is compact: Kafka rejects dead letters, because they have no key",
-            "set cleanup.policy=delete; `python -m workers provision` does it",
+            "set cleanup.policy=delete; `tower provision` does it",
         )
     elif largest < needed:
         yield warn(
             check,
             f"{text}, but {widest} accepts larger records: a bad one would block its partition",
-            f"set max.message.bytes to {needed:,} or more; `python -m workers provision` does it",
+            f"set max.message.bytes to {needed:,} or more; `tower provision` does it",
         )
     else:
         yield ok(check, text)

@@ -34,8 +34,8 @@ ADVICE = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "use a user that may administer the cluster",
     KafkaError.INVALID_REPLICATION_FACTOR: "there are fewer brokers than copies: see --replication",
     KafkaError.POLICY_VIOLATION: "a policy of the brokers forbids it: ask their administrator",
-    KafkaError._TRANSPORT: "`python -m workers check` shows which broker cannot be reached",  # noqa: SLF001
-    KafkaError._TIMED_OUT: "`python -m workers check` shows which broker cannot be reached",  # noqa: SLF001
+    KafkaError._TRANSPORT: "`tower check` shows which broker cannot be reached",  # noqa: SLF001
+    KafkaError._TIMED_OUT: "`tower check` shows which broker cannot be reached",  # noqa: SLF001
 } | dict.fromkeys(NOT_READY, "Kafka is still choosing the group's coordinator: try again in a minute")
 
 

@@ -93,7 +93,7 @@ class KafkaAdmin:
         except KafkaException as error:
             raise settings_error(error) from None
         if verified:
-            do = "`python -m workers check` shows what to do"
+            do = "`tower check` shows what to do"
             _require_reachable(self.brokers().values(), do)
 
     def brokers(self, timeout_s: float = FIRST_ANSWER_S) -> dict[int, Address]:
@@ -131,7 +131,7 @@ class KafkaAdmin:
         """
         numbers = list(self.partitions(topic))
         if not numbers:
-            raise CommandError(f"there is no topic {topic}", "`python -m workers provision` creates it")
+            raise CommandError(f"there is no topic {topic}", "`tower provision` creates it")
         return numbers
 
     def allowed_operations(self, topic: str) -> set[str]:

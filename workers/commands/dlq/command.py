@@ -1,4 +1,4 @@
-"""`python -m workers dlq`: lists dead letters, shows them, sends them back, and deletes them."""
+"""`tower dlq`: lists dead letters, shows them, sends them back, and deletes them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`python -m workers dlq purge`: deletes dead letters."""
+"""`tower dlq purge`: deletes dead letters."""
 
 import json
 import os

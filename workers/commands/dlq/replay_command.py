@@ -1,4 +1,4 @@
-"""`python -m workers dlq replay`: sends dead letters back."""
+"""`tower dlq replay`: sends dead letters back."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`python -m workers init`: makes a folder from which a pool runs, without a checkout."""
+"""`tower init`: makes a folder from which a pool runs, without a checkout."""
 
 import sys
 from pathlib import Path

@@ -48,8 +48,8 @@ timeout_option = click.option(
 def up(config: Path, timeout: float) -> None:
     """Start the pool and wait until its workers run.
 
-    If supervisord runs already, workers that have ended are started again. The workers get the
-    environment of this command.
+    If supervisord runs already, this starts the workers that have ended, with supervisord's environment;
+    use `tower restart` for a changed one. Otherwise the workers get the environment of this command.
 
     Exit codes: 0 all workers run, 1 one does not (its reason is printed; the others go on), 78 a setting
     has to be changed.

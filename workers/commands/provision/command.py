@@ -1,4 +1,4 @@
-"""`python -m workers provision`: creates what Tower needs in Kafka and InfluxDB, if it is missing."""
+"""`tower provision`: creates what Tower needs in Kafka and InfluxDB, if it is missing."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`python -m workers replay`: resets the offsets from which the group reads."""
+"""`tower replay`: resets the offsets from which the group reads."""
 
 import json
 import os

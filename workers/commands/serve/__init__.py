@@ -1,1 +1,1 @@
-"""`python -m workers serve`: metrics, health and a page about the pool, over HTTP."""
+"""`tower serve`: metrics, health and a page about the pool, over HTTP."""

@@ -1,4 +1,4 @@
-"""`python -m workers serve`: builds the server and runs it until SIGTERM."""
+"""`tower serve`: builds the server and runs it until SIGTERM."""
 
 import errno
 import logging

@@ -12,6 +12,7 @@ from typing import Any
 from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, token
 from workers.commands.clients.worker_states import WorkerReport
 from workers.commands.serve.observation import Observation
+from workers.config import tls
 from workers.config.secret import masked
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -124,7 +125,7 @@ class PoolPoints:
     def __init__(self, settings: Settings, observe: Callable[[], Observation]) -> None:
         self._settings = settings
         self._observe = observe
-        self._api = InfluxdbApi(settings.influxdb_url, WRITE_S)
+        self._api = InfluxdbApi(settings.influxdb_url, WRITE_S, tls.context(settings))
         self._log = ThrottledLogger(logging.getLogger("tower.serve"))
         self._over = threading.Event()
         self.failures = 0

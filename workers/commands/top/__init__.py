@@ -1,1 +1,1 @@
-"""`python -m workers top`: the pool in a terminal, live."""
+"""`tower top`: the pool in a terminal, live."""

@@ -1,4 +1,4 @@
-"""`python -m workers top`: shows the pool until a key ends it."""
+"""`tower top`: shows the pool until a key ends it."""
 
 import os
 import sys

@@ -11,6 +11,7 @@ from lab.system.ports import choose
 from tests.support import fakes, observed
 from tests.support.observed import NOW, observation, reading, state
 from workers.commands.serve.pool_points import PoolPoints, lines
+from workers.errors import SettingsError
 
 
 def points(*args: Any, **how: Any) -> dict[str, str]:
@@ -79,6 +80,15 @@ def test_a_write_that_fails_is_counted_and_logged_with_what_to_do(
     (message,) = caplog.messages
     assert "does not answer" in message
     assert "`tower check`" in message
+
+
+def test_the_certificate_of_a_private_authority_is_used(tmp_path: Path) -> None:
+    settings = fakes.settings(
+        influxdb_url="https://localhost", influxdb_ca_file=str(tmp_path / "missing.pem"), serve_points_s=10
+    )
+
+    with pytest.raises(SettingsError, match="TOWER_INFLUXDB_CA_FILE"):
+        PoolPoints(settings, lambda: observation(tmp_path, state(0)))
 
 
 def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
