@@ -123,6 +123,8 @@ class Delivery:
                 self._sink.write(piece.lines, timeout_s, piece.bucket)
             except (Unavailable, Misconfigured) as error:
                 work.pieces.append(piece)
+                # After an outage, a rejection from before it is no evidence any more.
+                work.second_try = None
                 self.retries[retry_class(error)] += 1
                 self._pause(error)
             except TooLarge as error:
@@ -144,10 +146,10 @@ class Delivery:
                 self._backoff.reset()
                 # Many pieces over a slow network take long: the heartbeat and the watchdog go on.
                 self._report()
-        if work.is_split:
+        if work.largest:
             # What was stored counts, not what was refused: a proxy may refuse any size during an outage.
-            self._max_lines = max(1, work.largest)
-        else:
+            self._max_lines = work.largest
+        elif not work.is_split:
             # It grows after a whole batch, not within one: a server's limit does not change, and each batch
             # would run into it several times.
             self._max_lines = min(self._max_lines * 2, self._settings.batch_lines)
@@ -214,6 +216,7 @@ class Delivery:
             # A time-out with one line: it is not too large, so the server is slow or gone. The answer of a
             # proxy: only InfluxDB rejects lines. The other lines do not wait for this one.
             work.pieces.insert(0, piece)
+            work.second_try = None
             self._pause(error)
 
 

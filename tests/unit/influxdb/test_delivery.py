@@ -446,6 +446,20 @@ class TestEvidence:
         assert dead(batch) == [40]
         assert bench.stored == set(range(64)) - {40}
 
+    @pytest.mark.parametrize(
+        "between", [Unavailable(503, "starting"), Misconfigured(401, "no"), TooLarge(0, "slow")]
+    )
+    def test_a_rejection_from_before_an_outage_is_no_evidence_after_it(self, between: WriteError) -> None:
+        """400, a known line is stored, an outage, 400 again: the witness has to be asked again."""
+        batch = batch_of(1)
+        refused = Rejected(400, "engine: shard is opening")
+        bench = Bench(FakeSink(fakes.answers(refused, None, between, refused)))
+
+        bench.deliver(batch)
+
+        assert batch.dead_letters == []
+        assert bench.stored == {0}
+
     def test_a_new_worker_in_an_outage_keeps_every_record(self) -> None:
         batch = batch_of(64)
         bench = Bench(FakeSink(Outage(1_000)), new=True)
@@ -581,6 +595,15 @@ class TestTooLarge:
 
         assert bench.sink.stored == batch.lines
         assert batch.dead_letters == []
+
+    def test_a_batch_of_which_nothing_was_stored_says_nothing_about_the_next_ones_size(self) -> None:
+        bench = Bench(FakeSink(lambda lines: TooLarge(413, "x") if is_new(lines[0]) else None))
+        bench.deliver(batch_of(2))
+        bench.sink.judge = lambda _: None
+        bench.sink.writes.clear()
+        bench.deliver(batch_of(64))
+
+        assert [len(lines) for lines in bench.sink.writes] == [64]
 
     def test_one_line_that_is_too_large_alone_is_a_dead_letter(
         self, caplog: pytest.LogCaptureFixture
