@@ -62,8 +62,11 @@ class Batch:
         """
         if self.first_at is None:
             return False
-        full = max(len(self.lines), len(self.dead_letters)) >= lines or self.size + self.dead_size >= size
-        return full or now - self.first_at >= age_s
+        return self.is_full(lines, size) or now - self.first_at >= age_s
+
+    def is_full(self, lines: int, size: int) -> bool:
+        """Return whether the batch has as many lines or dead letters, or as many bytes."""
+        return max(len(self.lines), len(self.dead_letters)) >= lines or self.size + self.dead_size >= size
 
     def note_oldest(self, messages: Iterable[Message]) -> None:
         """Take over Kafka's time of the first message of each partition that is new in this batch.

@@ -56,6 +56,8 @@ class Loop:
         #: When the write began that InfluxDB has not answered yet, or earlier.
         self._write_began = 0.0
         self._signal = 0
+        #: Records of a message, as the last ones had them.
+        self._per_message = 1.0
         self._state = parts.state
         self._drain = parts.drain
         self._converter = parts.converter
@@ -83,7 +85,7 @@ class Loop:
                 # with them.
                 gather = self._batch.first_at is not None
                 self._convert(
-                    self._consumer.consume(self._free_lines(), self._poll_timeout(), gather=gather)
+                    self._consumer.consume(self._free_messages(), self._poll_timeout(), gather=gather)
                 )
                 if self._is_due():
                     self._flush()
@@ -130,9 +132,15 @@ class Loop:
         records_before = batch.records.copy()
         if batch.first_at is None:
             batch.first_at = self._clock()
-        self._converter.convert(messages, batch)
+        left = self._converter.convert(messages, batch, self._is_overfull)
+        if left:
+            # They are read again after this batch. To keep them would let a commit pass them.
+            self._consumer.put_back(left)
         batch.note_oldest(messages)
-        self._state.consumed.update(batch.records - records_before)
+        consumed = batch.records - records_before
+        self._state.consumed.update(consumed)
+        per_message = consumed.total() / (len(messages) - len(left))
+        self._per_message = max(1.0, per_message, self._per_message / 2)
 
     def _count_stored(self, batch: Batch) -> None:
         """Count the records of a batch that is stored."""
@@ -147,14 +155,21 @@ class Loop:
             self._clock(), settings.batch_lines, settings.batch_bytes, settings.batch_age_ms / 1000
         )
 
-    def _free_lines(self) -> int:
-        """Return how many messages still fit in the batch, by lines and by the mean size of a line."""
+    def _is_overfull(self, batch: Batch) -> bool:
+        """Return whether a batch has twice what makes it due: a message may hold many records."""
+        return batch.is_full(2 * self._settings.batch_lines, 2 * self._settings.batch_bytes)
+
+    def _free_messages(self) -> int:
+        """Return how many messages still fit in the batch.
+
+        By its lines, by the mean size of a line, and by the records that a message has had lately.
+        """
         settings, batch = self._settings, self._batch
         free = settings.batch_lines - len(batch.lines)
         if batch.lines:
             mean_size = batch.size / len(batch.lines)
             free = min(free, int((settings.batch_bytes - batch.size) / mean_size) + 1)
-        return max(1, free)
+        return max(1, int(free / self._per_message))
 
     def _poll_timeout(self) -> float:
         """Return the seconds until the batch in hand is old enough, at most `SLICE_S`."""

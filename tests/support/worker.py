@@ -108,6 +108,11 @@ class FakeConsumer:
             if key in self.group_offsets:
                 self._reached[key] = self.committed[key] = self.group_offsets[key]
 
+    def put_back(self, messages: Sequence[Message]) -> None:
+        self.asked.append(("put_back", len(messages)))
+        for message in reversed(messages):
+            self._reached[partition_of(message)] = message.offset()
+
     def poll_paused(self, timeout_s: float) -> None:
         self._paused = True
         self._clock.now += timeout_s

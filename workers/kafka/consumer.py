@@ -125,6 +125,15 @@ class GroupConsumer:
             self._consumer, enough, max_messages, timeout_s, over=lambda: self._membership.failure
         )
 
+    def put_back(self, messages: Iterable[Message]) -> None:
+        """Read messages again: of each partition all from one on that the last `consume` returned."""
+        first: dict[Partition, int] = {}
+        for message in messages:
+            first.setdefault(partition_of(message), message.offset())
+        for partition, offset in first.items():
+            self._position[partition] = offset
+            self._seek(partition, offset)
+
     def poll_paused(self, timeout_s: float) -> None:
         """Keep the membership without consuming. Partitions stay paused until `resume`.
 

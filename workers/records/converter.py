@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from workers.records.decoder import Record
 
 
+def never(_: Batch) -> bool:
+    """Return that a batch can always take more."""
+    return False
+
+
 class Converter:
     """Fills a batch from consumed messages. One bad record costs one record, never its neighbours.
 
@@ -107,25 +112,33 @@ class Converter:
             return self._split(records, self._array)
         return self._expand(records) if self._has_shapes else records
 
-    def convert(self, messages: Sequence[Message], batch: Batch) -> None:
-        """Add all of `messages` to `batch`, in their order.
+    def convert(
+        self, messages: Sequence[Message], batch: Batch, is_full: Callable[[Batch], bool] = never
+    ) -> Sequence[Message]:
+        """Add `messages` to `batch`, in their order. Return those that are left when it is full.
 
         Every message advances the next offset of its partition, whether it became lines or dead letters:
         both are stored before the offset is committed.
+
+        Args:
+            messages: Messages of one topic.
+            batch: Gets the lines and dead letters.
+            is_full: Whether the batch can take no more. One message may hold a thousand records.
         """
         if not messages:
-            return
+            return []
         self._mark.begin(messages[0].topic())
         if self._mark.condemned is not None:
             messages = self._set_aside(messages, batch)
-        self._convert(messages, batch)
+        left = self._convert(messages, batch, is_full)
         self._mark.clear()
+        return left
 
     def _set_aside(self, messages: Sequence[Message], batch: Batch) -> Sequence[Message]:
         """Convert up to a message that ended two workers, which becomes a dead letter; return the rest."""
         for place, message in enumerate(messages):
             if self._mark.condemns(message):
-                self._convert(messages[:place], batch)
+                self._convert(messages[:place], batch, never)
                 partition = Partition(message.topic(), message.partition())
                 origin = Origin(message, 0, message.value())
                 batch.dead_letters.append(
@@ -139,18 +152,22 @@ class Converter:
                 return messages[place + 1 :]
         return messages
 
-    def _convert(self, messages: Sequence[Message], batch: Batch) -> None:
-        if self._kernel is None:
-            for message in messages:
-                self._mark.at(message)
-                self._convert_in_python(message, batch)
-            return
+    def _convert(
+        self, messages: Sequence[Message], batch: Batch, is_full: Callable[[Batch], bool]
+    ) -> Sequence[Message]:
         queue, place = list(messages), 0
         while place < len(queue):
-            place = self._convert_natively(self._kernel, queue, place, batch)
+            if self._kernel is None:
+                self._mark.at(queue[place])
+            else:
+                place = self._convert_natively(self._kernel, queue, place, batch)
             if place < len(queue):
                 self._convert_in_python(queue[place], batch)
                 place += 1
+                # Only Python makes many records of few bytes.
+                if is_full(batch):
+                    break
+        return queue[place:]
 
     def _convert_natively(self, kernel: "Kernel", messages: list[Message], start: int, batch: Batch) -> int:
         """Convert messages until the kernel leaves one; return its position."""

@@ -1,13 +1,13 @@
 """Converts each message by the route of its topic."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from workers.batch import Batch
 from workers.config.route import Route
 from workers.errors import SettingsError
 from workers.records.cardinality import Cardinality
-from workers.records.converter import Converter
+from workers.records.converter import Converter, never
 from workers.records.crash_mark import CrashMark
 from workers.records.encoder import Encoder
 from workers.types import Message, Partition
@@ -60,15 +60,21 @@ class Router:
             counts.update(converter.counts)
         return dict(counts)
 
-    def convert(self, messages: Sequence[Message], batch: Batch) -> None:
-        """Add all of `messages` to `batch`, in their order within each partition.
+    def convert(
+        self, messages: Sequence[Message], batch: Batch, is_full: Callable[[Batch], bool] = never
+    ) -> list[Message]:
+        """Add `messages` to `batch`, in their order within each partition. Return those that are left.
+
+        Args:
+            messages: Messages of any topics.
+            batch: Gets the lines and dead letters.
+            is_full: Whether the batch can take no more (see `Converter.convert`).
 
         Raises:
             SettingsError: No route matches a topic.
         """
         if self._only is not None:
-            self._only.convert(messages, batch)
-            return
+            return list(self._only.convert(messages, batch, is_full))
         by_topic: dict[Partition, list[Message]] = {}
         for message in messages:
             key = Partition(message.topic(), message.partition() if self._by_partition else 0)
@@ -76,8 +82,10 @@ class Router:
                 by_topic[key].append(message)
             else:
                 by_topic[key] = [message]
+        left: list[Message] = []
         for key, its_messages in by_topic.items():
-            self._converter(key).convert(its_messages, batch)
+            left += self._converter(key).convert(its_messages, batch, is_full)
+        return left
 
     def _converter(self, key: Partition) -> Converter:
         """Return the converter of a topic, or of a partition if its number is a tag."""

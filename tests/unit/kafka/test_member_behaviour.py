@@ -193,6 +193,19 @@ def test_records_come_in_order_and_positions_follow(group: Group) -> None:
     assert by_number(group.consumer.positions()) == dict.fromkeys(range(PARTITIONS), RECORDS)
 
 
+def test_what_is_put_back_is_read_again_in_order(group: Group) -> None:
+    messages = everything(group)
+    left = [message for message in messages if message.offset() >= 2 and message.partition() != 1]
+
+    group.consumer.put_back(left)
+    positions = by_number(group.consumer.positions())
+    again = read(group, len(left))
+
+    assert positions == {0: 2, 1: RECORDS, 2: 2, 3: 2}
+    assert numbered(again) == {number: [2, 3, 4] for number in (0, 2, 3)}
+    assert by_number(group.consumer.positions()) == dict.fromkeys(range(PARTITIONS), RECORDS)
+
+
 def test_a_pause_hands_out_nothing_and_moves_no_position(group: Group) -> None:
     read(group, 3)
     before = group.consumer.positions()

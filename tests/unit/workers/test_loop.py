@@ -187,6 +187,43 @@ def test_a_stop_without_a_batch_in_hand_drops_nothing(
     assert "not finished" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("value", "is_dead"),
+    [(b'[{"memory":1}' + b',{"memory":1}' * 49 + b"]", False), (b"[1" + b",1" * 49 + b"]", True)],
+)
+def test_messages_of_many_records_make_no_larger_batches_and_each_is_stored_once(
+    slow: Worker, value: bytes, is_dead: bool
+) -> None:
+    for number in range(3):
+        slow.consumer.produce(number, [value] * 40)
+
+    sizes: list[int] = []
+    store = slow.dead_letters.store
+
+    def noted(dead_letters: list[DeadLetter]) -> None:
+        sizes.append(len(dead_letters))
+        store(dead_letters)
+
+    slow.dead_letters.store = noted  # type: ignore[method-assign]
+    slow.run()
+
+    stored = [] if is_dead else [2_000] * 3
+    sizes += map(len, slow.sink.writes)
+    origins = {
+        (it.origin.message.partition(), it.origin.message.offset(), it.origin.element)
+        for it in slow.dead_letters.stored
+    }
+    assert max(sizes) <= 2 * 100 + 50
+    assert len(set(slow.sink.stored)) == sum(stored)
+    assert len(origins) == len(slow.dead_letters.stored) == (6_000 if is_dead else 0)
+    assert slow.account() == dict.fromkeys(
+        range(3), (2_000, 0, 2_000, 0) if is_dead else (2_000, 2_000, 0, 0)
+    )
+    # After the first round, as many messages are asked for as fit.
+    assert [name for name, _ in slow.consumer.asked].count("put_back") == 1
+    assert max(slow.consumer.wanted[1:-1]) <= 4
+
+
 class TestRebalance:
     """Partitions are revoked or lost."""
 
