@@ -97,15 +97,15 @@ class Search:
         listed = find_rejected(error.message, piece.lines) if error.status == 400 else {}
         if listed:
             for position, reason in listed.items():
-                detail = f"400: {reason}"
-                self._dead_letter(piece.origins[position], (detail, detail), work.batch)
+                # The reason may quote a value of the record, which must not be logged.
+                self._dead_letter(piece.origins[position], (f"400: {reason}", "400"), work.batch)
             rest = piece.divided(listed)[1]
             work.pieces += [rest] if rest else []
         elif len(piece) > 1 and self._witness.is_fresh:
             work.pieces += piece.halves()
         else:
             detail = f"{error.status}: {error.message}"
-            # The text of a 400 quotes the record, which must not be logged. That of a 422 names its field.
+            # A 400 quotes the record here too. The text of a 422 names its field alone.
             logged = "400" if error.status == 400 else detail
             self.judge(piece, error, (detail, logged), work)
 

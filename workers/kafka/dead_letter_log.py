@@ -20,7 +20,7 @@ class _Pending:
 class DeadLetterLog:
     """Logs how many records became dead letters, and one example: a line per reason every `REPEAT_S`.
 
-    A record's text, and what InfluxDB answers to it, is never logged: `dlq show` shows both, escaped.
+    A record's text is never logged: `dlq show` shows it, escaped.
 
     Args:
         logger: Where the lines go.
