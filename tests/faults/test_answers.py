@@ -15,7 +15,7 @@ from tests.faults.harness.ledger import sample
 from tests.faults.harness.odd_answers import HINTS, PROCESSING, continue_for_ever, drip, drip_body, flood
 from tests.faults.harness.rig import Rig
 from workers.influxdb import advice
-from workers.influxdb.field_types import RECHECK_S
+from workers.influxdb.type_conflicts import RECHECK_S
 
 MARKS = {"X-Influxdb-Build": "Core", "X-Influxdb-Version": "3.0.0"}
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from workers.batch import Batch
 from workers.errors import Rejected, WriteError
 from workers.influxdb import rejection
-from workers.influxdb.field_types import FieldTypes, in_conflict
 from workers.influxdb.piece import Piece, Sorted, do_nothing
 from workers.influxdb.rejected_lines import find_rejected
 from workers.influxdb.rejection import TypeConflict
 from workers.influxdb.retention import Retention, oldest
+from workers.influxdb.type_conflicts import TypeConflicts, in_conflict
 from workers.influxdb.witness import Witness
 from workers.types import DeadLetter, MessageOrOrigin, Reason, origin_of
 
@@ -75,7 +75,7 @@ class Search:
         convert: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.types = defaultdict[str, FieldTypes](lambda: FieldTypes(convert, clock))
+        self.types = defaultdict[str, TypeConflicts](lambda: TypeConflicts(convert, clock))
         self.found, self.reason = 0, ""
         self._retention = defaultdict[str, Retention](lambda: Retention(clock))
         self._witness = witness

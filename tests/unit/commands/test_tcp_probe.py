@@ -8,7 +8,7 @@ import pytest
 from workers.commands.check import kafka
 from workers.commands.check.result import Level
 from workers.commands.clients.tcp_probe import (
-    Address,
+    BrokerAddress,
     Unreachable,
     accepts_tls,
     addresses,
@@ -36,12 +36,12 @@ def settings(**more: str) -> Settings:
     ],
 )
 def test_bootstrap_servers_are_taken_apart(servers: str, expected: list[tuple[str, int]]) -> None:
-    assert addresses(servers) == [Address(*address) for address in expected]
+    assert addresses(servers) == [BrokerAddress(*address) for address in expected]
 
 
 def test_a_name_that_does_not_resolve_and_a_closed_port_are_told_apart() -> None:
-    unknown = attempt(Address("no-such-host.invalid", 1))
-    closed = attempt(Address("127.0.0.1", 1))
+    unknown = attempt(BrokerAddress("no-such-host.invalid", 1))
+    closed = attempt(BrokerAddress("127.0.0.1", 1))
 
     assert unknown is not None
     assert not unknown.resolved
@@ -53,18 +53,18 @@ def test_a_name_that_does_not_resolve_and_a_closed_port_are_told_apart() -> None
 def test_an_address_that_never_answers_costs_the_time_out_and_no_more() -> None:
     forever = threading.Event()
 
-    def hang(_: Address) -> Unreachable | None:
+    def hang(_: BrokerAddress) -> Unreachable | None:
         forever.wait(5)
         return None
 
-    results = probe([Address("a", 1), Address("b", 1)], hang, timeout_s=0.05)
+    results = probe([BrokerAddress("a", 1), BrokerAddress("b", 1)], hang, timeout_s=0.05)
     forever.set()
 
     assert [failure.why for failure in results.values() if failure] == ["no answer within 0.05 s"] * 2
 
 
 def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_hosts() -> None:
-    nuc = Address("nuc", 9090)
+    nuc = BrokerAddress("nuc", 9090)
     results = list(
         kafka.listeners(
             settings(TOWER_KAFKA_BOOTSTRAP_SERVERS="10.0.0.2:9090"),
@@ -80,7 +80,7 @@ def test_a_broker_that_advertises_a_name_unknown_here_is_explained_with_etc_host
 
 
 def test_a_broker_that_resolves_and_refuses_is_no_matter_of_etc_hosts() -> None:
-    nuc = Address("nuc", 9090)
+    nuc = BrokerAddress("nuc", 9090)
     results = list(
         kafka.listeners(settings(), {3: nuc}, lambda _: {nuc: Unreachable(True, "Connection refused")})
     )
@@ -93,7 +93,7 @@ def test_a_broker_that_resolves_and_refuses_is_no_matter_of_etc_hosts() -> None:
     ("down", "level"), [(0, Level.OK), (1, Level.WARN), (2, Level.WARN), (3, Level.FAIL)]
 )
 def test_some_brokers_down_is_a_warning_and_all_is_a_failure(down: int, level: Level) -> None:
-    def tried(wanted: list[Address]) -> dict[Address, Unreachable | None]:
+    def tried(wanted: list[BrokerAddress]) -> dict[BrokerAddress, Unreachable | None]:
         return {
             address: Unreachable(True, "refused") if place < down else None
             for place, address in enumerate(wanted)
@@ -104,7 +104,7 @@ def test_some_brokers_down_is_a_warning_and_all_is_a_failure(down: int, level: L
 
 def test_a_server_without_tls_is_not_taken_for_one_with_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = Address("127.0.0.1", server.getsockname()[1])
+        address = BrokerAddress("127.0.0.1", server.getsockname()[1])
 
         def close_it() -> None:
             server.accept()[0].close()
@@ -120,6 +120,6 @@ def test_a_server_without_tls_is_not_taken_for_one_with_it() -> None:
 
 def test_the_address_for_etc_hosts_is_one_that_accepts_connections() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert ip_address(Address("localhost", server.getsockname()[1])) == "127.0.0.1"
+        assert ip_address(BrokerAddress("localhost", server.getsockname()[1])) == "127.0.0.1"
 
-    assert ip_address(Address("nohost.invalid", 9092)) == "nohost.invalid"
+    assert ip_address(BrokerAddress("nohost.invalid", 9092)) == "nohost.invalid"

@@ -11,7 +11,7 @@ from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from tests.support.line_protocol import Integer, parse
 from tests.support.typed_influxdb import HOUR_NS, TypedInfluxdb
 from workers.batch import Batch
-from workers.influxdb import field_types, retention
+from workers.influxdb import retention, type_conflicts
 from workers.influxdb.delivery import Delivery
 from workers.log import ThrottledLogger
 from workers.types import Reason
@@ -162,7 +162,7 @@ def test_what_is_known_is_asked_again_after_a_while() -> None:
     bench.deliver("uid=1")
     bench.deliver(*mixed("a=1", 'uid="x"', 2, 4))
     bench.influxdb.types.clear()
-    bench.clock.now += field_types.RECHECK_S
+    bench.clock.now += type_conflicts.RECHECK_S
     batch = bench.deliver(*mixed("a=1", 'uid="x"', 2, 4))
 
     assert batch.dead_letters == []
@@ -174,7 +174,7 @@ def test_a_conflict_that_lasts_is_asked_for_with_its_own_lines_alone() -> None:
     bench = Bench()
     bench.deliver("uid=1")
     bench.deliver(*mixed("uid=1", 'uid="x"', 3))
-    bench.clock.now += field_types.RECHECK_S
+    bench.clock.now += type_conflicts.RECHECK_S
     batch = bench.deliver(*mixed("uid=1", 'uid="x"', 3))
     asked = [len(lines) for lines in bench.sink.writes]
     bench.deliver(*mixed("uid=1", 'uid="x"', 3))
@@ -209,7 +209,7 @@ def test_a_conflict_that_no_longer_comes_is_forgotten() -> None:
     bench = Bench()
     bench.deliver("uid=1")
     bench.deliver('uid="x"', "a=1")
-    bench.clock.now += field_types.FORGET_S + 1
+    bench.clock.now += type_conflicts.FORGET_S + 1
     bench.deliver("uid=1")
 
     assert bench.delivery.field_types() == []
@@ -217,11 +217,11 @@ def test_a_conflict_that_no_longer_comes_is_forgotten() -> None:
 
 def test_what_is_known_has_a_bound() -> None:
     bench = Bench()
-    for number in range(field_types.MOST + 10):
+    for number in range(type_conflicts.MOST + 10):
         bench.deliver(f"f{number}=1")
         bench.deliver(f'f{number}="x"', "a=1")
 
-    assert len(bench.delivery.field_types()) == field_types.MOST
+    assert len(bench.delivery.field_types()) == type_conflicts.MOST
 
 
 def test_a_name_in_a_tag_or_in_a_text_is_not_the_field() -> None:

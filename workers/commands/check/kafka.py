@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from workers.commands.check.result import CheckResult, fail, ok, warn
 from workers.commands.clients.kafka_admin import FIRST_ANSWER_S, KafkaAdmin
 from workers.commands.clients.tcp_probe import (
-    Address,
+    BrokerAddress,
     Unreachable,
     accepts_tls,
     addresses,
@@ -35,7 +35,7 @@ MAY_NEED_TLS = (
     "TOWER_KAFKA_SECURITY_PROTOCOL and TOWER_KAFKA_SASL_…"
 )
 
-Probe = Callable[[list[Address]], Mapping[Address, Unreachable | None]]
+Probe = Callable[[list[BrokerAddress]], Mapping[BrokerAddress, Unreachable | None]]
 
 
 def bootstrap(settings: Settings, probe_servers: Probe = probe) -> CheckResult:
@@ -59,7 +59,7 @@ def bootstrap(settings: Settings, probe_servers: Probe = probe) -> CheckResult:
 
 
 def listeners(
-    settings: Settings, brokers: Mapping[int, Address], probe_servers: Probe = probe
+    settings: Settings, brokers: Mapping[int, BrokerAddress], probe_servers: Probe = probe
 ) -> Iterator[CheckResult]:
     """Check that the addresses that the brokers advertise can be reached from here."""
     results = probe_servers(list(brokers.values()))

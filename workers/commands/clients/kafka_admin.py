@@ -22,7 +22,7 @@ from workers.commands.clients.admin_request import (
     finish,
 )
 from workers.commands.clients.coordinator import find_coordinator
-from workers.commands.clients.tcp_probe import Address, addresses, probe
+from workers.commands.clients.tcp_probe import BrokerAddress, addresses, probe
 from workers.commands.console import show_wait
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -46,7 +46,7 @@ class PartitionReplicas:
 
 
 @dataclass(frozen=True)
-class Member:
+class GroupMember:
     """One member of a group and its assigned partitions, as (topic, number)."""
 
     id: str
@@ -59,7 +59,7 @@ class Group:
     """A consumer group. One that does not exist has no members."""
 
     state: str
-    members: tuple[Member, ...]
+    members: tuple[GroupMember, ...]
 
 
 class KafkaAdmin:
@@ -96,10 +96,10 @@ class KafkaAdmin:
             do = "`tower check` shows what to do"
             _require_reachable(self.brokers().values(), do)
 
-    def brokers(self, timeout_s: float = FIRST_ANSWER_S) -> dict[int, Address]:
+    def brokers(self, timeout_s: float = FIRST_ANSWER_S) -> dict[int, BrokerAddress]:
         """Return each broker's advertised address, by node id."""
         brokers = self._metadata(timeout_s).brokers
-        return {node: Address(broker.host, broker.port) for node, broker in sorted(brokers.items())}
+        return {node: BrokerAddress(broker.host, broker.port) for node, broker in sorted(brokers.items())}
 
     def partitions(self, topic: str) -> dict[int, PartitionReplicas]:
         """Return the topic's partitions by number; empty if there is no such topic."""
@@ -170,7 +170,7 @@ class KafkaAdmin:
             f"cannot describe group {group}",
         )
         members = tuple(
-            Member(
+            GroupMember(
                 member.group_instance_id or member.member_id,
                 str(member.host).lstrip("/"),
                 tuple(
@@ -281,7 +281,7 @@ class KafkaAdmin:
         }
 
 
-def _require_reachable(servers: Iterable[Address], do: str) -> None:
+def _require_reachable(servers: Iterable[BrokerAddress], do: str) -> None:
     """Return if one of the servers accepts a connection.
 
     Raises:

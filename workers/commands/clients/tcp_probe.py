@@ -19,7 +19,7 @@ PROBE_S = 4.0
 TLS_S = 1.0
 
 
-class Address(NamedTuple):
+class BrokerAddress(NamedTuple):
     """Host and port of a server."""
 
     host: str
@@ -41,7 +41,7 @@ class Unreachable(NamedTuple):
     why: str
 
 
-def addresses(servers: str) -> list[Address]:
+def addresses(servers: str) -> list[BrokerAddress]:
     """Parse `bootstrap.servers`: `host:port`, `host`, `[::1]:9092`, `SSL://host:9093`."""
     parsed = []
     for part in servers.split(","):
@@ -50,21 +50,21 @@ def addresses(servers: str) -> list[Address]:
         if not colon or "]" in port or not port.isdigit():
             host, port = text, str(KAFKA_PORT)
         if host:
-            parsed.append(Address(host.strip("[]"), int(port)))
+            parsed.append(BrokerAddress(host.strip("[]"), int(port)))
     return parsed
 
 
-def ip_address(address: Address) -> str:
+def ip_address(address: BrokerAddress) -> str:
     """Return the IP address at which a server accepts a connection; the first one or the name if none."""
     try:
         found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return address.host
     hosts = [str(entry[4][0]) for entry in found]
-    return next((host for host in hosts if attempt(Address(host, address.port)) is None), hosts[0])
+    return next((host for host in hosts if attempt(BrokerAddress(host, address.port)) is None), hosts[0])
 
 
-def attempt(address: Address) -> Unreachable | None:
+def attempt(address: BrokerAddress) -> Unreachable | None:
     """Resolve the name and connect; None if both succeed."""
     try:
         socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -77,7 +77,7 @@ def attempt(address: Address) -> Unreachable | None:
     return None
 
 
-def accepts_tls(address: Address) -> bool:
+def accepts_tls(address: BrokerAddress) -> bool:
     """Return whether a server answers a TLS handshake. Its certificate is not verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -90,10 +90,10 @@ def accepts_tls(address: Address) -> bool:
 
 
 def probe(
-    servers: Iterable[Address],
-    attempt: Callable[[Address], Unreachable | None] = attempt,
+    servers: Iterable[BrokerAddress],
+    attempt: Callable[[BrokerAddress], Unreachable | None] = attempt,
     timeout_s: float = PROBE_S,
-) -> Mapping[Address, Unreachable | None]:
+) -> Mapping[BrokerAddress, Unreachable | None]:
     """Try all addresses at the same time.
 
     Args:
@@ -104,9 +104,9 @@ def probe(
     Returns:
         For each address why it was not reached, None if it was.
     """
-    results: dict[Address, Unreachable | None] = {}
+    results: dict[BrokerAddress, Unreachable | None] = {}
 
-    def run(address: Address) -> None:
+    def run(address: BrokerAddress) -> None:
         results[address] = attempt(address)
 
     threads = {address: threading.Thread(target=run, args=(address,), daemon=True) for address in servers}

@@ -1,4 +1,4 @@
-"""The types of fields in InfluxDB, as far as type conflicts have shown them."""
+"""The type conflicts that InfluxDB has confirmed, and what they do to the lines that follow."""
 
 import time
 from collections import OrderedDict
@@ -59,7 +59,7 @@ class _Known:
                 yield position, found
 
 
-class FieldTypes:
+class TypeConflicts:
     """Remembers the type conflicts of one bucket, and applies them to the lines that follow.
 
     A value that can be converted without loss is converted. Other lines are rejected at once if InfluxDB
