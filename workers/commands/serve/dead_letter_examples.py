@@ -1,7 +1,7 @@
 """The newest dead letter of each reason."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workers.commands.clients.offsets_reader import OffsetsReader
 from workers.commands.dlq.dead_letter import StoredDeadLetter, from_message, printable_payload
@@ -60,8 +60,9 @@ class DeadLetterExamples:
         for partition, (first, end) in self._reader.bounds(self._topic).items():
             start = max(first, self._next.get(partition, 0), end - NEWEST)
             for message in self._reader.messages(partition, start, end):
-                dead_letter: Any = from_message(message)
-                if dead_letter is not None:
+                dead_letter = from_message(message)
+                # Anybody who may write to the topic can put another message there.
+                if isinstance(dead_letter, StoredDeadLetter):
                     by_reason[dead_letter.reason] = Example.of(dead_letter)
             self._next[partition] = end
         self.by_reason = by_reason

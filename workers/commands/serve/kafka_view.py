@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,9 @@ from workers.types import Partition, PartitionKey
 
 #: Seconds between two readings.
 EVERY_S = 3.0
+
+#: Seconds after which a reading says nothing about now any more.
+STALE_S = 5 * EVERY_S
 
 #: Seconds after a request for dead letters in which new ones are read.
 WANTED_S = 30.0
@@ -50,11 +54,18 @@ class KafkaView:
         settings: How to reach Kafka.
         owned_here: Returns the partitions that running workers of this machine own. The group is asked for
             its members only if that is not all of them.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, settings: Settings, owned_here: Callable[[], set[PartitionKey]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        owned_here: Callable[[], set[PartitionKey]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._owned_here = owned_here
+        self._clock = clock
         self._reader = OffsetsReader(settings)
         self._admin: KafkaAdmin | None = None
         self._times: dict[PartitionKey, tuple[int, float]] = {}
@@ -62,7 +73,18 @@ class KafkaView:
         self._over = threading.Event()
         self._wanted_at = float("-inf")
         self._examples = DeadLetterExamples(self._reader, settings.dead_letter_topic)
-        self.latest = KafkaReading(GroupOffsets({}, {}, {}, {}, None, "Kafka has not been asked yet"))
+        self._reading = KafkaReading(GroupOffsets({}, {}, {}, {}, None, "Kafka has not been asked yet"))
+        self._read_at = float("-inf")
+
+    @property
+    def latest(self) -> KafkaReading:
+        """The latest reading. If it is older than `STALE_S`, it says that Kafka does not answer."""
+        # The age first: a reading that comes in between is then at most taken for an older one.
+        age_s, reading = self._clock() - self._read_at, self._reading
+        if reading.offsets is None or age_s <= STALE_S:
+            return reading
+        problem = f"Kafka does not answer: its last answer came {age_s:.0f} s ago"
+        return KafkaReading(GroupOffsets({}, {}, {}, {}, None, problem), at=reading.at)
 
     def start(self) -> None:
         """Read again and again, in a thread that ends with the process."""
@@ -74,20 +96,36 @@ class KafkaView:
 
     def _run(self) -> None:
         while not self._over.is_set():
-            self.latest = self.read()
-            if self.latest.offsets and time.monotonic() - self._wanted_at < WANTED_S:
-                self._read_examples()
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001 - the log gets it, and the metrics must go on
+                self._log.error(
+                    "unexpected",
+                    "Asking Kafka failed in a way that Tower does not know, trying again in %g s. Please "
+                    "report the lines below\n%s",
+                    EVERY_S,
+                    traceback.format_exc(),
+                )
             self._over.wait(EVERY_S)
+
+    def refresh(self) -> None:
+        """Ask Kafka once and keep the reading; read new dead letters if somebody asks for them."""
+        reading = self.read()
+        self._reading, self._read_at = reading, self._clock()
+        if reading.offsets and self._clock() - self._wanted_at < WANTED_S:
+            self._read_examples()
 
     def read(self) -> KafkaReading:
         """Ask Kafka once; an error becomes the reading's problem."""
         try:
-            before = self.latest.offsets
+            before = self._reading.offsets
             offsets = self._reader.read()
             oldest = self._oldest(offsets, before)
             owners, members = self._owners(offsets)
         except TowerError as error:
-            self._log.warning("kafka", "%s. The page and the metrics have no lag until then", error)
+            self._log.warning(
+                "kafka", "%s. Until Kafka answers, the page and the metrics have no lag", error
+            )
             self._admin = None
             return KafkaReading(GroupOffsets({}, {}, {}, {}, None, str(error)), at=time.time())
         group = GroupOffsets(offsets.ends, offsets.committed, offsets.starts, owners, members)
@@ -95,14 +133,16 @@ class KafkaView:
 
     def examples(self) -> dict[str, Example]:
         """Return the newest dead letter of each reason; they are read while somebody asks for them."""
-        self._wanted_at = time.monotonic()
+        self._wanted_at = self._clock()
         return self._examples.by_reason
 
     def _read_examples(self) -> None:
         try:
             self._examples.refresh()
         except CommandError as error:
-            self._log.warning("examples", "%s. The page shows no new dead letters until then", error)
+            self._log.warning(
+                "examples", "%s. Until they can be read, the page shows no new dead letters", error
+            )
 
     def _oldest(self, offsets: Offsets, before: Offsets | None) -> dict[PartitionKey, float]:
         """Return the times of the records at which partitions make no progress."""

@@ -84,7 +84,7 @@ METRICS = (
     Metric("tower_partition_stopped", "gauge", PARTITION, "1 if its owner does not read it"),
     Metric("tower_workers_expected", "gauge", (), "TOWER_WORKERS"),
     Metric("tower_troubles", "gauge", ("severity",), "Troubles that `tower status` reports"),
-    Metric("tower_kafka_up", "gauge", (), "1 if Kafka answered the last time it was asked"),
+    Metric("tower_kafka_up", "gauge", (), "1 if Kafka answered when it was last asked, at most 15 s ago"),
     Metric(
         "tower_pool_points_failed",
         "counter",
