@@ -23,3 +23,10 @@ def lab() -> Iterator[Lab]:
         Lab(Path(folder) / "lab", LabOptions.free_ports()) as up,
     ):
         yield up
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path: a unix socket's has to fit 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="tower-") as folder:
+        yield Path(folder)

@@ -17,13 +17,6 @@ from tests.support.chain import Chain
 
 
 @pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder with a short path: a unix socket's has to fit 107 characters."""
-    with tempfile.TemporaryDirectory(prefix="tower-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture
 def chain(lab: Lab, short_folder: Path) -> Iterator[Callable[..., Chain]]:
     """Makes chains that are stopped at the test's end."""
     with ExitStack() as stack:

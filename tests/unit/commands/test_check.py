@@ -14,6 +14,7 @@ from workers.commands.check.result import CheckResult, Level, as_object, fail, o
 from workers.commands.clients import influxdb_api
 from workers.commands.clients.influxdb_api import ApiResponse, result_rows
 from workers.commands.clients.kafka_admin import PartitionReplicas
+from workers.commands.clients.supervisor_conf import stop_wait_s
 from workers.config.settings import Settings, load
 from workers.errors import CommandError
 from workers.records import native
@@ -170,7 +171,7 @@ def test_a_drain_longer_than_stopwaitsecs_fails(tmp_path: Path) -> None:
     conf = tmp_path / "supervisor.conf"
     conf.write_text("[program:worker]\ncommand=x %(process_num)d ; note\nstopwaitsecs=15 ; seconds\n")
 
-    assert pool.stop_wait_s(conf) == 15
+    assert stop_wait_s(conf) == 15
     assert pool.drain(settings(TOWER_DRAIN_S="10"), conf).level is Level.FAIL
     assert pool.drain(settings(TOWER_DRAIN_S="5"), conf).level is Level.OK
 
@@ -179,7 +180,7 @@ def test_a_supervisor_conf_that_is_not_there_is_a_warning(tmp_path: Path) -> Non
     assert pool.drain(settings(), tmp_path / "no.conf").level is Level.WARN
     (tmp_path / "odd.conf").write_text("stopwaitsecs=1")
     with pytest.raises(CommandError):
-        pool.stop_wait_s(tmp_path / "odd.conf")
+        stop_wait_s(tmp_path / "odd.conf")
 
 
 @pytest.mark.parametrize(("allowed", "level"), [("300000", Level.OK), ("40000", Level.FAIL)])

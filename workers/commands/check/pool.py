@@ -1,10 +1,10 @@
 """Checks of the settings, of supervisor.conf, and of time limits that depend on each other."""
 
-import configparser
 from collections.abc import Iterator
 from pathlib import Path
 
 from workers.commands.check.result import CheckResult, fail, ok, warn
+from workers.commands.clients.supervisor_conf import stop_wait_s
 from workers.commands.pool.facts import SERVE_REMEDY, run_dir_problem, serve_problem
 from workers.config.settings import Settings
 from workers.drain import LEAVE_S
@@ -66,22 +66,6 @@ def drain(settings: Settings, conf: Path) -> CheckResult:
             f"set stopwaitsecs above {needed:g}, or TOWER_DRAIN_S below {wait_s - LEAVE_S:g}",
         )
     return ok(check, text)
-
-
-def stop_wait_s(conf: Path) -> float:
-    """Read from supervisord's configuration how many seconds it waits for the workers.
-
-    Raises:
-        CommandError: It cannot be read, or has no [program:worker].
-    """
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
-    try:
-        parser.read_string(conf.read_text())
-        return parser.getfloat("program:worker", "stopwaitsecs", fallback=10.0)
-    except OSError as error:
-        raise CommandError(f"{conf} cannot be read: {error.strerror}") from None
-    except (configparser.Error, ValueError) as error:
-        raise CommandError(f"{conf} cannot be parsed: {type(error).__name__}") from None
 
 
 def files_and_page(settings: Settings) -> Iterator[CheckResult]:

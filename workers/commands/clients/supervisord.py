@@ -4,15 +4,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Error as XmlRpcError
+from xmlrpc.client import Fault
 
 from supervisor.options import ClientOptions
+from supervisor.xmlrpc import Faults
 
+from workers.commands.clients.supervisor_conf import pid_file
 from workers.errors import CommandError
 
 #: Seconds for one answer of supervisord. It answers at once unless it hangs.
@@ -23,6 +26,16 @@ DAEMON_S = 30.0
 
 #: supervisord's names of the workers begin with this one.
 GROUP = "worker"
+
+#: Errors of a connection to the socket of a supervisord that does not run.
+NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
+
+
+class ShuttingDown(CommandError):
+    """supervisord runs, but it stops its workers and itself, and answers nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__("supervisord is shutting down", "wait until it has ended, then try again")
 
 
 @dataclass(frozen=True)
@@ -72,15 +85,11 @@ class Supervisord:
         Raises:
             CommandError: It runs and does not answer as it should.
         """
-        with self._proxy() as proxy:
-            try:
+        try:
+            with self._proxy() as proxy:
                 answers = proxy.getAllProcessInfo()
-            except (FileNotFoundError, ConnectionRefusedError):
-                return None
-            except (OSError, HTTPException, XmlRpcError) as error:
-                raise CommandError(
-                    f"supervisord does not answer: {error}", f"look at its log beside {self.config}"
-                ) from None
+        except NOT_RUNNING:
+            return None
         workers = [
             WorkerProcess(
                 int(answer["name"]), int(answer["pid"]), answer["statename"], int(answer["exitstatus"])
@@ -113,32 +122,64 @@ class Supervisord:
             raise CommandError(f"supervisord did not start: {(done.stderr or done.stdout).strip()[-500:]}")
 
     def start_stopped(self) -> None:
-        """Start the workers that ended for good, for example after a wrong setting."""
+        """Start the workers that ended for good, for example after a wrong setting.
+
+        Raises:
+            CommandError: supervisord does not answer as it should.
+        """
         with self._proxy() as proxy:
             proxy.startProcessGroup(GROUP, False)
 
     def pid(self) -> int | None:
-        """Return supervisord's process id, None if it does not run."""
-        with self._proxy() as proxy:
-            try:
+        """Return supervisord's process id, None if it does not run.
+
+        Raises:
+            CommandError: It runs and does not answer as it should.
+        """
+        try:
+            with self._proxy() as proxy:
                 return int(proxy.getPID())
-            except (OSError, HTTPException, XmlRpcError):
-                return None
+        except NOT_RUNNING:
+            return None
+        except ShuttingDown as error:
+            try:
+                return int(pid_file(self.config).read_text())
+            except (OSError, ValueError):
+                raise error from None
 
     def shut_down(self) -> None:
-        """Ask supervisord to stop all workers and itself. Returns at once."""
-        with self._proxy() as proxy:
+        """Ask supervisord to stop all workers and itself. Returns at once, also if it does that already.
+
+        Raises:
+            CommandError: It runs and does not answer as it should.
+        """
+        with suppress(ShuttingDown, *NOT_RUNNING), self._proxy() as proxy:
             proxy.shutdown()
 
     @contextmanager
     def _proxy(self) -> Iterator[Any]:
-        """Connect for one call, which gets an answer within `ANSWER_S` or raises `TimeoutError`."""
+        """Connect for one call, which gets an answer within `ANSWER_S`.
+
+        Raises:
+            FileNotFoundError: supervisord does not run; or ConnectionRefusedError.
+            ShuttingDown: It is shutting down.
+            CommandError: It runs and does not answer as it should.
+        """
         # supervisor's transport has no time-out of its own.
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(ANSWER_S)
         proxy = self._options.getServerProxy()
         try:
             yield proxy.supervisor
+        except NOT_RUNNING:
+            raise
+        except (OSError, HTTPException, XmlRpcError) as error:
+            if isinstance(error, Fault) and error.faultCode == Faults.SHUTDOWN_STATE:
+                raise ShuttingDown from None
+            raise CommandError(
+                f"supervisord runs, but does not answer: {error}",
+                f"look at its log beside {self.config}, or end it with `kill`",
+            ) from None
         finally:
             proxy("close")()
             socket.setdefaulttimeout(before)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workers.commands.clients.supervisor_conf import stop_wait_s
 from workers.commands.clients.supervisord import Supervisord
 from workers.commands.clients.worker_states import is_alive, read_states
 from workers.commands.console import ProgressWait
@@ -21,8 +22,8 @@ LOOK_S = 0.2
 #: the topic has fewer partitions than the pool has workers. A rebalance takes a few seconds.
 SETTLED_S = 10.0
 
-#: Seconds for all workers to stop: stopwaitsecs of supervisor.conf, and a little.
-STOP_S = 40.0
+#: Seconds for supervisord to stop, beyond stopwaitsecs of supervisor.conf.
+SPARE_S = 20.0
 
 config_option = click.option(
     "-c",
@@ -71,7 +72,7 @@ def down(config: Path) -> None:
 
     Exit codes: 0 no worker runs, 1 the pool did not stop in time.
     """
-    _stop(Supervisord(config))
+    _stop(Supervisord(config), "look at its log, or end it with `kill`")
     click.echo("The pool has stopped.")
 
 
@@ -90,23 +91,27 @@ def restart(config: Path, timeout: float) -> None:
     load(os.environ)
     supervisord = Supervisord(config)
     begun = time.monotonic()
-    _stop(supervisord)
+    _stop(
+        supervisord,
+        "it is still stopping the pool: look at its log, and once it has ended, run `tower up`",
+    )
     supervisord.start()
     _wait_until_ready(supervisord, timeout)
     click.echo(f"Back after {time.monotonic() - begun:.1f} s.")
 
 
-def _stop(supervisord: Supervisord) -> None:
+def _stop(supervisord: Supervisord, remedy: str) -> None:
+    """Stop the pool; `remedy` says what to do if that takes longer than supervisord lets a worker take."""
+    longest_s = stop_wait_s(supervisord.config) + SPARE_S
     pid = supervisord.pid()
     if pid is None:
         return
     supervisord.shut_down()
-    wait = ProgressWait("the workers to stop", STOP_S)
+    wait = ProgressWait("the workers to stop", longest_s)
     while is_alive(pid):
         if wait.is_over:
             raise CommandError(
-                f"supervisord (process {pid}) has not stopped after {STOP_S:.0f} s",
-                "look at its log, or end it with `kill`",
+                f"supervisord (process {pid}) has not stopped after {longest_s:.0f} s", remedy
             )
         wait.pause(LOOK_S)
 
