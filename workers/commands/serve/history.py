@@ -40,15 +40,14 @@ class PartitionHistory:
 
         Args:
             at: Seconds since the epoch.
-            stored: Records stored since the workers started.
+            stored: Records stored since the workers started, by all that had the partition.
             lag: Records not yet committed, None if Kafka does not answer.
         """
-        if self._at is None or at <= self._at:
+        if self._at is None or at <= self._at or stored < self._stored:
+            # A worker that was started again counts from 0, and its own share of the sum is unknown.
             rate = None
         else:
-            # A worker that was started again counts from 0.
-            begun = self._stored if stored >= self._stored else 0
-            rate = round((stored - begun) / (at - self._at), 1)
+            rate = round((stored - self._stored) / (at - self._at), 1)
         self._stored, self._at = stored, at
         self.rates.append(rate)
         self.lags.append(lag)

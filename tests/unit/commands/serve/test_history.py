@@ -19,13 +19,14 @@ def test_the_rate_is_what_was_stored_between_two_samples() -> None:
     assert list(history.lags) == [3, 3, 3]
 
 
-def test_a_worker_that_was_started_again_counts_from_zero() -> None:
+def test_a_worker_that_was_started_again_is_a_gap_and_no_spike() -> None:
     history = PartitionHistory()
 
-    history.add(10.0, 1_000, 0)
-    history.add(12.0, 40, 0)
+    # Two workers have had the partition: 1,000,000 records and 500. The second one starts again.
+    for at, stored in ((10.0, 1_000_500), (12.0, 1_000_040), (14.0, 1_000_080)):
+        history.add(at, stored, 0)
 
-    assert history.rates[-1] == 20.0
+    assert list(history.rates) == [None, None, 20.0]
 
 
 def test_two_samples_of_one_moment_have_no_rate() -> None:
