@@ -314,6 +314,7 @@ def test_the_share_of_the_c_kernel_is_shown() -> None:
 
 
 def test_a_c_kernel_that_is_not_used_is_one_warning_with_its_reason() -> None:
-    workers = [report(0, why_not_native="not built"), report(1, why_not_native="not built"), report(2)]
+    stopped = report(3, why_not_native="not built", state="stopped", owned=(), accounts={})
+    workers = [report(number, why_not_native="not built") for number in (0, 1)] + [report(2), stopped]
 
     assert problems(workers, offsets()) == ["the C kernel is not used by worker 0, 1: not built"]

@@ -78,21 +78,22 @@ def _pool_troubles(workers: Sequence[WorkerReport], facts: PoolFacts) -> Iterato
                 f"start it with `supervisorctl -c supervisor.conf start worker:{number}`",
                 worker=number,
             )
-    for reason in sorted({worker.why_not_native for worker in workers if worker.is_running} - {""}):
-        numbers_with = [worker.number for worker in workers if worker.why_not_native == reason]
+    running = [worker for worker in workers if worker.is_running]
+    for reason in sorted({worker.why_not_native for worker in running} - {""}):
+        numbers_with = [worker.number for worker in running if worker.why_not_native == reason]
         yield Trouble(
             f"the C kernel is not used by worker {', '.join(map(str, numbers_with))}: {reason}",
             "records are stored, with more CPU; `tower check` says it too",
             Severity.WARNING,
         )
-    unmarked = [worker.number for worker in workers if worker.is_running and worker.unmarked]
+    unmarked = [worker.number for worker in running if worker.unmarked]
     if unmarked:
         yield Trouble(
             f"worker {', '.join(map(str, unmarked))} got answers 204 without InfluxDB's headers",
             NOT_SURE_INFLUXDB,
             Severity.WARNING,
         )
-    if facts.run_dir_problem and any(worker.is_running for worker in workers):
+    if facts.run_dir_problem and running:
         yield Trouble(
             f"{facts.run_dir} cannot be written, because {facts.run_dir_problem}",
             "make room there, or make it writable; the workers go on, without logs and states",
