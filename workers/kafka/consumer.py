@@ -11,6 +11,7 @@ from workers.kafka import offsets
 from workers.kafka.commits import Commits
 from workers.kafka.membership import ConsumerCallbacks, Membership
 from workers.kafka.prefetch import Prefetch
+from workers.kafka.replay_command import replay_command
 from workers.kafka.topic_id import TopicId
 from workers.kafka.topic_recreation import RECREATED, TopicRecreation
 from workers.log import ThrottledLogger
@@ -266,12 +267,10 @@ class GroupConsumer:
             self.stopped[partition] = f"{offset} no longer exists in Kafka ({why})"
             self._log.error(
                 "%s is stopped: %s. Records may have been deleted before they were stored. Stop the pool, "
-                "choose where to continue with `tower replay %s--partition %d --from earliest`, and start "
-                "the pool again",
+                "choose where to continue with `%s`, and start the pool again",
                 partition,
                 self.stopped[partition],
-                "" if self._topic else f"--topic {partition.topic} ",
-                partition.number,
+                replay_command(partition.key(has_several_topics=not self._topic)),
                 extra={
                     "reason": "stopped",
                     "topic": partition.topic,

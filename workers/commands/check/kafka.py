@@ -14,6 +14,8 @@ from workers.commands.clients.tcp_probe import (
 )
 from workers.config.settings import Settings
 from workers.errors import CommandError
+from workers.kafka.replay_command import replay_command
+from workers.types import Partition
 
 #: Parts of what librdkafka says about a failed TLS handshake, with what to do.
 TLS_REMEDIES = {
@@ -118,8 +120,8 @@ def group(
         return fail(
             check,
             f"Kafka has deleted records that {name} has not read, in partition {partitions}",
-            "stop the pool and choose where to continue: `tower replay --from earliest "
-            f"--partition {expired[0]}`",
+            "stop the pool and choose where to continue: "
+            f"`{replay_command(str(Partition(settings.topic, expired[0])))}`",
         )
     ends = kafka_admin.end_offsets(settings.topic)
     lag = sum(end - committed.get(number, starts.get(number, 0)) for number, end in ends.items())

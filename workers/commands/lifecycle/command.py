@@ -70,7 +70,7 @@ def up(config: Path, timeout: float) -> None:
 def down(config: Path) -> None:
     """Stop the pool and wait until it has stopped: each worker stores and commits what it has in hand.
 
-    Exit codes: 0 no worker runs, 1 the pool did not stop in time.
+    Exit codes: 0 no worker runs, 1 the pool did not stop in time, or supervisord does not answer.
     """
     _stop(Supervisord(config), "look at its log, or end it with `kill`")
     click.echo("The pool has stopped.")

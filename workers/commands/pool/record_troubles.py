@@ -45,15 +45,20 @@ def record_troubles(workers: Sequence[WorkerReport], max_dead_share: float) -> I
     for reason, count in sorted(recent.dead_letters.items()):
         yield Trouble(
             f"{count} of {max(recent.records, count)} records became dead letters {span} (reason {reason})",
-            f"`tower dlq list --reason {reason}` shows them; {_remedy(reason)}; then `tower dlq replay "
-            f"--reason {reason}` sends them again",
+            f"`tower dlq list --reason {reason}` shows them; {_remedy(reason)}",
             severity,
         )
     yield from _omissions(recent, span)
 
 
 def _remedy(reason: str) -> str:
-    return next((text for known, text in REMEDIES.items() if known == reason), "correct their sender")
+    if reason == Reason.CRASH:
+        return (
+            "please report what `tower dlq show` prints of one, and do not replay them before an upgrade: "
+            "they would end the workers again"
+        )
+    remedy = next((text for known, text in REMEDIES.items() if known == reason), "correct their sender")
+    return f"{remedy}; then `tower dlq replay --reason {reason}` sends them again"
 
 
 def _omissions(recent: RecentCounts, span: str) -> Iterator[Trouble]:

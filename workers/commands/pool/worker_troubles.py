@@ -6,6 +6,7 @@ from workers.commands.clients.worker_states import HEARTBEAT_TIMEOUT_S, WorkerRe
 from workers.commands.console import age
 from workers.commands.pool.facts import PoolFacts
 from workers.commands.pool.trouble import Severity, Trouble
+from workers.kafka.replay_command import replay_command
 from workers.state import FENCED_S, WorkerState
 
 #: Times that a worker may be fenced in a minute: once may be a broker that was killed while it joined.
@@ -30,8 +31,8 @@ def worker_troubles(worker: WorkerReport, facts: PoolFacts) -> Iterator[Trouble]
     for number, why in worker.stopped.items():
         yield Trouble(
             f"partition {number} is not read: {why}",
-            f"stop the pool, choose where to continue with `tower replay --partition {number} --from "
-            "earliest`, and start the pool again",
+            f"stop the pool, choose where to continue with `{replay_command(number)}`, and start the pool "
+            "again",
             worker=worker.number,
             partition=number,
         )
