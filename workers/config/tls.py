@@ -2,6 +2,7 @@
 
 import ipaddress
 import ssl
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from workers.config.settings import Settings
@@ -53,9 +54,18 @@ def context(settings: Settings) -> ssl.SSLContext | None:
     return tls
 
 
-def has_files(settings: Settings) -> bool:
-    """Return whether a setting names a file that may be replaced while the worker runs."""
-    return settings.influxdb_ca_file is not None or settings.influxdb_cert_file is not None
+def renewed(settings: Settings, before: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """Return how to verify InfluxDB after a connection has failed: with the files as they are now.
+
+    Args:
+        settings: The names of the files.
+        before: What was used so far. It is kept if there are no files, or if one is only half written.
+    """
+    if settings.influxdb_ca_file is None and settings.influxdb_cert_file is None:
+        return before
+    with suppress(SettingsError):
+        return context(settings)
+    return before
 
 
 def is_in_clear(url: str) -> bool:

@@ -2,17 +2,15 @@
 
 import logging
 import time
-from base64 import b64encode
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from urllib.parse import quote, urlencode, urlsplit
 
 from isal import isal_zlib
 
 from workers.config import tls
-from workers.config.secret import masked
+from workers.config.influxdb_credentials import basic_pair, masked_answer
 from workers.config.settings import Settings
-from workers.errors import SettingsError, TooLarge, Unavailable
+from workers.errors import TooLarge, Unavailable
 from workers.influxdb import advice
 from workers.influxdb.answer import error_of, is_marked, text_of
 from workers.influxdb.connection import Connection, DeadlineExceeded, NoAnswer
@@ -90,7 +88,8 @@ class Writer:
         if settings.influxdb_api == "v2":
             credentials = f"Token {settings.influxdb_token.reveal()}".encode()
         else:
-            credentials = b"Basic " + self._pair()
+            pair = basic_pair(settings.influxdb_user, settings.influxdb_password.reveal())
+            credentials = f"Basic {pair}".encode()
         return [
             (b"Accept-Encoding", b"identity"),
             (b"Content-Type", b"text/plain; charset=utf-8"),
@@ -98,11 +97,6 @@ class Writer:
             # A header must not end with a space, and a token read from a file may.
             (b"Authorization", credentials.strip()),
         ]
-
-    def _pair(self) -> bytes:
-        """Return user and password as HTTP's Basic scheme sends them."""
-        pair = f"{self._settings.influxdb_user}:{self._settings.influxdb_password.reveal()}"
-        return b64encode(pair.encode())
 
     def write(self, lines: Sequence[bytes], timeout_s: float, bucket: str = "") -> None:
         """Store all of `lines`, or raise.
@@ -128,13 +122,13 @@ class Writer:
         except DeadlineExceeded:
             raise TooLarge(0, f"did not answer within {timeout_s:g} s") from None
         except NoAnswer as error:
-            text = self._masked(str(error))
-            if self._tls and tls.has_files(self._settings):
-                self._reread_files()
+            text = masked_answer(str(error), self._settings)
+            self._connection.tls = tls.renewed(self._settings, self._connection.tls)
             raise Unavailable(0, text, advice=advice.for_no_answer(text, tls=self._tls)) from None
         self.sent_bytes += len(body)
         if answer.status != 204 or answer.before_body_sent:
-            raise error_of(answer, self._masked(text_of(answer.body)))
+            # A line that contains a secret no longer matches the list of a 400 and is found by halving.
+            raise error_of(answer, masked_answer(text_of(answer.body), self._settings))
         self.figures.stored(lines, self._clock() - begun)
         if not is_marked(answer):
             self._warn_of_unmarked()
@@ -148,20 +142,6 @@ class Writer:
                 self._settings.influxdb_url,
             )
         self.figures.unmarked += 1
-
-    def _reread_files(self) -> None:
-        """Use renewed certificates for the next connection. A half-written file changes nothing."""
-        with suppress(SettingsError):
-            self._connection.tls = tls.context(self._settings)
-
-    def _masked(self, text: str) -> str:
-        """Return a server's text without the secrets that were sent to it.
-
-        If a line contains one of them, it no longer matches the list of a 400 and is found by halving.
-        """
-        settings = self._settings
-        token, password = settings.influxdb_token.reveal(), settings.influxdb_password.reveal()
-        return masked(text, token.strip(), password, self._pair().decode() if password else "")
 
     def close(self) -> None:
         """Close the connection. The next write opens a new one."""

@@ -6,12 +6,12 @@ Records are written by the writer alone (see workers/influxdb/writer.py), which 
 import http.client
 import json
 import ssl
-from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from workers.commands.console import show_wait
+from workers.config.influxdb_credentials import basic_pair
 from workers.errors import CommandError
 
 #: Seconds one request may take.
@@ -64,6 +64,9 @@ class InfluxdbApi:
         url: Its base URL.
         timeout_s: Seconds one request may take.
         tls: How to verify an https:// server; None for the system's authorities.
+
+    Attributes:
+        tls: The same, None for an http:// server. The next request uses what it is then.
     """
 
     def __init__(self, url: str, timeout_s: float = REQUEST_S, tls: ssl.SSLContext | None = None) -> None:
@@ -71,7 +74,7 @@ class InfluxdbApi:
         self._timeout_s = timeout_s
         parts = urlsplit(url)
         self._host, self._port, self._base = parts.hostname or "", parts.port, parts.path
-        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
+        self.tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
 
     def ask(
         self,
@@ -133,10 +136,10 @@ class InfluxdbApi:
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        if self._tls is None:
+        if self.tls is None:
             return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         return http.client.HTTPSConnection(
-            self._host, self._port, timeout=self._timeout_s, context=self._tls
+            self._host, self._port, timeout=self._timeout_s, context=self.tls
         )
 
     def may_write(self, org: str, bucket: str, authorization: str) -> ApiResponse:
@@ -198,7 +201,7 @@ def basic(user: str, password: str) -> str:
 
     InfluxDB would read "Token user:password" as a 2.x token.
     """
-    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+    return f"Basic {basic_pair(user, password)}"
 
 
 def _content(raw: bytes) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 
 from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, quoted
 from workers.config import tls
+from workers.config.influxdb_credentials import masked_answer
+from workers.config.route import TOPIC
 from workers.config.settings import Settings
 from workers.errors import CommandError
 
@@ -55,17 +57,41 @@ PLOTS = (
 )
 
 
-def statements(settings: Settings) -> str:
+@dataclass(frozen=True)
+class Source:
+    """The measurement that is plotted."""
+
+    database: str
+    policy: str
+    measurement: str
+
+
+def source(settings: Settings) -> Source | None:
+    """Return the measurement of the first route that has one name for it; None if no route has.
+
+    Of a route whose measurement has the topic's name in it, the first topic is plotted that is no pattern.
+    With API v2, TOWER_INFLUXDB_DATABASE stands for TOWER_INFLUXDB_BUCKET alone, so a route of another
+    bucket is left out.
+    """
+    is_v2 = settings.influxdb_api == "v2"
+    for route in settings.routes:
+        topic = next((name for name in route.topics if not name.startswith("^")), None)
+        is_named = topic is not None or TOPIC not in route.measurement
+        if is_named and (not is_v2 or route.bucket == settings.bucket):
+            return Source(
+                settings.influxdb_database if is_v2 else route.bucket,
+                settings.influxdb_retention_policy,
+                route.measurement.replace(TOPIC, topic or ""),
+            )
+    return None
+
+
+def statements(plotted: Source) -> str:
     """Build the query of all plots, one statement each."""
-    source = ".".join(
-        map(
-            quoted,
-            (settings.influxdb_database, settings.influxdb_retention_policy, settings.route.measurement),
-        )
-    )
+    source_name = ".".join(map(quoted, (plotted.database, plotted.policy, plotted.measurement)))
     return "; ".join(
         # Names of settings, quoted for InfluxQL.
-        f"SELECT {plot.select} FROM {source} WHERE time > now() - {MINUTES}m "  # noqa: S608
+        f"SELECT {plot.select} FROM {source_name} WHERE time > now() - {MINUTES}m "  # noqa: S608
         f'GROUP BY time({STEP_S}s), "deviceId" FILL(none) SLIMIT {MOST_DEVICES + 1}'
         for plot in PLOTS
     )
@@ -85,15 +111,22 @@ class LabDashboard:
         self._clock = clock
         self._lock = threading.Lock()
         self._at = float("-inf")
-        self._content: dict[str, Any] = {}
+        self._content = _problem("InfluxDB has not answered yet", "the page asks again every few seconds")
 
     def content(self) -> dict[str, Any]:
-        """Return the plots, or `problem` and what to do."""
-        with self._lock:
-            if self._clock() - self._at > KEPT_S:
-                self._content = self._ask()
-                self._at = self._clock()
-            return self._content
+        """Return the plots, or `problem` and what to do.
+
+        One caller waits for InfluxDB. The others get the last answer, so that an InfluxDB that hangs does
+        not hold all threads of the server.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._clock() - self._at > KEPT_S:
+                    self._content = self._ask()
+                    self._at = self._clock()
+            finally:
+                self._lock.release()
+        return self._content
 
     def _ask(self) -> dict[str, Any]:
         settings = self._settings
@@ -103,20 +136,25 @@ class LabDashboard:
                 "set INFLUXDB_V1_USER and INFLUXDB_V1_PASSWORD (`tower provision` creates the user), and "
                 "restart the pool",
             )
+        plotted = source(settings)
+        if plotted is None:
+            where = " in TOWER_INFLUXDB_BUCKET" if settings.influxdb_api == "v2" else ""
+            return _problem(
+                f"There are no plots: no route of TOWER_ROUTES has one measurement{where}",
+                "name a topic or a measurement in a route, or use Chronograf",
+            )
         settings.influxdb_password.reread()
         authorization = basic(settings.influxdb_user, settings.influxdb_password.reveal())
         try:
             answer = self._api.influxql(
-                settings.influxdb_database,
-                settings.influxdb_retention_policy,
-                statements(settings),
-                authorization,
+                plotted.database, plotted.policy, statements(plotted), authorization
             )
         except CommandError as error:
-            return _problem(error.problem, error.do)
+            self._api.tls = tls.renewed(settings, self._api.tls)
+            return _problem(masked_answer(error.problem, settings), error.do)
         if answer.status != 200:
             return _problem(
-                f"InfluxDB: {answer.status}: {answer.message}",
+                f"InfluxDB: {answer.status}: {masked_answer(answer.message, settings)}",
                 "`tower check` says what to do about the user's rights and the mapping",
             )
         return _content(plots=_plots(answer))

@@ -13,7 +13,7 @@ from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basi
 from workers.commands.clients.worker_states import WorkerReport
 from workers.commands.serve.observation import Observation
 from workers.config import tls
-from workers.config.secret import masked
+from workers.config.influxdb_credentials import masked_answer
 from workers.config.settings import Settings
 from workers.errors import CommandError
 from workers.log import ThrottledLogger
@@ -166,11 +166,11 @@ class PoolPoints:
         try:
             answer = self._send(body)
         except CommandError as error:
-            return error.problem
+            self._api.tls = tls.renewed(settings, self._api.tls)
+            return masked_answer(error.problem, settings)
         if answer.status == 204:
             return ""
-        secrets = (settings.influxdb_token.reveal(), settings.influxdb_password.reveal())
-        return f"InfluxDB: {answer.status}: {masked(answer.message, *secrets)}"
+        return f"InfluxDB: {answer.status}: {masked_answer(answer.message, settings)}"
 
     def _send(self, body: bytes) -> ApiResponse:
         settings = self._settings
