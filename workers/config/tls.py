@@ -1,10 +1,10 @@
 """How the connection to InfluxDB is protected: the authority to trust, and a client certificate."""
 
-import ipaddress
 import ssl
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from workers.config.loopback import is_loopback
 from workers.config.settings import Settings
 from workers.errors import SettingsError
 
@@ -71,13 +71,7 @@ def renewed(settings: Settings, before: ssl.SSLContext | None) -> ssl.SSLContext
 def is_in_clear(url: str) -> bool:
     """Return whether a request to this address crosses a network without TLS."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").partition("%")[0]
-    if parts.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True
+    return parts.scheme != "https" and not is_loopback(parts.hostname or "")
 
 
 def _reason(error: OSError) -> str:

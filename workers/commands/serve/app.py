@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from workers.config.loopback import is_loopback
+
 #: The page loads nothing from elsewhere, and nothing may embed it.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -21,9 +23,6 @@ HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 )
-
-#: Names of this machine in a Host header.
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 REASONS = {
     200: "OK",
@@ -59,13 +58,14 @@ class Application:
 
     Args:
         routes: The routes by path.
-        loopback_only: Whether to refuse a request whose Host header names another machine. A page of
-            the web could otherwise read the answers, by a name of its own that resolves to this machine.
+        host: The host it is served on. On loopback, a request whose Host header names another machine is
+            refused. A page of the web could otherwise read the answers, by a name of its own that resolves
+            to this machine.
     """
 
-    def __init__(self, routes: Mapping[str, Route], *, loopback_only: bool) -> None:
+    def __init__(self, routes: Mapping[str, Route], host: str) -> None:
         self._routes = routes
-        self._loopback_only = loopback_only
+        self._loopback_only = is_loopback(host)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as WSGI defines it."""
@@ -98,4 +98,4 @@ class Application:
 
 def _is_loopback(host: str) -> bool:
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    return name in LOOPBACK
+    return is_loopback(name.removeprefix("[").removesuffix("]"))

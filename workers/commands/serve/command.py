@@ -14,7 +14,7 @@ from waitress.server import create_server
 from workers import log
 from workers.commands.clients import supervisord_probe
 from workers.commands.console import silence_waits
-from workers.commands.serve.app import LOOPBACK, Application
+from workers.commands.serve.app import Application
 from workers.commands.serve.history import History
 from workers.commands.serve.kafka_view import KafkaView
 from workers.commands.serve.metrics import registry
@@ -81,7 +81,7 @@ def serve() -> None:
             history=history,
             examples=kafka.examples,
         ),
-        loopback_only=settings.serve_address.host in {*LOOPBACK, "::1"},
+        settings.serve_address.host,
     )
     server = _listen(application, settings.serve_address.host, settings.serve_address.port)
     kafka.start()

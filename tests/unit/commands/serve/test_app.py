@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import fakes
 from tests.support.observed import observation, state
-from workers.commands.serve.app import Application
+from workers.commands.serve.app import Application, Page
 from workers.commands.serve.history import History
 from workers.commands.serve.metrics import registry
 from workers.commands.serve.routes import routes
@@ -44,7 +44,7 @@ def client(tmp_path: Path) -> Client:
         history=History(lambda: seen),
         examples=dict,
     )
-    return Client(Application(built, loopback_only=True))
+    return Client(Application(built, "127.0.0.1"))
 
 
 def test_the_status_is_that_of_the_command(client: Client) -> None:
@@ -91,6 +91,8 @@ def test_an_unknown_path_is_not_found(client: Client) -> None:
     [
         ("localhost", 200),
         ("127.0.0.1:8787", 200),
+        ("127.0.0.2:8787", 200),
+        ("127.0.0.1.evil.example:8787", 421),
         ("[::1]:8787", 200),
         ("evil.example:8787", 421),
         ("[::2]", 421),
@@ -98,6 +100,20 @@ def test_an_unknown_path_is_not_found(client: Client) -> None:
 )
 def test_a_name_of_another_machine_is_refused_on_loopback(client: Client, host: str, status: int) -> None:
     client("/live", host=host)
+
+    assert client.status == status
+
+
+@pytest.mark.parametrize(
+    ("served_on", "status"),
+    [("127.0.0.1", 421), ("127.0.0.2", 421), ("::1", 421), ("localhost", 421), ("192.168.0.7", 200)],
+)
+def test_every_loopback_address_has_the_check_and_others_serve_any_name(
+    served_on: str, status: int
+) -> None:
+    client = Client(Application({"/live": lambda _: Page(b"")}, served_on))
+
+    client("/live", host="evil.example:8787")
 
     assert client.status == status
 
@@ -114,7 +130,7 @@ def test_a_request_that_fails_is_logged_and_answered(caplog: pytest.LogCaptureFi
     def broken(_: str) -> Any:
         raise KeyError("canary")
 
-    client = Client(Application({"/": broken}, loopback_only=True))
+    client = Client(Application({"/": broken}, "127.0.0.1"))
     with caplog.at_level(logging.ERROR, "tower.serve"):
         answer = client("/")
 
