@@ -63,6 +63,17 @@ def sort_key(key: PartitionKey) -> tuple[str, int]:
     return topic, int(number) if number.isdecimal() else 0
 
 
+def topic_and_number(key: PartitionKey, only_topic: str) -> tuple[str, int]:
+    """Return topic and number of a partition.
+
+    Args:
+        key: How an operator sees it.
+        only_topic: The topic if there is only one.
+    """
+    topic, number = sort_key(key)
+    return topic or only_topic, number
+
+
 class Partition(NamedTuple):
     """One partition of one topic."""
 

@@ -1,6 +1,6 @@
 """The command that resets the offset of one partition, as logs, `status` and `check` recommend it."""
 
-from workers.types import PartitionKey, sort_key
+from workers.types import PartitionKey, topic_and_number
 
 
 def replay_command(key: PartitionKey) -> str:
@@ -9,5 +9,5 @@ def replay_command(key: PartitionKey) -> str:
     Args:
         key: Number of the partition if there is one topic, else its topic and number.
     """
-    topic, number = ("", key) if isinstance(key, int) else sort_key(key)
+    topic, number = topic_and_number(key, only_topic="")
     return f"tower replay {f'--topic {topic} ' if topic else ''}--partition {number} --from earliest"

@@ -19,13 +19,14 @@ from prometheus_client.registry import Collector
 
 from workers import __version__
 from workers.commands.clients.worker_states import WorkerReport
+from workers.commands.pool.partition_rows import COUNTERS
 from workers.commands.pool.troubles import Severity
 from workers.commands.serve.metric_table import METRICS
 from workers.commands.serve.metric_table import Metric as ListedMetric
 from workers.commands.serve.observation import Observation
 from workers.records.record_time import PROBLEMS
 from workers.state import WorkerState
-from workers.types import PartitionKey, sort_key
+from workers.types import PartitionKey, topic_and_number
 
 FAMILIES: Mapping[str, Any] = {
     "counter": CounterMetricFamily,
@@ -35,12 +36,7 @@ FAMILIES: Mapping[str, Any] = {
 }
 
 #: A partition's counters, by their names in a state file.
-PARTITION_COUNTERS = {
-    "consumed": "tower_records_consumed",
-    "written": "tower_records_written",
-    "dead_lettered": "tower_records_dead_lettered",
-    "uncommitted": "tower_records_uncommitted",
-}
+PARTITION_COUNTERS = {entry: f"tower_records_{entry}" for entry in COUNTERS}
 
 #: A worker's counters, by their names in a state file.
 WORKER_COUNTERS = {
@@ -115,7 +111,7 @@ class PoolValues:
         self._topic = topic
         self.by_metric: dict[str, list[tuple[Any, ...]]] = {metric.name: [] for metric in METRICS}
         running = {worker.number for worker in observation.running}
-        for number in sorted({*range(observation.facts.expected_workers), *running}):
+        for number in observation.worker_numbers:
             self._add("tower_worker_up", [number], number in running)
         for worker in observation.running:
             self._add_worker(worker, observation)
@@ -145,7 +141,7 @@ class PoolValues:
 
     def _labels(self, key: PartitionKey) -> list[Any]:
         """Return topic and number of a partition."""
-        return [self._topic, key] if isinstance(key, int) else list(sort_key(key))
+        return list(topic_and_number(key, self._topic))
 
     def _add_worker(self, worker: WorkerReport, observation: Observation) -> None:
         content, label = worker.content, [worker.number]

@@ -43,6 +43,11 @@ class Observation:
         return [worker for worker in self.workers if worker.is_running]
 
     @property
+    def worker_numbers(self) -> list[int]:
+        """Return the numbers of the workers that should run or do, in order."""
+        return sorted({*range(self.facts.expected_workers), *(worker.number for worker in self.running)})
+
+    @property
     def owned_here(self) -> set[PartitionKey]:
         """Return the partitions that running workers of this machine own."""
         return {number for worker in self.running for number in worker.owned}

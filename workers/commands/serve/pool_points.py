@@ -11,6 +11,7 @@ from typing import Any
 
 from workers.commands.clients.influxdb_api import ApiResponse, InfluxdbApi, basic, token
 from workers.commands.clients.worker_states import WorkerReport
+from workers.commands.pool.partition_rows import COUNTERS
 from workers.commands.serve.observation import Observation
 from workers.config import tls
 from workers.config.influxdb_credentials import masked_answer
@@ -19,7 +20,7 @@ from workers.errors import CommandError
 from workers.log import ThrottledLogger
 from workers.records import escape
 from workers.state import WorkerState
-from workers.types import PartitionKey, sort_key
+from workers.types import PartitionKey, topic_and_number
 
 MEASUREMENT = "tower"
 
@@ -28,9 +29,6 @@ DOWN = "down"
 
 #: Seconds for one write.
 WRITE_S = 5.0
-
-#: A worker's counters of a partition.
-ACCOUNT = ("consumed", "written", "dead_lettered", "uncommitted")
 
 Fields = Mapping[str, float | str | None]
 
@@ -55,13 +53,13 @@ def lines(observation: Observation, group: str, topic: str) -> list[str]:
 
 def _points(observation: Observation, topic: str) -> Iterator[tuple[dict[str, Any], Fields]]:
     running = {worker.number: worker for worker in observation.running}
-    for number in sorted({*range(observation.facts.expected_workers), *running}):
+    for number in observation.worker_numbers:
         yield {"worker": number}, _worker(running.get(number))
     for worker in running.values():
         for key, account in worker.accounts.items():
             yield (
                 _partition(key, topic) | {"worker": worker.number},
-                {name: account.get(name) for name in ACCOUNT},
+                {name: account.get(name) for name in COUNTERS},
             )
     for row in observation.rows:
         is_known = row.owner is not None or observation.kafka.offsets is not None
@@ -93,7 +91,7 @@ def _worker(worker: WorkerReport | None) -> Fields:
 
 
 def _partition(key: PartitionKey, topic: str) -> dict[str, Any]:
-    of_topic, number = (topic, key) if isinstance(key, int) else sort_key(key)
+    of_topic, number = topic_and_number(key, topic)
     return {"topic": of_topic, "partition": number}
 
 
