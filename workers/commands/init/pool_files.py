@@ -90,7 +90,8 @@ ExecStart="{interpreter}" -m supervisor.supervisord --nodaemon -c "{here}/superv
 Restart=on-failure
 # supervisord stops the workers, which store and commit what they have in hand.
 KillMode=mixed
-TimeoutStopSec=40
+# It kills a worker itself after stopwaitsecs in supervisor.conf, which may be over 600 (TOWER_DRAIN_S).
+TimeoutStopSec=660
 NoNewPrivileges=yes
 ProtectSystem=strict
 ReadWritePaths="{here}/var"
