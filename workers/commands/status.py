@@ -16,7 +16,7 @@ from workers.commands.console import age, table
 from workers.commands.pool.facts import PoolFacts, read_facts
 from workers.commands.pool.partition_rows import PartitionRow, partition_rows
 from workers.commands.pool.record_troubles import MAX_DEAD_SHARE
-from workers.commands.pool.troubles import Limits, Severity, Trouble, find_troubles
+from workers.commands.pool.troubles import Severity, Thresholds, Trouble, find_troubles
 from workers.config.settings import Settings, load
 from workers.exit_codes import FAILED
 from workers.expected_workers import expected_workers
@@ -69,12 +69,12 @@ def status(max_lag: int | None, max_dead_share: float, every_s: float | None, as
     Exit codes: 0 no problem found, 1 there is a problem, 78 a setting has to be changed.
     """  # noqa: D301 - click needs the control character
     settings = load(os.environ, credentials=False)
-    limits = Limits(max_lag, max_dead_share)
+    thresholds = Thresholds(max_lag, max_dead_share)
     indent = 2 if every_s is None else None
     is_healthy = True
     with suppress(KeyboardInterrupt):
         while True:
-            text, is_healthy = _look(settings, limits, as_json, indent)
+            text, is_healthy = _look(settings, thresholds, as_json, indent)
             if every_s is None:
                 click.echo(text)
                 break
@@ -86,11 +86,13 @@ def status(max_lag: int | None, max_dead_share: float, every_s: float | None, as
         raise click.exceptions.Exit(FAILED)
 
 
-def _look(settings: Settings, limits: Limits, as_json: bool, indent: int | None) -> tuple[str, bool]:
+def _look(
+    settings: Settings, thresholds: Thresholds, as_json: bool, indent: int | None
+) -> tuple[str, bool]:
     """Return the status as text and whether it has no error."""
     workers = read_states(settings.run_dir, time.time())
     facts = read_facts(settings, expected_workers(os.environ.get("TOWER_WORKERS")))
-    troubles = find_troubles(workers, facts, limits)
+    troubles = find_troubles(workers, facts, thresholds)
     is_healthy = all(trouble.severity is not Severity.ERROR for trouble in troubles)
     if as_json:
         return json.dumps(as_object(settings, workers, facts, troubles), indent=indent), is_healthy

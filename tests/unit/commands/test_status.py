@@ -17,7 +17,7 @@ from workers.commands.clients.worker_states import (
 )
 from workers.commands.pool.facts import PoolFacts
 from workers.commands.pool.partition_rows import partition_rows
-from workers.commands.pool.troubles import Limits, Severity, Trouble, find_troubles
+from workers.commands.pool.troubles import Severity, Thresholds, Trouble, find_troubles
 from workers.commands.status import as_object, describe
 from workers.config.settings import load
 
@@ -59,7 +59,7 @@ def facts(group: GroupOffsets, **more: Any) -> PoolFacts:
 
 
 def problems(workers: list[WorkerReport], group: GroupOffsets, **more: Any) -> list[str]:
-    return [trouble.cause for trouble in find_troubles(workers, facts(group), Limits(**more))]
+    return [trouble.cause for trouble in find_troubles(workers, facts(group), Thresholds(**more))]
 
 
 def troubles(worker: WorkerReport, **more: Any) -> list[Trouble]:

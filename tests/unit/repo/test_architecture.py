@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -204,6 +205,18 @@ def test_no_module_is_too_long_to_have_one_noun() -> None:
 
 def test_no_module_has_a_name_of_a_private_dialect() -> None:
     assert [path for path in [*sources(), *modules("tests")] if path.stem in BANNED] == []
+
+
+def test_no_two_classes_of_a_package_share_a_name() -> None:
+    for package in PACKAGES:
+        names = Counter(
+            node.name
+            for module in modules(package)
+            for node in ast.parse(module.read_text()).body
+            if isinstance(node, ast.ClassDef)
+        )
+
+        assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_checks_see_a_wrong_import(tmp_path: Path) -> None:

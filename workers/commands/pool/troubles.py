@@ -14,7 +14,7 @@ from workers.commands.pool.trouble import Severity, Trouble
 from workers.commands.pool.worker_troubles import worker_troubles
 from workers.types import partition_key
 
-__all__ = ["Limits", "Severity", "Trouble", "find_troubles"]
+__all__ = ["Severity", "Thresholds", "Trouble", "find_troubles"]
 
 
 #: What to do if a server does not say that it is InfluxDB.
@@ -25,7 +25,7 @@ NOT_SURE_INFLUXDB = (
 
 
 @dataclass(frozen=True)
-class Limits:
+class Thresholds:
     """What is no trouble yet.
 
     Args:
@@ -37,26 +37,26 @@ class Limits:
     max_dead_share: float = MAX_DEAD_SHARE
 
 
-#: The limits of `status` without options.
-DEFAULT_LIMITS = Limits()
+#: The thresholds of `status` without options.
+DEFAULT_THRESHOLDS = Thresholds()
 
 
 def find_troubles(
-    workers: Sequence[WorkerReport], facts: PoolFacts, limits: Limits = DEFAULT_LIMITS
+    workers: Sequence[WorkerReport], facts: PoolFacts, thresholds: Thresholds = DEFAULT_THRESHOLDS
 ) -> list[Trouble]:
     """Find everything that is wrong, errors first; empty if nothing is.
 
     Args:
         workers: The workers' state files.
         facts: What Kafka and the file system say.
-        limits: What is no trouble yet.
+        thresholds: What is no trouble yet.
     """
     rows = partition_rows(workers, facts.offsets)
     troubles = [*_pool_troubles(workers, facts)]
     for worker in workers:
         troubles += worker_troubles(worker, facts)
-    troubles += _partition_troubles(rows, facts, limits)
-    troubles += record_troubles(workers, limits.max_dead_share)
+    troubles += _partition_troubles(rows, facts, thresholds)
+    troubles += record_troubles(workers, thresholds.max_dead_share)
     return sorted(troubles, key=lambda trouble: trouble.severity is not Severity.ERROR)
 
 
@@ -108,7 +108,7 @@ def _pool_troubles(workers: Sequence[WorkerReport], facts: PoolFacts) -> Iterato
 
 
 def _partition_troubles(
-    rows: Sequence[PartitionRow], facts: PoolFacts, limits: Limits
+    rows: Sequence[PartitionRow], facts: PoolFacts, thresholds: Thresholds
 ) -> Iterator[Trouble]:
     orphans = [str(row.partition) for row in rows if row.owner is None]
     if orphans and not facts.offsets.problem:
@@ -126,9 +126,9 @@ def _partition_troubles(
                 "please report this",
                 partition=row.partition,
             )
-        if limits.max_lag is not None and (row.lag or 0) > limits.max_lag:
+        if thresholds.max_lag is not None and (row.lag or 0) > thresholds.max_lag:
             yield Trouble(
-                f"partition {row.partition} lags {row.lag} records, more than {limits.max_lag}",
+                f"partition {row.partition} lags {row.lag} records, more than {thresholds.max_lag}",
                 'see docs/operations.md, "The lag grows"',
                 partition=row.partition,
             )
