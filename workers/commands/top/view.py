@@ -48,7 +48,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Line:
+class TopRow:
     """One partition with its past."""
 
     row: PartitionRow
@@ -62,7 +62,7 @@ class Line:
         return self.rates[-1] if self.rates else None
 
 
-COLUMNS: Mapping[str, Callable[[Line], Any]] = {
+COLUMNS: Mapping[str, Callable[[TopRow], Any]] = {
     "partition": lambda line: sort_key(line.row.partition),
     "state": lambda line: line.row.state,
     "rate": lambda line: line.rate or 0,
@@ -73,7 +73,7 @@ COLUMNS: Mapping[str, Callable[[Line], Any]] = {
 }
 
 
-def lines(observation: Observation, history: Mapping[str, Any], order: Order) -> list[Line]:
+def lines(observation: Observation, history: Mapping[str, Any], order: Order) -> list[TopRow]:
     """Return the partitions in the order that was asked for.
 
     Args:
@@ -83,7 +83,7 @@ def lines(observation: Observation, history: Mapping[str, Any], order: Order) ->
     """
     past = history["partitions"]
     unsorted = [
-        Line(
+        TopRow(
             row,
             past.get(row.partition, {}).get("rates", ()),
             past.get(row.partition, {}).get("lags", ()),
@@ -121,7 +121,7 @@ def render(
     return Group(*parts)
 
 
-def _head(title: str, observation: Observation, ordered: Sequence[Line], order: Order) -> Text:
+def _head(title: str, observation: Observation, ordered: Sequence[TopRow], order: Order) -> Text:
     errors = len(observation.errors)
     verdict = f"{errors} problem{'s' * (errors != 1)}" if errors else "no problem found"
     rate = sum(line.rate or 0 for line in ordered)
@@ -138,7 +138,7 @@ def _head(title: str, observation: Observation, ordered: Sequence[Line], order: 
     return text
 
 
-def _partitions(ordered: Sequence[Line], order: Order) -> Table:
+def _partitions(ordered: Sequence[TopRow], order: Order) -> Table:
     table = Table(expand=False, pad_edge=False, box=None)
     heads = (
         ("partition", "partition", "right"),
