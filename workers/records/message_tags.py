@@ -22,11 +22,14 @@ class MessageTags:
         return bool(self._key_tag or self._header_tags)
 
     def read(self, message: Message) -> dict[str, Any]:
-        """Return the tags by name. Of several headers of one name the last counts."""
+        """Return the tags by name, without those that the message has no value for.
+
+        Of several headers of one name the last counts.
+        """
         tags: dict[str, Any] = {}
         if self._key_tag:
             tags[self._key_tag] = message.key()
         for name, value in read_headers(message).pairs if self._header_tags else []:
             if name in self._header_tags:
                 tags[self._header_tags[name]] = value
-        return tags
+        return {name: value for name, value in tags.items() if value is not None}

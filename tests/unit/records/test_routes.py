@@ -176,6 +176,16 @@ class TestMessageTags:
 
         assert line.startswith(b"m a=1 ")
 
+    @pytest.mark.parametrize("head", [(), (("h", None),), (("h", b"v"), ("h", None))])
+    def test_without_key_and_header_the_records_own_fields_are_the_tags(
+        self, head: tuple[tuple[str, bytes | None], ...]
+    ) -> None:
+        one = route(key_tag="k", header_tags=(("h", "h"),))
+
+        (line,) = batch(one, FakeMessage(b'{"a":1,"k":"own","h":"own"}', head=head)).lines
+
+        assert line.startswith(b"m,h=own,k=own a=1 ")
+
 
 class TestArray:
     ROUTE = route(array=("d", "s"), tag_fields=("host", "id"))
