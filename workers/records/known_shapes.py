@@ -15,7 +15,7 @@ from workers.errors import RecordError
 from workers.records import escape, timestamps
 from workers.records.line_protocol import Line
 from workers.records.number_text import EXACT_LIMIT, number_of_float
-from workers.types import MAX_RECORDS, Reason
+from workers.types import MAX_RECORDS, UNREADABLE, Reason
 
 #: One record, a line or why there is none; and its own bytes.
 Record = tuple[Any, bytes]
@@ -142,7 +142,7 @@ def _line(
             escape.measurement(measurement).encode(),
             tuple(sorted((name.encode(), value.encode()) for name, value in written_tags.items())),
             tuple((name.encode(), value.encode()) for name, value in reversed(written.items())),
-            timestamps.parse(time),
+            timestamps.parse(time) or UNREADABLE,
             sent - empty - len(written_tags) - len(written),
         )
     except UnicodeEncodeError:

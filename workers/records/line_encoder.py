@@ -12,7 +12,7 @@ from workers.records.line_protocol import (
 )
 from workers.records.point_time import PointTime
 from workers.records.timestamps import NANOSECOND, Timestamp
-from workers.types import Reason
+from workers.types import Reason, Unreadable
 
 
 class LineEncoder:
@@ -54,11 +54,19 @@ class LineEncoder:
         return b"%b %b %d" % (series, fields, time)
 
     def _time(
-        self, own: int | Timestamp | None, kafka_ms: int | None, partition: int, offset: int, index: int
+        self,
+        own: int | Timestamp | Unreadable | None,
+        kafka_ms: int | None,
+        partition: int,
+        offset: int,
+        index: int,
     ) -> int:
-        """The nanoseconds of the point: the line's own, unless they cannot be right."""
+        """Return the nanoseconds of the point: the line's own, unless they cannot be right."""
         times = self._encoder.times
-        if isinstance(own, int):
+        if isinstance(own, Unreadable):
+            times.counts["times_unreadable"] += 1
+            own = None
+        elif isinstance(own, int):
             own = Timestamp(own, NANOSECOND)
         if own is not None and not times.is_plausible(own):
             own = None

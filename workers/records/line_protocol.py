@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from workers.errors import RecordError
-from workers.types import MAX_RECORDS, MOST_LINES, Reason
+from workers.types import MAX_RECORDS, MOST_LINES, Reason, Unreadable
 
 if TYPE_CHECKING:
     from workers.records.timestamps import Timestamp
@@ -86,14 +86,15 @@ class Line:
         measurement: Its measurement.
         tags: Names and values, in the order of the names.
         fields: Names and values, in their order.
-        time: Nanoseconds since the epoch, None without. A `Timestamp` if its sender is less precise.
+        time: Nanoseconds since the epoch, None without. A `Timestamp` if its sender is less precise,
+            `Unreadable` if it is no time.
         omitted: Values of the record that are not among the fields.
     """
 
     measurement: bytes
     tags: tuple[tuple[bytes, bytes], ...]
     fields: tuple[tuple[bytes, bytes], ...]
-    time: "int | Timestamp | None"
+    time: "int | Timestamp | Unreadable | None"
     omitted: int = 0
 
 

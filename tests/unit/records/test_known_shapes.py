@@ -116,6 +116,23 @@ def test_a_fixed_format_takes_it_as_any_json() -> None:
     assert points(convert(TELEGRAF, format="json"))[0].startswith("labs,")
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({**TELEGRAF, "timestamp": 0}, id="Telegraf, 0"),
+        pytest.param({**TELEGRAF, "timestamp": float("nan")}, id="Telegraf, NaN"),
+        pytest.param([{**COLLECTD, "values": [1], "dsnames": ["rx"], "time": -1}], id="collectd, -1"),
+    ],
+)
+def test_a_time_that_is_none_is_counted_and_becomes_kafkas(record: Any) -> None:
+    route, batch = fakes.route(), Batch()
+    encoder = Encoder(route)
+    Converter(route, encoder).convert([FakeMessage(json.dumps(record).encode())], batch)
+
+    assert times(batch, 10**6) == [fakes.KAFKA_MS]
+    assert {name: count for name, count in encoder.times.counts.items() if count} == {"times_unreadable": 1}
+
+
 def test_a_name_that_would_be_a_comment_is_a_dead_letter() -> None:
     assert [dead.reason for dead in convert({**TELEGRAF, "name": "#cpu"}).dead_letters] == [
         Reason.NOT_A_RECORD

@@ -14,7 +14,7 @@ from workers.records.encoder import Encoder
 from workers.records.line_protocol import Line
 from workers.records.record_time import EARLIEST_NS, kafka_time
 from workers.records.timestamps import Timestamp
-from workers.types import Message, origin_of
+from workers.types import Message, Unreadable, origin_of
 
 #: A timestamp of Kafka's that is plausible: a record without a time needs one to become a line.
 SOME_MS = EARLIEST_NS // timestamps.MILLISECOND
@@ -117,6 +117,8 @@ class SampleConverter:
         """Find the time that a record has, plausible or not, and whether it has one that is no time."""
         if isinstance(record, Line):
             time = record.time
+            if isinstance(time, Unreadable):
+                return None, True
             return Timestamp(time, timestamps.NANOSECOND) if isinstance(time, int) else time, False
         values = self._names.renamed(record)
         fields = [values[name] for name in self._time_fields if name in values]
