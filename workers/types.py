@@ -46,6 +46,11 @@ class NumberName(str):
     __slots__ = ()
 
 
+#: One record of a message: its fields by name, a `Line`, another value, or why it could not be read
+#: (RecordError); and its own bytes.
+Record = tuple[Any, bytes]
+
+
 #: How an operator sees a partition: its number if there is one topic, else topic and number.
 PartitionKey = int | str
 
@@ -158,7 +163,7 @@ class Reason(StrEnum):
     MEASUREMENT = "measurement"  # the field of the measurement holds none that InfluxDB would store
     NO_TIME = "no_time"  # neither the record nor Kafka has a time that can be right
     PARTITION_TOO_HIGH = "partition_too_high"  # no digits for it in workers/records/point_time.py
-    TOO_LARGE = "too_large"  # more bytes than TOWER_MAX_RECORD_BYTES
+    TOO_LARGE = "too_large"  # more bytes than TOWER_MAX_RECORD_BYTES, or a message that would become many
     TOO_DEEP = "too_deep"  # nested deeper than TOWER_MAX_DEPTH
     TOO_MANY_FIELDS = "too_many_fields"  # more than TOWER_MAX_FIELDS
     TOO_MANY_RECORDS = "too_many_records"  # past the 1,024th of one message

@@ -1,5 +1,6 @@
 """The worst records: of any size, each of a shape that costs a decoder or the encoder as much as it can."""
 
+import json
 import struct
 from collections.abc import Callable
 from itertools import count
@@ -65,6 +66,16 @@ def fresh_names(size: int) -> bytes:
     names = count()
     one = counted(lambda _: b'"%06x":1,' % next(names), b"{", b'"a":1}')
     return b"[" + b",".join(one(size // MAX_RECORDS - 1) for _ in range(MAX_RECORDS)) + b"]"
+
+
+def value_list(long: str) -> Shape:
+    """A value list of collectd with 1,000 values, each of which is a record that repeats one long text."""
+    names = b",".join(b'"%x"' % place for place in range(1_000))
+    values = {"values": b"1," * 999 + b"1", "dstypes": b"", "dsnames": names}
+    texts = dict.fromkeys({"host", "plugin", "type"} - {long}, "x")
+    head = b"".join(b'"%s":[%s],' % (name.encode(), array) for name, array in values.items())
+    head += json.dumps({"time": 1_700_000_000, "interval": 10, **texts})[1:-1].encode()
+    return repeated("k", b'[{%s,"%s":"' % (head, long.encode()), b'"}]')
 
 
 def equal_hashes() -> Callable[[int], bytes]:
@@ -210,6 +221,8 @@ ARRAYS: dict[str, Shape] = {
     "records of NaN": lambda size: records(
         counted(lambda place: b'"%x":NaN,' % place, b"{", b'"a":1}'), size
     ),
+    "a value list of collectd with a long meta": value_list("meta"),
+    "a value list of collectd with a long host": value_list("host"),
     "nested records": lambda size: records(repeated("[1,[1,[1,[1,[1,[1]]]]]],", b'{"a":[', b"1]}"), size),
 }
 

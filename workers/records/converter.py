@@ -9,16 +9,25 @@ from workers.config.route import Route
 from workers.errors import RecordError
 from workers.records.crash_mark import CrashMark
 from workers.records.encoder import Encoder
+from workers.records.expansion import most_bytes
 from workers.records.line_encoder import LineEncoder
 from workers.records.line_protocol import Line
 from workers.records.message_tags import MessageTags
 from workers.records.native import KernelNotApplicableError, KernelUnavailableError, build_kernel
 from workers.records.record_time import kafka_time
-from workers.types import DeadLetter, Message, MessageOrOrigin, Origin, Partition, Reason, origin_of
+from workers.types import (
+    DeadLetter,
+    Message,
+    MessageOrOrigin,
+    Origin,
+    Partition,
+    Reason,
+    Record,
+    origin_of,
+)
 
 if TYPE_CHECKING:
     from workers._kernel import Kernel
-    from workers.records.decoder import Record
 
 
 def never(_: Batch) -> bool:
@@ -76,7 +85,7 @@ class Converter:
         }
 
     @cached_property
-    def _decode(self) -> Callable[[bytes | None, str, Collection[str]], list["Record"]]:
+    def _decode(self) -> Callable[[bytes | None, str, Collection[str]], tuple[str, list[Record]]]:
         # Imported with the first record that the kernel leaves. If all records are common there is none,
         # and a worker saves the 6 MB of the decoders of all formats.
         from workers.records.decoder import decode  # noqa: PLC0415
@@ -88,29 +97,32 @@ class Converter:
         return LineEncoder(self._route, self._encoder)
 
     @cached_property
-    def _split(self) -> Callable[[list["Record"], tuple[str, ...]], list["Record"]]:
+    def _split(self) -> Callable[[list[Record], tuple[str, ...], str, int], list[Record]]:
         # Imported as the decoder is: only routes with an array need it.
         from workers.records.array import split  # noqa: PLC0415
 
         return split
 
     @cached_property
-    def _expand(self) -> Callable[[list["Record"]], list["Record"]]:
+    def _expand(self) -> Callable[[list[Record], int], list[Record]]:
         # Imported as the decoder is.
         from workers.records.known_shapes import expand  # noqa: PLC0415
 
         return expand
 
-    def decode(self, value: bytes | None) -> list["Record"]:
+    def decode(self, value: bytes | None) -> list[Record]:
         """Return the records of one message, before they are encoded.
 
         Raises:
             RecordError: The message holds no record.
         """
-        records = self._decode(value, self._format, self._number_names)
+        format_, records = self._decode(value, self._format, self._number_names)
         if self._array:
-            return self._split(records, self._array)
-        return self._expand(records) if self._has_shapes else records
+            return self._split(records, self._array, format_, len(value or b""))
+        # msgpack can have the same names, and values that no JSON has.
+        if self._has_shapes and format_ == "json":
+            return self._expand(records, len(value or b""))
+        return records
 
     def convert(
         self, messages: Sequence[Message], batch: Batch, is_full: Callable[[Batch], bool] = never
@@ -203,6 +215,7 @@ class Converter:
             return 1
         message_tags = self._message_tags.read(message) if self._message_tags else None
         kafka_ms = kafka_time(message)
+        size, most = 0, most_bytes(len(value or b""))
         for index, (record, raw) in enumerate(records):
             # The message alone is enough if it is one record.
             origin: MessageOrOrigin = (
@@ -210,6 +223,12 @@ class Converter:
             )
             try:
                 if isinstance(record, dict):
+                    # The names of nested fields repeat what they stand in, so small records can make long
+                    # lines. Lines of line protocol are as long as they came.
+                    if size > most:
+                        raise RecordError(
+                            Reason.TOO_LARGE, f"the lines before it in its message have over {most} bytes"
+                        )
                     if message_tags:
                         record = record | message_tags  # noqa: PLW2901
                     line = self._encoder.encode(record, kafka_ms, number, offset, index)
@@ -226,5 +245,6 @@ class Converter:
             else:
                 batch.lines.append(line)
                 batch.origins.append(origin)
-                batch.size += len(line) + 1
+                size += len(line) + 1
+        batch.size += size
         return len(records)

@@ -1,15 +1,10 @@
 """Bytes of one Kafka message to the records in it."""
 
 from collections.abc import Collection
-from typing import Any
 
 from workers.errors import RecordError
 from workers.records import envelope, foreign, json_records, legacy_text, line_protocol, msgpack_records
-from workers.types import Reason
-
-#: One record: its fields by name, a `Line`, another value, or why it could not be read (RecordError); and
-#: its own bytes.
-Record = tuple[Any, bytes]
+from workers.types import Reason, Record
 
 
 def detect(payload: bytes) -> str:
@@ -25,8 +20,8 @@ def detect(payload: bytes) -> str:
     return "line" if line_protocol.is_line_protocol(payload) else "text"
 
 
-def decode(value: bytes | None, format_: str, number_names: Collection[str]) -> list[Record]:
-    """The records of one message.
+def decode(value: bytes | None, format_: str, number_names: Collection[str]) -> tuple[str, list[Record]]:
+    """Return the format of one message, and its records.
 
     Args:
         value: The message's bytes, None for a tombstone.
@@ -34,8 +29,8 @@ def decode(value: bytes | None, format_: str, number_names: Collection[str]) -> 
         number_names: Names under which number fields are sent. Text must have one of them.
 
     Returns:
-        At least one record, in the order of the message. A record's fields are what the sender sent;
-        nothing about them is checked here.
+        The format: json, msgpack, line or text. At least one record, in the order of the message. A
+        record's fields are what the sender sent; nothing about them is checked here.
 
     Raises:
         RecordError: The message holds no record.
@@ -49,13 +44,13 @@ def decode(value: bytes | None, format_: str, number_names: Collection[str]) -> 
         format_ = detect(payload)
     try:
         if format_ == "json":
-            return json_records.decode(payload, value)
+            return format_, json_records.decode(payload, value)
         if format_ == "msgpack":
-            return msgpack_records.decode(value)
+            return format_, msgpack_records.decode(value)
         if format_ == "line":
             lines = line_protocol.decode(payload)
-            return [(lines[0][0], value)] if len(lines) == 1 else [*lines]
-        return [(legacy_text.decode(payload, number_names), value)]
+            return format_, [(lines[0][0], value)] if len(lines) == 1 else [*lines]
+        return format_, [(legacy_text.decode(payload, number_names), value)]
     except RecordError as error:
         if error.detail in foreign.MAY_BE_LINES and (refusal := line_protocol.refusal(payload)):
             raise refusal from None

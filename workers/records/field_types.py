@@ -64,9 +64,8 @@ def integer(value: Any) -> Literal | None:
         value = int(match[1]) if match else None
     elif isinstance(value, float):
         value = int(value) if value.is_integer() and abs(value) <= _EXACT_FLOAT else None
-    if isinstance(value, bool) or not isinstance(value, int) or value not in _INTEGERS:
-        return None
-    return Literal(f"{int(value)}i")
+    # Of ints alone, because a range is searched from its start for one of a subclass, such as a time.
+    return Literal(f"{value}i") if type(value) is int and value in _INTEGERS else None
 
 
 def boolean(value: Any) -> bool | None:

@@ -8,10 +8,7 @@ from typing import Any
 import msgspec
 
 from workers.errors import RecordError
-from workers.types import MAX_RECORDS, Reason
-
-#: One record, or why it could not be read; and its own bytes.
-Record = tuple[Any, bytes]
+from workers.types import MAX_RECORDS, Reason, Record
 
 #: A record separator, which begins each text of a JSON text sequence (RFC 7464).
 SEPARATOR = b"\x1e"
@@ -88,6 +85,18 @@ def _parse_lenient(text: bytes) -> Any:
         raise RecordError(Reason.JSON, type(error).__name__) from None
 
 
+def pack(value: Any) -> bytes:
+    """Return the bytes of a value that was decoded. They are read as the same value again.
+
+    Raises:
+        RecordError: It is nested too deeply. The decoder goes a few levels deeper than Python's encoder.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":")).encode()
+    except RecursionError:
+        raise _too_deep() from None
+
+
 def _too_deep() -> RecordError:
     return RecordError(Reason.TOO_DEEP, "nested more deeply than the decoder allows")
 
@@ -108,7 +117,7 @@ def _records(whole: Any, payload: bytes, value: bytes) -> list[Record]:
         raws = [bytes(raw) for raw in _json_elements.decode(payload)]
     except (msgspec.MsgspecError, RecursionError):
         # Only the lenient decoder could read it, so its elements have no bytes of their own.
-        raws = [json.dumps(element).encode() for element in whole]
+        raws = [pack(element) for element in whole]
     return list(zip(whole, raws, strict=True))
 
 

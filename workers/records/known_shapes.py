@@ -6,19 +6,15 @@ list becomes the point that Telegraf and InfluxDB's own collectd input make of i
 `plugin_dsname`, field `value`, tags `host`, `instance`, `type` and `type_instance`.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from workers.config.parsers import RESERVED
 from workers.errors import RecordError
-from workers.records import escape, timestamps
+from workers.records import escape, expansion, json_records, timestamps
 from workers.records.line_protocol import Line
 from workers.records.number_text import EXACT_LIMIT, number_of_float
-from workers.types import MAX_RECORDS, UNREADABLE, Reason
-
-#: One record, a line or why there is none; and its own bytes.
-Record = tuple[Any, bytes]
+from workers.types import UNREADABLE, Reason, Record
 
 TELEGRAF = frozenset({"name", "tags", "fields", "timestamp"})
 _COLLECTD = frozenset({"values", "dstypes", "dsnames", "time", "interval", "host", "plugin", "type"})
@@ -32,20 +28,19 @@ _COLLECTD_TAGS = {
 }
 
 
-def expand(records: list[Record]) -> list[Record]:
+def expand(records: list[Record], size: int) -> list[Record]:
     """Replace each record of a known shape by its points. All others stay as they are.
 
+    Args:
+        records: The records of one message in JSON.
+        size: Bytes of the message.
+
     Raises:
-        RecordError: There are too many.
+        RecordError: There are too many points, or they have too many bytes.
     """
     if not any(_is_known(record) for record, _ in records):
         return records
-    expanded: list[Record] = []
-    for record, raw in records:
-        expanded += _points(record, raw)
-        if len(expanded) > MAX_RECORDS:
-            raise RecordError(Reason.TOO_MANY_RECORDS, f"more than {MAX_RECORDS} points in one message")
-    return expanded
+    return expansion.expand(records, _points, "points", size)
 
 
 def _is_known(record: Any) -> bool:
@@ -88,7 +83,7 @@ def _points(record: Any, raw: bytes) -> Iterator[Record]:
     elif "metrics" in record:
         metrics = record["metrics"]
         for metric in metrics:
-            yield _metric(metric), raw if len(metrics) == 1 else _bytes(metric)
+            yield _metric(metric), raw if len(metrics) == 1 else json_records.pack(metric)
     elif "name" in record:
         yield _metric(record), raw
     else:
@@ -99,12 +94,8 @@ def _points(record: Any, raw: bytes) -> Iterator[Record]:
             alone = {"values": [value], "dsnames": [name], "dstypes": types[place : place + 1]}
             yield (
                 _value_of_list(record, name, value),
-                raw if len(values) == 1 else _bytes({**record, **alone}),
+                raw if len(values) == 1 else json_records.pack({**record, **alone}),
             )
-
-
-def _bytes(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":")).encode()
 
 
 def _metric(metric: dict[str, Any]) -> Line | RecordError:

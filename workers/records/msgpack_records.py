@@ -1,20 +1,31 @@
 """msgpack to records: one map, or an array of maps."""
 
 import re
+import struct
 from functools import partial
 from typing import Any
 
 import msgpack
 
 from workers.errors import RecordError
-from workers.types import MAX_RECORDS, MOST_FIELDS, UNREADABLE, Nanoseconds, NumberName, Reason, Unreadable
-
-#: One record, or why it could not be read; and its own bytes.
-Record = tuple[Any, bytes]
+from workers.types import (
+    MAX_RECORDS,
+    MOST_FIELDS,
+    UNREADABLE,
+    Nanoseconds,
+    NumberName,
+    Reason,
+    Record,
+    Unreadable,
+)
 
 #: Fluentd's EventTime: extension 0 of 8 bytes, seconds and nanoseconds, both unsigned big-endian
 #: (Fluentd forward protocol specification, "EventTime Ext Format").
 EVENT_TIME = 0
+_EVENT_TIME = struct.Struct(">II")
+
+#: An extension that is no time: what an `Unreadable` is written as.
+_NO_TIME = msgpack.ExtType(1, b"")
 
 #: First bytes of arrays and maps: fixmap, fixarray, array 16/32, map 16/32.
 FIRST = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
@@ -75,9 +86,39 @@ def _parse(value: bytes) -> Any:
         raise _invalid(error, len(value)) from None
 
 
+def pack(value: Any) -> bytes:
+    """Return the bytes of a value that was decoded. They are read as the same value again.
+
+    Raises:
+        RecordError: It is nested too deeply.
+    """
+    try:
+        # Strict: a time is written as a time, and not as the number that it is in Python.
+        packed: bytes = msgpack.packb(value, default=_sent, strict_types=True)
+    except (ValueError, RecursionError):
+        raise _too_deep() from None
+    return packed
+
+
+def _sent(value: Any) -> Any:
+    """Return what a value of Tower's own types was sent as."""
+    if isinstance(value, Nanoseconds):
+        seconds, nanos = divmod(int(value), 10**9)
+        if 0 <= seconds < 2**32:
+            return msgpack.ExtType(EVENT_TIME, _EVENT_TIME.pack(seconds, nanos))
+        return msgpack.Timestamp(seconds, nanos)
+    if isinstance(value, NumberName):
+        return value == "True" if value in {"True", "False"} else int(value)
+    return _NO_TIME
+
+
+def _too_deep() -> RecordError:
+    return RecordError(Reason.TOO_DEEP, "nested more deeply than the decoder allows")
+
+
 def _invalid(error: Exception, size: int) -> RecordError:
     if isinstance(error, msgpack.StackError | RecursionError):
-        return RecordError(Reason.TOO_DEEP, "nested more deeply than the decoder allows")
+        return _too_deep()
     # The decoder's message has positions and types but no payload.
     detail = str(error)[:200] or type(error).__name__
     too_long = _TOO_LONG.match(detail)
@@ -110,7 +151,7 @@ def _elements(value: bytes) -> list[bytes]:
 def _extension(code: int, data: bytes) -> Nanoseconds | Unreadable:
     if code != EVENT_TIME or len(data) != 8:
         return UNREADABLE
-    seconds, nanos = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:], "big")
+    seconds, nanos = _EVENT_TIME.unpack(data)
     return Nanoseconds(seconds * 10**9 + nanos)
 
 

@@ -12,9 +12,9 @@ from tests import corpus
 from tests.support import fakes
 from workers.errors import RecordError
 from workers.records import decoder
-from workers.records.decoder import Record, detect
+from workers.records.decoder import detect
 from workers.records.encoder import Encoder
-from workers.types import MAX_RECORDS, MOST_FIELDS, UNREADABLE, Nanoseconds, NumberName, Reason
+from workers.types import MAX_RECORDS, MOST_FIELDS, UNREADABLE, Nanoseconds, NumberName, Reason, Record
 
 FORMATS = ["auto", "json", "msgpack", "text", "line"]
 
@@ -57,7 +57,7 @@ NUMBERS = Encoder(fakes.route()).number_names
 
 
 def decode(value: bytes | None, format_: str = "auto") -> list[Record]:
-    return decoder.decode(value, format_, NUMBERS)
+    return decoder.decode(value, format_, NUMBERS)[1]
 
 
 def reason_of(value: bytes | None, format_: str = "auto") -> str:

@@ -1,8 +1,11 @@
 """JSON of Telegraf and collectd becomes the points that these programs mean."""
 
 import json
+import struct
+import tracemalloc
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,8 @@ from tests.support.fakes import FakeMessage
 from workers.batch import Batch
 from workers.records.converter import Converter
 from workers.records.encoder import Encoder
-from workers.types import Reason, origin_of
+from workers.records.expansion import MOST_BYTES
+from workers.types import MAX_RECORDS, Reason, origin_of
 
 SECOND = fakes.KAFKA_MS // 1000
 
@@ -35,10 +39,16 @@ COLLECTD = {
     "type_instance": "",
 }
 
+EVENT_TIME = msgpack.ExtType(0, struct.pack(">II", SECOND, 5))
+
 
 def convert(record: Any, **options: object) -> Batch:
+    return convert_bytes(json.dumps(record).encode(), **options)
+
+
+def convert_bytes(value: bytes, **options: object) -> Batch:
     route, batch = fakes.route(**options), Batch()
-    Converter(route, Encoder(route)).convert([FakeMessage(json.dumps(record).encode())], batch)
+    Converter(route, Encoder(route)).convert([FakeMessage(value)], batch)
     return batch
 
 
@@ -114,6 +124,83 @@ def test_what_is_not_exactly_of_that_shape_is_any_record(record: Any) -> None:
 
 def test_a_fixed_format_takes_it_as_any_json() -> None:
     assert points(convert(TELEGRAF, format="json"))[0].startswith("labs,")
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize(
+    ("record", "outcome"),
+    [
+        pytest.param({**COLLECTD, "meta": b"\xff"}, Reason.TEXT, id="value list, bytes"),
+        pytest.param({**COLLECTD, "meta": msgpack.ExtType(5, b"x")}, None, id="value list, extension"),
+        pytest.param(
+            {"metrics": [TELEGRAF, {**TELEGRAF, "tags": {"t": b"\xff"}}]}, Reason.TEXT, id="bytes"
+        ),
+        pytest.param(
+            {"metrics": [TELEGRAF, {**TELEGRAF, "tags": {"t": EVENT_TIME}}]}, None, id="EventTime"
+        ),
+    ],
+)
+def test_msgpack_of_that_shape_is_any_record(record: Any, outcome: Reason | None, native: bool) -> None:
+    """JSON of one value cannot hold what msgpack has, which ended the worker."""
+    route, batch = fakes.route(), Batch()
+    Converter(route, Encoder(route), native).convert([FakeMessage(msgpack.packb(record))], batch)
+
+    assert [dead.reason for dead in batch.dead_letters] == ([outcome] if outcome else [])
+    assert all(point.startswith("labs,") for point in points(batch))
+    assert len(batch.lines) + len(batch.dead_letters) == 1
+
+
+@pytest.mark.parametrize("levels", range(960, 1000))
+def test_nesting_that_can_be_read_and_not_written_is_a_dead_letter(levels: int) -> None:
+    """Python's encoder of JSON goes less deep than the decoder: what it raised ended the worker."""
+    value = json.dumps({"metrics": [TELEGRAF, {**TELEGRAF, "tags": "#", "fields": {"y": "##"}}]}).encode()
+    value = value.replace(b'"#"', b"{}").replace(b'"##"', b"[" * levels + b"]" * levels)
+
+    batch = convert_bytes(value)
+
+    assert {dead.reason for dead in batch.dead_letters} <= {Reason.NO_FIELDS, Reason.TOO_DEEP}
+    assert len(batch.dead_letters) == 1
+
+
+def repeating(copied: dict[str, Any], values: int) -> bytes:
+    """A value list of so many values, with something that each of their dead letters repeats."""
+    names = [f"{place:x}" for place in range(values)]
+    return json.dumps([{**COLLECTD, **copied, "values": [1] * values, "dsnames": names}]).encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param(repeating({"meta": "m" * 900_000}, 1_000), Reason.TOO_LARGE, id="meta"),
+        pytest.param(repeating({"host": "h" * 900_000}, 1_000), Reason.TOO_LARGE, id="host"),
+        pytest.param(repeating({"meta": ["m" * 60] * 5_000}, 20_000), Reason.TOO_LARGE, id="many values"),
+        pytest.param(repeating({}, 60_000), Reason.TOO_MANY_RECORDS, id="more values than are taken"),
+        pytest.param(
+            json.dumps({"metrics": [{**TELEGRAF, "tags": {}, "fields": {}}] * 12_000}).encode(),
+            Reason.TOO_MANY_RECORDS,
+            id="more metrics than are taken",
+        ),
+    ],
+)
+def test_a_message_that_would_become_gigabytes_takes_a_few_times_its_size(
+    value: bytes, reason: Reason
+) -> None:
+    """Each value of a list has the whole list around it in its dead letter."""
+    assert 500_000 < len(value) <= fakes.route().limits.max_record_bytes
+    tracemalloc.start()
+    try:
+        batch = convert_bytes(value)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert [dead.reason for dead in batch.dead_letters] == [reason]
+    assert batch.lines == []
+    assert peak < 8 * MOST_BYTES
+
+
+def test_as_many_values_as_are_taken_are_points() -> None:
+    assert len(convert_bytes(repeating({}, MAX_RECORDS // 10)).lines) == MAX_RECORDS // 10
 
 
 @pytest.mark.parametrize(

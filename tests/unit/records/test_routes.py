@@ -1,6 +1,7 @@
 """Records become points as their route says, whichever topic they come from."""
 
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +20,9 @@ from workers.config import topic_tags
 from workers.config.route import Route
 from workers.errors import SettingsError
 from workers.records import field_types
-from workers.records.array import MOST_BYTES
+from workers.records.converter import Converter
+from workers.records.encoder import Encoder
+from workers.records.expansion import MOST_BYTES, MOST_TIMES
 from workers.records.router import KEPT, Router
 from workers.types import Message, origin_of
 
@@ -69,6 +72,14 @@ class TestTypes:
         (line,) = lines(route(integer_fields=("n",)), {"n": value, "a": 1}, pack=pack)
 
         assert line == ("m a=1" if stored is None else f"m n={stored},a=1")
+
+    def test_a_time_is_no_integer(self) -> None:
+        """It was looked for among 2^64 numbers, one by one, which stopped the worker."""
+        event_time = msgpack.ExtType(0, struct.pack(">II", KAFKA_MS // 1000, 5))
+
+        assert lines(route(integer_fields=("n",)), {"n": event_time, "a": 1}, pack=msgpack.packb) == [
+            "m a=1"
+        ]
 
     @given(st.one_of(st.integers(), st.floats(), st.text(), st.binary(), st.booleans(), st.none()))
     def test_a_written_integer_is_the_one_that_was_sent(self, value: Any) -> None:
@@ -206,6 +217,75 @@ class TestArray:
         for line, source in zip(made.lines, made.origins, strict=True):
             (again,) = batch(self.ROUTE, FakeMessage(origin_of(source).value)).lines
             assert again.rpartition(b" ")[0] == line.rpartition(b" ")[0]
+
+    @pytest.mark.parametrize(
+        "before",
+        [
+            pytest.param(b"\xef\xbb\xbf", id="byte order mark"),
+            pytest.param(b"\xef\xbb\xbf\0\0\0\0\7", id="both"),
+            pytest.param(b"\0\0\0\0\7", id="a schema's id"),
+            pytest.param(b"", id="nothing"),
+        ],
+    )
+    def test_the_elements_of_json_are_json_whatever_stands_before_it(self, before: bytes) -> None:
+        """As msgpack, half a surrogate pair ended the worker."""
+        made = batch(route(array=("a",)), FakeMessage(before + b'{"a":[{"x":NaN,"y":"\\ud800"},{"x":1}]}'))
+
+        (dead,) = made.dead_letters
+        assert (str(dead.reason), dead.origin.value) == ("text", b'{"a":[{"x":NaN,"y":"\\ud800"}]}')
+        assert [origin_of(source).value for source in made.origins] == [b'{"a":[{"x":1}]}']
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param(msgpack.ExtType(0, struct.pack(">II", KAFKA_MS // 1000, 5)), id="EventTime"),
+            pytest.param(msgpack.Timestamp(KAFKA_MS // 1000, 5), id="timestamp"),
+            pytest.param(msgpack.Timestamp(2**62, 5), id="timestamp beyond 64 bits of nanoseconds"),
+            pytest.param(msgpack.Timestamp(-5, 5), id="timestamp before 1970"),
+            pytest.param(msgpack.ExtType(5, b"x"), id="extension"),
+            pytest.param({7: 1, -7: 2, True: 3, "7": 4}, id="names that are numbers"),
+            pytest.param(b"\xff", id="bytes"),
+        ],
+    )
+    def test_an_element_of_msgpack_keeps_its_types_in_its_own_bytes(self, value: Any) -> None:
+        one = route(array=("a",))
+        converter = Converter(one, Encoder(one))
+
+        ((record, raw),) = converter.decode(msgpack.packb({"x": 1, "a": [{"v": value}]}))
+
+        ((again, _),) = converter.decode(raw)
+        assert (again, type(again["v"])) == (record, type(record["v"]))
+        assert list(map(type, again["v"])) == list(map(type, record["v"])) if type(value) is dict else True
+
+    @pytest.mark.parametrize("levels", range(960, 1000))
+    def test_nesting_that_can_be_read_and_not_written_is_a_dead_letter(self, levels: int) -> None:
+        """Not the element alone, whose own bytes cannot be written."""
+        deep = b"[" * levels + b"]" * levels
+        made = batch(route(array=("a",)), FakeMessage(b'{"a":[{"x":1},{"y":' + deep + b"}]}"))
+
+        assert [str(dead.reason) for dead in made.dead_letters] == ["too_deep"]
+        is_element = made.dead_letters[0].origin.element == 1
+        assert len(made.lines) == is_element
+
+    @pytest.mark.parametrize("pack", [json.dumps, msgpack.packb])
+    def test_lines_that_repeat_long_names_take_no_more_than_a_batch(self, pack: Any) -> None:
+        """A field's name begins with the names around it, so two kilobytes become 70."""
+        record = {"n" * 250: {f"{place:x}": 1 for place in range(200)}, "a": [{"v": 1}] * 1_000}
+        packed = pack(record)
+        value = packed.encode() if isinstance(packed, str) else packed
+        made = batch(route(array=("a",)), FakeMessage(value))
+
+        assert MOST_BYTES < made.size < MOST_BYTES + 100_000
+        assert {str(dead.reason) for dead in made.dead_letters} == {"too_large"}
+        assert len(made.lines) + len(made.dead_letters) == 1_000
+        assert max(len(dead.origin.value or b"") for dead in made.dead_letters) < 3_000
+
+    def test_a_larger_limit_of_records_has_room_for_the_elements_of_such_records(self) -> None:
+        large = route(array=("a",), limits=replace(PLAIN.limits, max_record_bytes=10 * MOST_BYTES))
+        record = {"a": [{"v": "v" * 60_000}] * (MOST_BYTES // 60_000 * MOST_TIMES)}
+
+        assert reasons(large, record) == []
+        assert reasons(large, {"a": record["a"], "around": ["a" * 60_000] * 200}) == ["too_large"]
 
     def test_elements_of_one_message_never_share_a_point(self) -> None:
         record = {"host": "a", "d": {"s": [{"v": 1}] * 1000}}
