@@ -8,7 +8,7 @@ from workers.types import Reason, Record
 
 
 def detect(payload: bytes) -> str:
-    """The format of a message without its envelope: json or msgpack by its first bytes, line by its form.
+    """Return the format of a message without its envelope: by its first bytes, or its form.
 
     JSON begins with an object, an array, or a text that holds one of them; msgpack maps and arrays with a
     byte that is no ASCII. What is left is line protocol or text.
@@ -58,7 +58,7 @@ def decode(value: bytes | None, format_: str, number_names: Collection[str]) -> 
 
 
 def _detail(error: RecordError, payload: bytes, header: str) -> str:
-    """What a message without a record looks like, and what is wrong with it."""
+    """Return what a message without a record looks like, and what is wrong with it."""
     is_broken = error.reason in {Reason.JSON, Reason.MSGPACK}
     looks = foreign.describe_broken(payload) if is_broken else ""
     detail = f"{looks}: {error.detail}" if looks else error.detail

@@ -85,7 +85,7 @@ class Encoder:
         offset: int,
         index: int = 0,
     ) -> bytes:
-        """The line of one record, without a newline at its end.
+        """Return the line of one record, without a newline at its end.
 
         Args:
             record: Fields by name, as decoded.
@@ -120,7 +120,7 @@ class Encoder:
         return line
 
     def renamed(self, record: dict[Any, Any]) -> dict[str, Any]:
-        """The fields of a record on one level, under their new names.
+        """Return the fields of a record on one level, under their new names.
 
         Raises:
             RecordError: The record cannot become a point.
@@ -128,7 +128,7 @@ class Encoder:
         return self._rename.apply(self._flattener.flat(record))
 
     def _fields(self, values: dict[str, Any], sent: bool) -> dict[str, str]:
-        """`name=value` by `name=`, of all that has a value InfluxDB has a type for.
+        """Return `name=value` by `name=`, of all that has a value InfluxDB has a type for.
 
         Two names can become one when they are written. The first one with a value counts.
 
@@ -158,7 +158,7 @@ class Encoder:
         return fields
 
     def _number(self, value: Any) -> str | None:
-        """A float field's text, None for what is no finite number."""
+        """Return a float field's text, None for what is no finite number."""
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         if isinstance(value, str):
@@ -175,7 +175,7 @@ class Encoder:
         return number_of_float(value)
 
     def _value(self, value: Any) -> str | None:
-        """Any other field's text by its own type, None for what InfluxDB has no type for."""
+        """Return any other field's text by its own type, None for what InfluxDB has no type for."""
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, Nanoseconds):
@@ -197,7 +197,7 @@ class Encoder:
         return escape.string(value)
 
     def _tag(self, value: Any) -> str | None:
-        """A tag's value as text, None for none: InfluxDB has no empty tags."""
+        """Return a tag's value as text, None for none: InfluxDB has no empty tags."""
         if value is None:
             return None
         if isinstance(value, Unreadable):
@@ -220,7 +220,7 @@ class Encoder:
             raise RecordError(Reason.TEXT, "not UTF-8") from None
 
     def prefix(self, name: str) -> str:
-        """`name=` for one field, escaped.
+        """Return `name=` for one field, escaped.
 
         Raises:
             RecordError: No field can have this name.
@@ -232,7 +232,7 @@ class Encoder:
         return f"{escape.name(self.stored_name(name))}="
 
     def name(self, name: str) -> str:
-        """`name=` for one field, counted, and kept for the next record once it is known."""
+        """Return `name=` for one field; count it, and keep it for the next record once it is known."""
         prefix = self.prefix(name)
         if self.cardinality.names.admit(_bytes(prefix)):
             if len(self._names) >= CACHED:
@@ -241,14 +241,14 @@ class Encoder:
         return prefix
 
     def stored_name(self, name: str) -> str:
-        """The name that a field has in InfluxDB."""
+        """Return the name that a field has in InfluxDB."""
         stored = escape.printable(name)
         while stored in self._reserved:
             stored += "_"
         return stored
 
     def _name_by_sent(self, name: str) -> str:
-        """`name=` for one field by the name it was sent under."""
+        """Return `name=` for one field by the name it was sent under."""
         new_name = self._rename.new_name(name)
         prefix = self.name(new_name)
         if new_name in self._names:
@@ -258,7 +258,7 @@ class Encoder:
         return prefix
 
     def series(self, tags: tuple[str | None, ...]) -> str:
-        """Measurement and tags, in the order of the tags' names as InfluxDB stores them.
+        """Return measurement and tags, in the order of the tags' names as InfluxDB stores them.
 
         Args:
             tags: The values of `tag_fields`.
@@ -276,7 +276,7 @@ class Encoder:
         return series
 
     def series_text(self, tags: tuple[str | None, ...]) -> str:
-        """Measurement and tags, without counting them. Arguments and errors are those of `series`."""
+        """Return measurement and tags without counting them. Arguments and errors are those of `series`."""
         return self._series_text.of(tags)
 
 

@@ -15,26 +15,26 @@ _STRING = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
 def printable(text: str) -> str:
-    """A name as InfluxDB stores it: without the characters that line protocol cannot hold."""
+    """Return a name as InfluxDB stores it: without the characters that line protocol cannot hold."""
     return text.translate(_PRINTABLE)
 
 
 def name(text: str) -> str:
-    """The name of a tag or field."""
+    """Escape the name of a tag or field."""
     return text.translate(_NAME)
 
 
 def tag(text: str) -> str:
-    """The value of a tag."""
+    """Escape the value of a tag."""
     stripped = text.rstrip("\\")
     return (stripped + "/" * (len(text) - len(stripped))).translate(_TAG)
 
 
 def measurement(text: str) -> str:
-    """The name of a measurement."""
+    """Escape the name of a measurement."""
     return text.translate(_MEASUREMENT)
 
 
 def string(text: str) -> str:
-    """The value of a string field, quotes included."""
+    """Escape the value of a string field, and quote it."""
     return f'"{text.translate(_STRING)}"'

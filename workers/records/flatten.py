@@ -29,7 +29,7 @@ class Flattener:
         self._containers = 0
 
     def flat(self, record: dict[Any, Any]) -> dict[str, Any]:
-        """All fields of a record on one level: the record itself if it is flat.
+        """Return all fields of a record on one level: the record itself if it is flat.
 
         Raises:
             RecordError: The record is nested too deeply, has too many fields, or has a name that is no

@@ -116,7 +116,7 @@ def describe_broken(payload: bytes) -> str:
 
 
 def is_ltsv(text: str) -> bool:
-    """Whether tabs stand between pairs of a name and a value, as in LTSV."""
+    """Return whether tabs stand between pairs of a name and a value, as in LTSV."""
     return _LTSV.search(text) is not None
 
 
@@ -138,7 +138,7 @@ def _describe_binary(payload: bytes) -> str:
 
 
 def _is_utf_16(start: bytes) -> bool:
-    """Whether every other byte is zero, as in UTF-16 of plain letters."""
+    """Return whether every other byte is zero, as in UTF-16 of plain letters."""
     even, odd = start[::2], start[1::2]
     some, none = sorted((even.count(0), odd.count(0)), reverse=True)
     return len(start) >= 4 and some >= 0.9 * len(odd) and none <= 0.1 * len(odd)

@@ -28,12 +28,12 @@ _TRUNCATED = "truncated"
 
 
 def begins(payload: bytes) -> bool:
-    """Whether a message begins like JSON that can hold a record."""
+    """Return whether a message begins like JSON that can hold a record."""
     return payload.startswith(SEPARATOR) or _FIRST.match(payload) is not None
 
 
 def decode(payload: bytes, value: bytes) -> list[Record]:
-    """The records of one message.
+    """Return the records of one message.
 
     Args:
         payload: JSON, without what may stand before it.
@@ -60,7 +60,7 @@ def decode(payload: bytes, value: bytes) -> list[Record]:
 
 
 def parse(text: bytes) -> Any:
-    """The value of one JSON text.
+    """Return the value of one JSON text.
 
     Raises:
         RecordError: It is not valid.
@@ -76,7 +76,7 @@ def parse(text: bytes) -> Any:
 
 
 def _parse_lenient(text: bytes) -> Any:
-    """JSON with NaN, Infinity or 1e999, which Ruby and Python senders write: that field is left out."""
+    """Read JSON with NaN, Infinity or 1e999, which Ruby and Python senders write. That field is omitted."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -102,7 +102,7 @@ def _too_deep() -> RecordError:
 
 
 def _records(whole: Any, payload: bytes, value: bytes) -> list[Record]:
-    """The records of one JSON text that has been parsed."""
+    """Return the records of one JSON text that has been parsed."""
     if isinstance(whole, dict):
         return [(whole, value)]
     if not isinstance(whole, list):
@@ -126,7 +126,7 @@ def _too_many(records: int | str) -> RecordError:
 
 
 def _record(text: bytes) -> Record:
-    """One text of several. If it is no JSON, that costs this text alone."""
+    """Read one text of several. If it is no JSON, that costs this text alone."""
     try:
         return parse(text), text
     except RecordError as error:
@@ -134,7 +134,7 @@ def _record(text: bytes) -> Record:
 
 
 def _sequence(payload: bytes, value: bytes) -> list[Record]:
-    """The records of a JSON text sequence."""
+    """Return the records of a JSON text sequence."""
     texts = [text for text in payload.split(SEPARATOR, MAX_RECORDS + 1) if text.strip()]
     if not texts:
         raise RecordError(Reason.EMPTY, "only record separators")
@@ -146,7 +146,7 @@ def _sequence(payload: bytes, value: bytes) -> list[Record]:
 
 
 def _lines(payload: bytes, error: RecordError) -> list[Record] | None:
-    """The records of newline-delimited JSON; None if the message is one broken text.
+    """Return the records of newline-delimited JSON; None if the message is one broken text.
 
     A broken text over several lines can have lines that are objects and no records. So the first line has
     to be an object, behind which no text goes on. Or all lines begin as objects do, and the first one is so
@@ -167,7 +167,7 @@ def _lines(payload: bytes, error: RecordError) -> list[Record] | None:
 
 
 def _goes_on(text: bytes) -> bool:
-    """Whether a text is the beginning of valid JSON."""
+    """Return whether a text is the beginning of valid JSON."""
     try:
         parse(text)
     except RecordError as error:

@@ -110,7 +110,7 @@ def _value_of_list(record: dict[str, Any], name: str, value: Any) -> Line | Reco
 def _line(
     measurement: str, tags: dict[str, Any], fields: dict[str, Any], time: float
 ) -> Line | RecordError:
-    """The point of what a sender named; why there is none, if InfluxDB could not hold it."""
+    """Return the point of what a sender named; why there is none, if InfluxDB could not hold it."""
     if not measurement or measurement.startswith("#"):
         return RecordError(Reason.NOT_A_RECORD, "the measurement is empty or begins with #")
     sent = len(tags) + len(fields)
@@ -145,7 +145,7 @@ def _name(name: str) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """A field's value, None for what InfluxDB has no type for. Any number of JSON may be a float."""
+    """Return a field's value, None for what InfluxDB has no type for. Any number of JSON may be a float."""
     if type(value) is bool:
         return "true" if value else "false"
     if type(value) is int:

@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def decode(payload: bytes, number_names: Collection[str]) -> dict[str, str]:
-    """The record of one message.
+    """Return the record of one message.
 
     A pair is split at its first colon. A part without a name belongs to the value before, which may have
     commas and colons of its own. All values are text here; the encoder decides by field which of them are

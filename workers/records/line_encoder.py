@@ -32,7 +32,7 @@ class LineEncoder:
         }
 
     def encode(self, line: Line, kafka_ms: int | None, partition: int, offset: int, index: int) -> bytes:
-        """The line without a newline at its end.
+        """Return the line without a newline at its end.
 
         Args:
             line: Its parts.

@@ -99,7 +99,7 @@ class Line:
 
 
 def is_line_protocol(value: bytes) -> bool:
-    """Whether some text is line protocol and nothing else.
+    """Return whether some text is line protocol and nothing else.
 
     One valid line among the first `MAX_RECORDS` is enough: half a million lines that are none would take
     seconds. But it must have a tag or a time: `Connected port=8080` of a log would be a point otherwise. A
@@ -124,7 +124,7 @@ def refusal(value: bytes) -> RecordError | None:
 
 
 def decode(value: bytes) -> list[tuple[Line | RecordError, bytes]]:
-    """The lines of one message without blank ones and comments, each with its bytes.
+    """Return the lines of one message without blank ones and comments, each with its bytes.
 
     Returns:
         For each line what it says, or why it is not valid.
@@ -161,13 +161,13 @@ def _read(value: bytes) -> Iterator[tuple[Line | RecordError, bytes]]:
 
 
 def _start(value: bytes, place: int) -> int:
-    """The start of the next line that is neither blank nor a comment."""
+    """Return the start of the next line that is neither blank nor a comment."""
     match = _BLANK.match(value, place)
     return match.end() if match else place
 
 
 def _end(value: bytes, place: int) -> int:
-    """The end of a line that is not valid."""
+    """Return the end of a line that is not valid."""
     match = _EXTENT.match(value, place)
     if match:
         return match.end()
@@ -182,7 +182,7 @@ def _why(raw: bytes) -> str:
 
 
 def _parse(match: re.Match[bytes]) -> Line:
-    """A line whose form is valid.
+    """Return a line whose form is valid.
 
     Raises:
         RecordError: influxd would refuse it, or read it in another way.

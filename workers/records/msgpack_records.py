@@ -43,7 +43,7 @@ _SIZES = {"max_array_len": MOST_FIELDS, "max_map_len": MOST_FIELDS}
 
 
 def decode(value: bytes) -> list[Record]:
-    """The records of one message.
+    """Return the records of one message.
 
     Raises:
         RecordError: The message is no msgpack, or holds no record.
@@ -61,7 +61,7 @@ def decode(value: bytes) -> list[Record]:
 
 
 def _element(raw: bytes) -> Record:
-    """One element of an array. If it cannot be read, that costs this element alone."""
+    """Read one element of an array. If it cannot be read, that costs this element alone."""
     try:
         return _parse(raw), raw
     except RecordError as error:
@@ -128,7 +128,7 @@ def _invalid(error: Exception, size: int) -> RecordError:
 
 
 def _elements(value: bytes) -> list[bytes]:
-    """The bytes of each element of an array."""
+    """Return the bytes of each element of an array."""
     unpacker = msgpack.Unpacker(max_buffer_size=len(value), **_SIZES)
     unpacker.feed(value)
     count = unpacker.read_array_header()
@@ -156,7 +156,7 @@ def _extension(code: int, data: bytes) -> Nanoseconds | Unreadable:
 
 
 def _value(value: Any) -> Any:
-    """Text of a `bin`, as Ruby and C write it, and the time of msgpack's own extension (-1)."""
+    """Return the text of a `bin`, as Ruby and C write it, and the time of msgpack's own extension (-1)."""
     if type(value) is bytes:
         try:
             return value.decode()
@@ -172,7 +172,7 @@ def _values(values: list[Any]) -> list[Any]:
 
 
 def _fields(pairs: list[tuple[Any, Any]]) -> dict[str | None, Any]:
-    """A map by names of text. Numbers become names, any other key becomes None.
+    """Return a map by names of text. Numbers become names, any other key becomes None.
 
     Only text goes into the dict. A sender can choose numbers and arrays of one hash, and a dict of 50,000
     such keys takes half a minute.

@@ -61,7 +61,7 @@ class KernelNotApplicableError(KernelUnavailableError):
 
 
 def build_kernel(route: Route, encoder: Encoder, mark: bytearray | mmap | None = None) -> "_kernel.Kernel":
-    """A kernel that makes the lines `encoder` makes.
+    """Return a kernel that makes the lines `encoder` makes.
 
     Args:
         route: Format and limits.
@@ -129,7 +129,7 @@ def build_kernel(route: Route, encoder: Encoder, mark: bytearray | mmap | None =
 
 
 def _line_tags(route: Route) -> tuple[bytes, ...] | None:
-    """The constant tags of line protocol by their names; None if the kernel cannot add them."""
+    """Return the constant tags of line protocol by their names; None if the kernel cannot add them."""
     pairs = dict(route.line_tags).items()
     tags = sorted((escape.name(name).encode(), escape.tag(value).encode()) for name, value in pairs)
     names = [name for name, _ in tags]
@@ -139,7 +139,7 @@ def _line_tags(route: Route) -> tuple[bytes, ...] | None:
 
 
 def _fields(route: Route, encoder: Encoder) -> list[tuple[bytes, int, int, int, bytes]]:
-    """The configured fields: name, kind, index of the tag, index of its group's first field, prefix.
+    """Return the configured fields: name, kind, index of the tag, index of its group's first field, prefix.
 
     Raises:
         KernelUnavailableError: A name is too long, or there are too many.

@@ -12,12 +12,12 @@ _NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 
 
 def number_of_float(value: float) -> str | None:
-    """Text of a number, None for what is not finite."""
+    """Return the text of a number, None for what is not finite."""
     return repr(value) if math.isfinite(value) else None
 
 
 def number_of_text(text: str) -> str | None:
-    """Text of a number that was sent as text, None for what is none."""
+    """Return the text of a number that was sent as text, None for what is none."""
     if text.isdecimal() and text.isascii() and len(text) <= EXACT_DIGITS:
         return text if text[0] != "0" or text == "0" else str(int(text))
     stripped = text.strip()

@@ -73,7 +73,7 @@ class Share(NamedTuple):
 
 
 def _shares() -> dict[tuple[int, bool], tuple[Share, ...]]:
-    """The classes of each band, by precision and by whether it is a later record of its message."""
+    """Return the classes of each band, by precision and by whether it is a later record of its message."""
     shares, start = {}, 0
     for tick in (SECOND, MILLISECOND):
         for is_later in (False, True):
@@ -94,7 +94,7 @@ SHARES = _shares()
 
 @lru_cache(maxsize=1024)
 def share_of(tick: int, partition: int, is_later: bool = False) -> Share:
-    """The class of a record.
+    """Return the class of a record.
 
     Args:
         tick: `SECOND` or `MILLISECOND`.
@@ -132,7 +132,7 @@ class PointTime:
         *,
         is_own: bool = True,
     ) -> int:
-        """Nanoseconds since the epoch for one record's point.
+        """Return the nanoseconds since the epoch for one record's point.
 
         Args:
             timestamp: The record's time.

@@ -144,7 +144,7 @@ class RecordTimes:
         return timestamps.parse(value, self._zone, self._format)
 
     def is_plausible(self, timestamp: Timestamp) -> bool:
-        """Whether a record's own time can be right; counts it if not."""
+        """Return whether a record's own time can be right; count it if not."""
         if EARLIEST_NS <= timestamp.ns < LATEST_NS:
             return True
         self.counts["times_implausible"] += 1

@@ -28,15 +28,15 @@ class Rename:
         )
 
     def can_wait(self, values: dict[Any, Any]) -> bool:
-        """Whether each field can get its `new_name` when it is written, without `apply`."""
+        """Return whether each field can get its `new_name` when it is written, without `apply`."""
         return self._contested.isdisjoint(values) or self._sent.isdisjoint(values)
 
     def new_name(self, name: str) -> str:
-        """The new name of a field that can take it, its own if it has no other."""
+        """Return the new name of a field that can take it, its own if it has no other."""
         return self._new.get(name, name)
 
     def apply(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        """A new dict of the same values in the same order, under the names they take."""
+        """Return a new dict of the same values in the same order, under the names they take."""
         new = self._new
         renamed = {new.get(name, name): value for name, value in values.items()}
         if len(renamed) == len(values) and not self._chained:
@@ -50,7 +50,7 @@ class Rename:
 
 
 def groups(pairs: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Every name in pairs of old and new names, with a number shared by all names that pairs connect.
+    """Return a number for each name in pairs of old and new names; names that pairs connect share it.
 
     A record with at most one field of each group has no conflict: each field takes its new name.
     """

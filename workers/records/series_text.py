@@ -20,7 +20,7 @@ class SeriesText:
         self._constant = {key: escape.tag(value) for key, value in route.tags}
 
     def of(self, tags: tuple[str | None, ...]) -> str:
-        """Measurement and tags, in the order of the tags' names as InfluxDB stores them.
+        """Return measurement and tags, in the order of the tags' names as InfluxDB stores them.
 
         Args:
             tags: The values of the fields that become tags, and last that of the measurement's field if the

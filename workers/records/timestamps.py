@@ -83,12 +83,12 @@ def parse(value: Any, zone: tzinfo = UTC, format_: str = "") -> Timestamp | None
 
 
 def _from_ns(ns: int) -> Timestamp:
-    """A time finer than a second, by its value."""
+    """Return the timestamp of a time finer than a second."""
     return Timestamp(ns, NANOSECOND if ns % MILLISECOND else MILLISECOND)
 
 
 def _unit(number: float) -> int:
-    """The nanoseconds of a number's unit."""
+    """Return the nanoseconds of a number's unit."""
     return (
         SECOND if number < 10**11 else MILLISECOND if number < 10**14 else 1_000 if number < 10**17 else 1
     )
@@ -132,7 +132,7 @@ def _from_text(text: str, zone: tzinfo, format_: str) -> Timestamp | None:
 
 
 def _from_decimal(whole: int, digits: str) -> Timestamp | None:
-    """A number as text, whose digits are all kept."""
+    """Read a number that was sent as text. All its digits are kept."""
     if not digits.strip("0"):
         return _from_whole(whole)
     unit = _unit(whole)
