@@ -134,7 +134,9 @@ def _run(settings: Settings) -> None:
     number = settings.worker or 0
     state = State(settings.run_dir / f"worker-{number}.json", number, settings.has_several_topics)
     watchdog = Watchdog(ROUND_S + settings.influxdb_timeout_s, sys.stderr)
+    watchdog.start()
     loop = build(settings, state, watchdog.feed)
+    watchdog.feed()
     _on_stop(loop.stop)
     logging.getLogger("tower").info("Starting with these settings: %s", json.dumps(changed(os.environ)))
     gc_tuning.settle()

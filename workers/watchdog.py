@@ -11,6 +11,10 @@ from typing import TextIO
 #: and does not exit the process.
 ROUND_S = 120.0
 
+#: Seconds that a worker may take to build its parts, which wait for nobody. Kafka's client was seen to hang
+#: there without enough memory for its threads.
+START_S = 30.0
+
 #: Minimum seconds between two restarts of the timer: each starts a new thread.
 FEED_S = 5.0
 
@@ -43,6 +47,10 @@ class Watchdog:
         self._fed = float("-inf")
         self._warn_at = float("inf")
         self._warner = threading.Thread(target=self._warn, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Start the timer with `START_S`, which holds until the first `feed`."""
+        faulthandler.dump_traceback_later(START_S, exit=True, file=self._file)
 
     def feed(self) -> None:
         """Restart the timer. The loop calls this in each round."""

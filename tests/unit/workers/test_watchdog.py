@@ -72,3 +72,19 @@ def test_feedings_in_quick_succession_are_one() -> None:
     done = run("pass", "time.sleep(300)", 12, 0.0)
 
     assert done.returncode == CRASHED
+
+
+def test_a_worker_that_hangs_while_it_is_built_exits_too() -> None:
+    """Kafka's client does if it has no memory for its threads (prlimit --data=40000000)."""
+    program = (
+        "import time; from workers import process, watchdog; from tests.support import fakes\n"
+        "def stuck(*_): time.sleep(300)\n"
+        "watchdog.START_S, process.build = 0.5, stuck\n"
+        "process._run(fakes.settings())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=START_S, check=False
+    )
+
+    assert done.returncode == CRASHED
+    assert "in stuck" in done.stderr
