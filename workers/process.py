@@ -89,13 +89,13 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     from workers.kafka.dead_letters import DeadLetterProducer  # noqa: PLC0415
     from workers.loop import Loop  # noqa: PLC0415
     from workers.parts import Parts  # noqa: PLC0415
-    from workers.records.crash_mark import CrashMark  # noqa: PLC0415
+    from workers.records.crash_record import CrashRecord  # noqa: PLC0415
     from workers.records.router import Router  # noqa: PLC0415
 
     def reread_credentials() -> bool:
         return settings.influxdb_token.reread() or settings.influxdb_password.reread()
 
-    mark_file = settings.run_dir / f"worker-{settings.worker or 0}.mark"
+    crash_file = settings.run_dir / f"worker-{settings.worker or 0}.crash"
     last_resort = LastResort(settings.drain_s + LEAVE_S)
     drain = Drain(settings.drain_s, time.monotonic, last_resort.begin)
 
@@ -107,7 +107,7 @@ def build(settings: Settings, state: "State", feed_watchdog: Callable[[], None])
     parts = Parts(
         state=state,
         drain=drain,
-        converter=Router(settings.routes, mark=CrashMark(mark_file)),
+        converter=Router(settings.routes, crash_record=CrashRecord(crash_file)),
         writer=writer,
         delivery=lambda wait, report: Delivery(
             settings,

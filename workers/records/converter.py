@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from workers.batch import Batch
 from workers.config.route import Route
 from workers.errors import RecordError
-from workers.records.crash_mark import CrashMark
+from workers.records.crash_record import CrashRecord
 from workers.records.encoder import Encoder
 from workers.records.expansion import most_bytes
 from workers.records.line_encoder import LineEncoder
@@ -42,7 +42,7 @@ class Converter:
         route: Format and limits.
         encoder: Makes the lines.
         native: Convert common records in the C kernel if it is built. The lines are the same without it.
-        mark: Remembers which record is being converted; None if nobody would read it.
+        crash_record: Remembers which record is being converted; None if nobody would read it.
 
     Attributes:
         by_kernel: Records that the kernel converted.
@@ -52,7 +52,7 @@ class Converter:
     """
 
     def __init__(
-        self, route: Route, encoder: Encoder, native: bool = True, mark: CrashMark | None = None
+        self, route: Route, encoder: Encoder, native: bool = True, crash_record: CrashRecord | None = None
     ) -> None:
         self._route = route
         self._format = route.format
@@ -62,12 +62,12 @@ class Converter:
         self._array = route.array
         self._message_tags = MessageTags(route)
         self._encoder = encoder
-        self._mark = mark or CrashMark(None)
+        self._crash_record = crash_record or CrashRecord(None)
         self._kernel: Kernel | None = None
         self.why_not_native = "" if native else "it is switched off"
         if native:
             try:
-                self._kernel = build_kernel(route, encoder, self._mark.memory)
+                self._kernel = build_kernel(route, encoder, self._crash_record.memory)
             except KernelNotApplicableError:
                 pass
             except KernelUnavailableError as error:
@@ -139,17 +139,17 @@ class Converter:
         """
         if not messages:
             return []
-        self._mark.begin(messages[0].topic())
-        if self._mark.condemned is not None:
+        self._crash_record.begin(messages[0].topic())
+        if self._crash_record.excluded is not None:
             messages = self._set_aside(messages, batch)
         left = self._convert(messages, batch, is_full)
-        self._mark.clear()
+        self._crash_record.clear()
         return left
 
     def _set_aside(self, messages: Sequence[Message], batch: Batch) -> Sequence[Message]:
         """Convert up to a message that ended two workers, which becomes a dead letter; return the rest."""
         for place, message in enumerate(messages):
-            if self._mark.condemns(message):
+            if self._crash_record.excludes(message):
                 self._convert(messages[:place], batch, never)
                 partition = Partition(message.topic(), message.partition())
                 origin = Origin(message, 0, message.value())
@@ -160,7 +160,7 @@ class Converter:
                 batch.next_offsets[partition] = message.offset() + 1
                 batch.records[partition] += 1
                 self.by_python += 1
-                self._mark.forget()
+                self._crash_record.forget()
                 return messages[place + 1 :]
         return messages
 
@@ -170,7 +170,7 @@ class Converter:
         queue, place = list(messages), 0
         while place < len(queue):
             if self._kernel is None:
-                self._mark.at(queue[place])
+                self._crash_record.at(queue[place])
             else:
                 place = self._convert_natively(self._kernel, queue, place, batch)
             if place < len(queue):

@@ -66,7 +66,7 @@ def build_kernel(route: Route, encoder: Encoder, mark: bytearray | mmap | None =
     Args:
         route: Format and limits.
         encoder: What it asks for names and series.
-        mark: Gets the place of each record before it is converted (see `workers.records.crash_mark`).
+        mark: Gets the place of each record before it is converted (see `workers.records.crash_record`).
 
     Raises:
         KernelUnavailableError: The extension is not built, is of another version, or cannot convert by

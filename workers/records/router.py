@@ -8,7 +8,7 @@ from workers.config.route import Route
 from workers.errors import SettingsError
 from workers.records.cardinality import Cardinality
 from workers.records.converter import Converter, never
-from workers.records.crash_mark import CrashMark
+from workers.records.crash_record import CrashRecord
 from workers.records.encoder import Encoder
 from workers.types import Message, Partition
 
@@ -25,13 +25,15 @@ class Router:
     Args:
         routes: All routes. The first one that matches a topic counts.
         native: Convert common records in the C kernel if it is built.
-        mark: Remembers which record is being converted; None if nobody would read it.
+        crash_record: Remembers which record is being converted; None if nobody would read it.
     """
 
-    def __init__(self, routes: Sequence[Route], native: bool = True, mark: CrashMark | None = None) -> None:
+    def __init__(
+        self, routes: Sequence[Route], native: bool = True, crash_record: CrashRecord | None = None
+    ) -> None:
         self._routes = routes
         self._native = native
-        self._mark = mark
+        self._crash_record = crash_record
         self._by_partition = any(route.partition_tag for route in routes)
         self._converters: dict[Partition, Converter] = {}
         #: One for all routes: the limits are those of the worker.
@@ -95,7 +97,9 @@ class Router:
             if route is None:
                 raise SettingsError("TOWER_ROUTES", f"has no route for topic {key.topic}: add one")
             route = route.for_partition(key.topic, key.number)
-            converter = Converter(route, Encoder(route, self._cardinality), self._native, self._mark)
+            converter = Converter(
+                route, Encoder(route, self._cardinality), self._native, self._crash_record
+            )
             if len(self._converters) >= KEPT:
                 oldest = next(iter(self._converters))
                 self._removed.update(self._converters.pop(oldest).counts)

@@ -13,7 +13,7 @@ from tests.support.fakes import FakeMessage, partition
 from tests.support.kernel import needs_kernel
 from workers.batch import Batch
 from workers.records.converter import Converter
-from workers.records.crash_mark import CrashMark, Place
+from workers.records.crash_record import CrashRecord, Place
 from workers.records.encoder import Encoder
 from workers.types import Message, Reason
 
@@ -30,7 +30,7 @@ from tests.support import fakes
 from tests.support.fakes import FakeMessage
 from workers.batch import Batch
 from workers.records.converter import Converter
-from workers.records.crash_mark import CrashMark
+from workers.records.crash_record import CrashRecord
 from workers.records.encoder import Encoder
 
 class Fatal(FakeMessage):
@@ -40,8 +40,8 @@ class Fatal(FakeMessage):
         return super().timestamp()
 
 route, batch = fakes.route(), Batch()
-mark = CrashMark(Path(sys.argv[1]))
-converter = Converter(route, Encoder(route), native=sys.argv[2] == "kernel", mark=mark)
+crash_record = CrashRecord(Path(sys.argv[1]))
+converter = Converter(route, Encoder(route), native=sys.argv[2] == "kernel", crash_record=crash_record)
 converter.convert([Fatal(b'{{"memory":1}}', 0, offset) for offset in range(10)], batch)
 print(len(batch.lines), *(letter.origin.message.offset() for letter in batch.dead_letters))
 """
@@ -71,7 +71,7 @@ def work(end: str, file: Path, path: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("path", ["kernel", "python"])
 @pytest.mark.parametrize(("end", "code"), ENDS)
 def test_the_third_worker_sets_aside_what_ended_two(tmp_path: Path, end: str, code: int, path: str) -> None:
-    file = tmp_path / "worker-0.mark"
+    file = tmp_path / "worker-0.crash"
 
     first, second, third, fourth = (work(end, file, path) for _ in range(4))
 
@@ -88,14 +88,14 @@ def messages(*offsets: int, topic: str = "resource", number: int = 0) -> list[Me
 
 def ended_at(file: Path, topic: str, number: int, offset: int) -> None:
     """What a worker leaves that ends while it converts a record."""
-    mark = CrashMark(file)
-    mark.begin(topic)
-    mark.at(FakeMessage(b"", number, offset, topic))
+    crash_record = CrashRecord(file)
+    crash_record.begin(topic)
+    crash_record.at(FakeMessage(b"", number, offset, topic))
 
 
-def converter(mark: CrashMark, native: bool) -> Converter:
+def converter(crash_record: CrashRecord, native: bool) -> Converter:
     route = fakes.route()
-    return Converter(route, Encoder(route), native=native, mark=mark)
+    return Converter(route, Encoder(route), native=native, crash_record=crash_record)
 
 
 @needs_kernel
@@ -104,12 +104,12 @@ def converter(mark: CrashMark, native: bool) -> Converter:
 def test_its_neighbours_become_lines_and_the_offset_goes_on(
     tmp_path: Path, native: bool, place: int
 ) -> None:
-    file = tmp_path / "mark"
+    file = tmp_path / "worker-0.crash"
     for _ in range(2):
         ended_at(file, "resource", 0, place)
     batch = Batch()
 
-    converter(CrashMark(file), native).convert(messages(0, 1, 2, 3, 4), batch)
+    converter(CrashRecord(file), native).convert(messages(0, 1, 2, 3, 4), batch)
 
     assert [(letter.reason, letter.origin.message.offset()) for letter in batch.dead_letters] == [
         (Reason.CRASH, place)
@@ -122,16 +122,16 @@ class TestInARow:
     """Only the same record, and only by one worker after the other."""
 
     def test_one_end_condemns_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        ended_at(tmp_path / "mark", "resource", 0, 7)
+        ended_at(tmp_path / "worker-0.crash", "resource", 0, 7)
 
-        assert CrashMark(tmp_path / "mark").condemned is None
+        assert CrashRecord(tmp_path / "worker-0.crash").excluded is None
         assert "resource[0] offset 7" in caplog.text
 
     def test_two_ends_condemn_the_record(self, tmp_path: Path) -> None:
         for _ in range(2):
-            ended_at(tmp_path / "mark", "resource", 0, 7)
+            ended_at(tmp_path / "worker-0.crash", "resource", 0, 7)
 
-        assert CrashMark(tmp_path / "mark").condemned == Place("resource", 0, 7)
+        assert CrashRecord(tmp_path / "worker-0.crash").excluded == Place("resource", 0, 7)
 
     @pytest.mark.parametrize(
         "other",
@@ -141,37 +141,39 @@ class TestInARow:
     def test_two_ends_at_different_records_condemn_none(
         self, tmp_path: Path, other: tuple[str, int, int]
     ) -> None:
-        ended_at(tmp_path / "mark", "resource", 0, 7)
-        ended_at(tmp_path / "mark", *other)
+        ended_at(tmp_path / "worker-0.crash", "resource", 0, 7)
+        ended_at(tmp_path / "worker-0.crash", *other)
 
-        assert CrashMark(tmp_path / "mark").condemned is None
+        assert CrashRecord(tmp_path / "worker-0.crash").excluded is None
 
     def test_an_end_elsewhere_in_between_begins_again(self, tmp_path: Path) -> None:
-        ended_at(tmp_path / "mark", "resource", 0, 7)
-        mark = CrashMark(tmp_path / "mark")
-        mark.begin("resource")
-        mark.at(FakeMessage(b"", 0, 3))
-        mark.clear()
-        ended_at(tmp_path / "mark", "resource", 0, 7)
+        ended_at(tmp_path / "worker-0.crash", "resource", 0, 7)
+        crash_record = CrashRecord(tmp_path / "worker-0.crash")
+        crash_record.begin("resource")
+        crash_record.at(FakeMessage(b"", 0, 3))
+        crash_record.clear()
+        ended_at(tmp_path / "worker-0.crash", "resource", 0, 7)
 
-        assert CrashMark(tmp_path / "mark").condemned is None
+        assert CrashRecord(tmp_path / "worker-0.crash").excluded is None
 
     def test_a_record_that_was_set_aside_is_condemned_no_more(self, tmp_path: Path) -> None:
         for _ in range(2):
-            ended_at(tmp_path / "mark", "resource", 0, 7)
-        mark = CrashMark(tmp_path / "mark")
-        mark.forget()
-        mark.begin("resource")
-        mark.at(FakeMessage(b"", 0, 7))
+            ended_at(tmp_path / "worker-0.crash", "resource", 0, 7)
+        crash_record = CrashRecord(tmp_path / "worker-0.crash")
+        crash_record.forget()
+        crash_record.begin("resource")
+        crash_record.at(FakeMessage(b"", 0, 7))
 
-        assert CrashMark(tmp_path / "mark").condemned is None
+        assert CrashRecord(tmp_path / "worker-0.crash").excluded is None
 
-    def test_a_worker_that_ends_while_it_converts_nothing_leaves_no_mark(self, tmp_path: Path) -> None:
-        converter(CrashMark(tmp_path / "mark"), native=True).convert(messages(0, 1), Batch())
+    def test_a_worker_that_ends_while_it_converts_nothing_leaves_no_crash_record(
+        self, tmp_path: Path
+    ) -> None:
+        converter(CrashRecord(tmp_path / "worker-0.crash"), native=True).convert(messages(0, 1), Batch())
 
-        assert CrashMark(tmp_path / "mark").condemned is None
-        ended_at(tmp_path / "mark", "resource", 0, 1)
-        assert CrashMark(tmp_path / "mark").condemned is None
+        assert CrashRecord(tmp_path / "worker-0.crash").excluded is None
+        ended_at(tmp_path / "worker-0.crash", "resource", 0, 1)
+        assert CrashRecord(tmp_path / "worker-0.crash").excluded is None
 
 
 def test_a_folder_that_cannot_be_written_ends_nothing(
@@ -179,14 +181,16 @@ def test_a_folder_that_cannot_be_written_ends_nothing(
 ) -> None:
     batch = Batch()
 
-    converter(CrashMark(tmp_path / "missing" / "mark"), native=True).convert(messages(0, 1), batch)
+    converter(CrashRecord(tmp_path / "missing" / "worker-0.crash"), native=True).convert(
+        messages(0, 1), batch
+    )
 
     assert len(batch.lines) == 2
     assert "cannot be written" in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 554])
-def test_a_file_of_another_form_is_no_mark(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "mark").write_bytes(content)
+def test_a_file_of_another_form_is_no_crash_record(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "worker-0.crash").write_bytes(content)
 
-    assert CrashMark(tmp_path / "mark").condemned is None
+    assert CrashRecord(tmp_path / "worker-0.crash").excluded is None

@@ -21,13 +21,13 @@ LIVE = struct.Struct("=qq")
 TOPIC = struct.Struct("=H254s")
 
 #: The record at which the worker before ended: partition, offset, and the number of workers in a row.
-SUSPECT = struct.Struct("=qqq")
+PREVIOUS = struct.Struct("=qqq")
 
-#: Where these begin in the file: the live record, its topic, the suspect, and its topic.
+#: Where these begin in the file: the live record, its topic, the previous, and its topic.
 LIVE_TOPIC_AT = LIVE.size
-SUSPECT_AT = LIVE_TOPIC_AT + TOPIC.size
-SUSPECT_TOPIC_AT = SUSPECT_AT + SUSPECT.size
-SIZE = SUSPECT_TOPIC_AT + TOPIC.size
+PREVIOUS_AT = LIVE_TOPIC_AT + TOPIC.size
+PREVIOUS_TOPIC_AT = PREVIOUS_AT + PREVIOUS.size
+SIZE = PREVIOUS_TOPIC_AT + TOPIC.size
 
 #: Workers in a row that have to end at a record before it is set aside.
 WORKERS = 2
@@ -41,7 +41,7 @@ class Place(NamedTuple):
     offset: int
 
 
-class CrashMark:
+class CrashRecord:
     """The record that is being converted, and the one that ended the workers before.
 
     The file is mapped into memory. Writing to it costs nothing, and what was written is kept if the
@@ -52,15 +52,15 @@ class CrashMark:
 
     Attributes:
         memory: What the C kernel writes `LIVE` to.
-        condemned: The record that must not be converted any more; None if there is none.
+        excluded: The record that must not be converted any more; None if there is none.
     """
 
     def __init__(self, file: Path | None) -> None:
-        self.condemned: Place | None = None
+        self.excluded: Place | None = None
         self.memory: mmap.mmap | bytearray = bytearray(SIZE)
         self._topic = ""
         self._log = logging.getLogger("tower.converter")
-        suspect, workers = _read(file)
+        previous, workers = _read(file)
         if file is not None:
             try:
                 # Written and not only made larger: a write to a page without room on the disk is a SIGBUS.
@@ -74,19 +74,19 @@ class CrashMark:
                     error.strerror,
                 )
         self.clear()
-        if suspect is not None:
-            self._remember(suspect, workers)
+        if previous is not None:
+            self._remember(previous, workers)
 
-    def _remember(self, suspect: Place, workers: int) -> None:
-        SUSPECT.pack_into(self.memory, SUSPECT_AT, suspect.partition, suspect.offset, workers)
-        _put_topic(self.memory, SUSPECT_TOPIC_AT, suspect.topic)
+    def _remember(self, previous: Place, workers: int) -> None:
+        PREVIOUS.pack_into(self.memory, PREVIOUS_AT, previous.partition, previous.offset, workers)
+        _put_topic(self.memory, PREVIOUS_TOPIC_AT, previous.topic)
         if workers >= WORKERS:
-            self.condemned = suspect
+            self.excluded = previous
         else:
             self._log.warning(
                 "The worker before ended while it converted the record at %s[%d] offset %d. If this one "
                 "ends there too, the record becomes a dead letter",
-                *suspect,
+                *previous,
             )
 
     def begin(self, topic: str) -> None:
@@ -96,21 +96,21 @@ class CrashMark:
             _put_topic(self.memory, LIVE_TOPIC_AT, topic)
 
     def at(self, message: Message) -> None:
-        """Mark a message that is converted next, where the C kernel does not."""
+        """Note a message that is converted next; the C kernel notes its own."""
         LIVE.pack_into(self.memory, 0, message.partition(), message.offset())
 
     def clear(self) -> None:
-        """Mark that no record is being converted."""
+        """Note that no record is being converted."""
         LIVE.pack_into(self.memory, 0, -1, -1)
 
-    def condemns(self, message: Message) -> bool:
+    def excludes(self, message: Message) -> bool:
         """Return whether a message must not be converted."""
-        return self.condemned == (self._topic, message.partition(), message.offset())
+        return self.excluded == (self._topic, message.partition(), message.offset())
 
     def forget(self) -> None:
-        """Forget the condemned record: it has been set aside."""
-        self.condemned = None
-        SUSPECT.pack_into(self.memory, SUSPECT_AT, -1, -1, 0)
+        """Forget the excluded record: it is a dead letter now."""
+        self.excluded = None
+        PREVIOUS.pack_into(self.memory, PREVIOUS_AT, -1, -1, 0)
 
 
 def _read(file: Path | None) -> tuple[Place | None, int]:
@@ -125,9 +125,9 @@ def _read(file: Path | None) -> tuple[Place | None, int]:
     if offset < 0:
         return None, 0
     live = Place(_topic_at(content, LIVE_TOPIC_AT), partition, offset)
-    partition, offset, workers = SUSPECT.unpack_from(content, SUSPECT_AT)
-    suspect = Place(_topic_at(content, SUSPECT_TOPIC_AT), partition, offset)
-    return live, workers + 1 if suspect == live else 1
+    partition, offset, workers = PREVIOUS.unpack_from(content, PREVIOUS_AT)
+    previous = Place(_topic_at(content, PREVIOUS_TOPIC_AT), partition, offset)
+    return live, workers + 1 if previous == live else 1
 
 
 def _put_topic(memory: mmap.mmap | bytearray, at: int, topic: str) -> None:
