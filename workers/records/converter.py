@@ -174,10 +174,10 @@ class Converter:
             else:
                 place = self._convert_natively(self._kernel, queue, place, batch)
             if place < len(queue):
-                self._convert_in_python(queue[place], batch)
+                count = self._convert_in_python(queue[place], batch)
                 place += 1
                 # Only Python makes many records of few bytes.
-                if is_full(batch):
+                if count > 1 and is_full(batch):
                     break
         return queue[place:]
 
@@ -192,13 +192,15 @@ class Converter:
         self._encoder.times.add(time_counts)
         return place
 
-    def _convert_in_python(self, message: Message, batch: Batch) -> None:
+    def _convert_in_python(self, message: Message, batch: Batch) -> int:
+        """Convert one message; return the number of its records."""
         number, offset = message.partition(), message.offset()
         partition = Partition(message.topic(), number)
         batch.next_offsets[partition] = offset + 1
         count = self._convert_records(message, number, offset, batch)
         batch.records[partition] += count
         self.by_python += count
+        return count
 
     def _convert_records(self, message: Message, number: int, offset: int, batch: Batch) -> int:
         """Convert the records of one message; return their number, at least one."""
@@ -215,7 +217,8 @@ class Converter:
             return 1
         message_tags = self._message_tags.read(message) if self._message_tags else None
         kafka_ms = kafka_time(message)
-        size, most = 0, most_bytes(len(value or b""))
+        size = 0
+        most = most_bytes(len(value or b"")) if len(records) > 1 else 0
         for index, (record, raw) in enumerate(records):
             # The message alone is enough if it is one record.
             origin: MessageOrOrigin = (

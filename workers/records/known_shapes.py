@@ -44,7 +44,14 @@ def expand(records: list[Record], size: int) -> list[Record]:
 
 
 def _is_known(record: Any) -> bool:
-    return type(record) is dict and (_is_metric(record) or _is_batch(record) or _is_value_list(record))
+    if type(record) is not dict:
+        return False
+    # Each shape has one of these names, and to look for them costs a record of none of them least.
+    if "fields" in record:
+        return _is_metric(record)
+    if "metrics" in record:
+        return _is_batch(record)
+    return "values" in record and _is_value_list(record)
 
 
 def _is_metric(record: Any) -> bool:
