@@ -140,7 +140,7 @@ class Server:
         """Return why it does not run, with the end of its log; None if it runs."""
         if self.process() is not None:
             return None
-        code = self._child.returncode if self._child is not None else None
+        code = self._child.poll() if self._child is not None else None
         how = f" with exit code {code}" if code is not None else ""
         return f"{self.name} ended{how}. The end of {self.log}:\n{self.log_tail()}"
 
