@@ -21,6 +21,8 @@ STOP_S = 20.0
 FREEZE_S = 5.0
 #: Two readings of one process's start differ by rounding only: the kernel counts in 10 ms ticks.
 SAME_START_S = 0.05
+#: Seconds until the exit code of a server that has ended has to be known.
+CODE_S = 1.0
 
 
 def started(process: psutil.Process) -> float:
@@ -140,7 +142,11 @@ class Server:
         """Return why it does not run, with the end of its log; None if it runs."""
         if self.process() is not None:
             return None
-        code = self._child.poll() if self._child is not None else None
+        code = None
+        if self._child is not None:
+            # A thread of its own asks the operating system for the code, and may not have it yet.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._child.wait(CODE_S)
         how = f" with exit code {code}" if code is not None else ""
         return f"{self.name} ended{how}. The end of {self.log}:\n{self.log_tail()}"
 
