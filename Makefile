@@ -86,7 +86,7 @@ sanitize: $(INSTALLED) ## the C kernel's tests and a fuzzer with sanitizers (SEC
 soak: $(INSTALLED) ## eighteen kinds of faults at random, one every 15 s: MINUTES=60, SEED=…
 	@MINUTES=$(or $(MINUTES),60) ONLY=31 $(BIN)/pytest -q -s tests/faults
 
-faults: $(INSTALLED) ## all 31 faults on the cluster (ONLY=8,15,22 some of them, SEED=… again the same)
+faults: $(INSTALLED) ## all 42 faults on the cluster (ONLY=8,15,22 some of them, SEED=… again the same)
 	@$(BIN)/pytest -q tests/faults
 
 bench: $(INSTALLED) ## throughput, latency, scale, outage and peers in 15 minutes, into var/bench/report.html

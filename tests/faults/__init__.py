@@ -1,1 +1,1 @@
-"""The fault suite: 31 faults done to real processes, and eight checks of what is left."""
+"""The fault suite: 42 faults done to real processes, and nine checks of what is left."""
