@@ -403,9 +403,24 @@ def test_both_paths_believe_the_same_times(milliseconds: int) -> None:
 def test_both_paths_take_a_number_for_the_same_unit_of_time(digits: int) -> None:
     """Seconds, milliseconds, microseconds or nanoseconds, by the number's size."""
     first = 10**digits
-    stamps = [first - 1, first, first + 1, 2 * first, 5 * first]
+    stamps = [first - 1, first, first + 1, 2 * first, 5 * first, 10 * first - 1]
+    # Without a window, a time is believed if it lies in this century: 999,999,999,999,999 us are in 2001.
+    chosen_route = fakes.route(time_window_s=0)
+    queue = [message(_json({"tx": 1, "timestamp": stamp}), place) for place, stamp in enumerate(stamps)]
 
-    assert_same([_json({"tx": 1, "timestamp": stamp}) for stamp in stamps])
+    native, python = (Path(chosen_route, native=kernel).outcome(queue) for kernel in (True, False))
+
+    assert native == python
+
+
+def test_the_kernel_itself_reads_a_time_of_each_unit() -> None:
+    """In another unit, none of these is plausible, and the kernel would leave the record to Python."""
+    stamps = [999_999_999, 999_999_999_999, 999_999_999_999_999, 999_999_999_999_999_999]
+    queue = [message(_json({"tx": 1, "timestamp": stamp})) for stamp in stamps]
+    kernel = Path(fakes.route(time_window_s=0), native=True).converter._kernel
+    assert kernel is not None
+
+    assert kernel.convert(queue, 0, [], [], {}, {})[0] == len(stamps)
 
 
 class Wrapped(KafkaMessage):
