@@ -63,6 +63,26 @@ def test_all_three_formats_arrive_side_by_side(chain: Callable[..., Chain]) -> N
     assert rows[3]["note"] == "a:b,c"
 
 
+def test_messages_of_many_records_fill_no_batch_without_end_and_each_is_stored_once(
+    chain: Callable[..., Chain],
+) -> None:
+    """All messages are there before the pool starts, and small enough for one fetch of each partition."""
+    batch_lines, per_message, count = 100, 300, 120
+    pipeline = chain(environment={"TOWER_BATCH_LINES": str(batch_lines)})
+    pipeline.produce(
+        json.dumps([{"seq": number * per_message + element} for element in range(per_message)]).encode()
+        for number in range(count)
+    )
+    pipeline.pool.start()
+    pipeline.drain()
+    # A worker writes its last counts when it stops.
+    pipeline.pool.stop()
+
+    assert sorted(pipeline.sequences()) == list(range(count * per_message))
+    # A batch is put back from twice its size on, and the message that filled it stays in it.
+    assert pipeline.pool.counter("writes") >= count * per_message / (2 * batch_lines + per_message)
+
+
 def test_a_bad_record_costs_itself_and_none_of_its_neighbours(chain: Callable[..., Chain]) -> None:
     """Every partition gets good, bad, good, and a bad record as its last."""
     pipeline = chain()
