@@ -208,7 +208,7 @@ def outcomes(request: pytest.FixtureRequest, lab: Lab, bare: Chain) -> Iterator[
 
 def judge(setup: BrokenSetup, outcomes: Mapping[str, Future[None]]) -> None:
     """Wait for the outcome of a trial, which raises what it found wrong."""
-    if setup.title not in outcomes:
+    if setup.needs_root and os.geteuid() != 0:
         text = "a small disk has to be mounted: run this as root"
         if os.environ.get("CI"):
             pytest.fail(text)
