@@ -137,7 +137,7 @@ class Writer:
         """Count a 204 that may come from another server, and log the first one."""
         if not self.figures.unmarked:
             logging.getLogger("tower.influxdb").warning(
-                "%s answers 204, but without InfluxDB's headers. Its records are committed. If it is not "
+                "%s answers 204, but without InfluxDB's headers. The records count as stored. If it is not "
                 "InfluxDB, correct TOWER_INFLUXDB_URL; `tower status` says more",
                 self._settings.influxdb_url,
             )
