@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -58,6 +59,8 @@ class DeadLetterProducer:
         self._producer: Producer | None = None
         self._credentials = Credentials(settings)
         self._must_replace = self._connected = False
+        #: Whether the producer has its id, which the brokers give to an idempotent producer.
+        self._has_id = False
 
     def store(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Return once Kafka has confirmed every dead letter. This waits as long as it takes.
@@ -154,8 +157,11 @@ class DeadLetterProducer:
                 failures.append((dead_letter, error.args[0].str()))
         started = self._clock()
         while len(confirmed) + len(failures) < len(dead_letters):
+            if not self._has_id:
+                self._ask_for_id(self._producer)
             # Unlike a poll, this sends at once what waits for more messages to go with it (linger.ms).
             self._producer.flush(REPORT_S)
+            self._has_id = self._has_id or bool(confirmed)
             if self._credentials.have_changed():
                 # A new producer reads the new credentials. Messages in flight are not purged: they may be
                 # in the topic already, so their reports are awaited.
@@ -169,6 +175,16 @@ class DeadLetterProducer:
                     "brokers are up",
                     why,
                 )
+
+    def _ask_for_id(self, producer: Producer) -> None:
+        """Let a new producer ask for its id as soon as a broker is connected.
+
+        Kafka's client asks for it when it receives metadata, if a broker is connected then, and else twice
+        a second (`rd_kafka_idemp_pid_fsm` in librdkafka 2.16). The first metadata end the only connection
+        there is, so without these the first dead letter of each worker takes half a second.
+        """
+        with suppress(KafkaException):
+            producer.list_topics(self._settings.dead_letter_topic, REPORT_S)
 
     def _check_fatal(self, error: KafkaError) -> None:
         is_fatal = error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001
@@ -184,6 +200,7 @@ class DeadLetterProducer:
         except KafkaException as error:
             raise settings_error(error) from None
         self._connected, self._credentials = True, credentials
+        self._has_id = False
         return producer
 
     def _on_error(self, error: KafkaError) -> None:
