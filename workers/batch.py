@@ -9,11 +9,9 @@ from workers.types import (
     DeadLetter,
     Message,
     MessageOrOrigin,
-    Origin,
     Partition,
     Reason,
     message_of,
-    origin_of,
     partition_of,
 )
 
@@ -102,23 +100,16 @@ class Batch:
 
     def remove_dead_letters(self) -> None:
         """Remove the lines that InfluxDB rejected and that are dead letters now."""
-        rejected = {
-            _record_key(dead_letter.origin)
+        rejected = [
+            dead_letter.origin
             for dead_letter in self.dead_letters
             if dead_letter.reason in {Reason.REFUSED, Reason.TYPE_CONFLICT}
-        }
+        ]
         if not rejected:
             return
-        # Most origins are a message alone. To build all of them would cost more than to convert records.
-        messages = {message for message, _ in rejected}
-        likely = [
-            position
-            for position, source in enumerate(self.origins)
-            if id(source) in messages or type(source) is Origin
-        ]
-        self._remove(
-            [position for position in likely if _record_key(origin_of(self.origins[position])) in rejected]
-        )
+        # A line's source is the origin itself, or the message of which it is the only record.
+        sources = set(map(id, rejected)) | {id(origin.message) for origin in rejected if not origin.element}
+        self._remove([position for position, key in enumerate(map(id, self.origins)) if key in sources])
 
     def _remove(self, positions: Sequence[int]) -> None:
         """Remove the lines at ascending positions."""
@@ -128,11 +119,6 @@ class Batch:
     def dead_by_partition(self) -> Counter[Partition]:
         """Return the number of dead letters by partition."""
         return Counter(partition_of(dead_letter.origin.message) for dead_letter in self.dead_letters)
-
-
-def _record_key(origin: Origin) -> tuple[int, int]:
-    """Return a key that differs for all records in hand."""
-    return id(origin.message), origin.element
 
 
 def without(items: list[Item], positions: Sequence[int]) -> list[Item]:

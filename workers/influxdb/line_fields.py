@@ -1,6 +1,10 @@
 """Finds fields and times in the lines that Tower encodes (see `workers.records.escape`)."""
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate
 
 #: A shard group of InfluxDB covers at least one hour, beginning at a full hour. It has its own types of
 #: fields, and retention deletes it as a whole.
@@ -35,6 +39,34 @@ def finder(measurement: bytes, field: bytes, type_: str) -> "re.Pattern[bytes]":
         % (head, _NAME, _VALUE, re.escape(escaped(field)), _VALUES[type_]),
         re.DOTALL,
     )
+
+
+class LineSearch:
+    """Finds lines with some bytes: one search in all lines is several times faster than one in each."""
+
+    def __init__(self, lines: Sequence[bytes]) -> None:
+        self._lines = lines
+
+    @cached_property
+    def _text(self) -> bytes:
+        return b"".join(self._lines)
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where each line ends in the text."""
+        return list(accumulate(map(len, self._lines)))
+
+    def likely(self, needle: bytes) -> Iterator[int]:
+        """Return the positions of the lines that may have these bytes, ascending.
+
+        A line is also returned if the bytes begin at its end and go on in the next line.
+        """
+        start = 0
+        for match in re.finditer(re.escape(needle), self._text):
+            if match.start() >= start:
+                position = bisect_right(self._ends, match.start())
+                start = self._ends[position]
+                yield position
 
 
 def escaped(name: bytes) -> bytes:

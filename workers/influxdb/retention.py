@@ -71,10 +71,12 @@ class Retention:
     @staticmethod
     def _old(lines: Sequence[bytes], bound_ns: int) -> dict[int, int]:
         """Return the times of the lines up to a bound, by position."""
-        # To compare bytes is faster than to read numbers. It only finds lines to look at.
-        bound, space = b" %019d" % bound_ns, ord(" ")
-        ends = [line[-_TIME_BYTES:] for line in lines]
-        likely = [position for position, end in enumerate(ends) if end <= bound or end[0] != space]
+        # To compare bytes is faster than to read numbers. It only finds lines to look at: those with an
+        # older time, and those that do not end with a space and 19 digits.
+        bound, after = b" %019d" % bound_ns, b"!"
+        likely = [
+            position for position, line in enumerate(lines) if not bound < line[-_TIME_BYTES:] < after
+        ]
         times = {position: time_ns(lines[position]) for position in likely}
         return {position: time_ for position, time_ in times.items() if time_ <= bound_ns}
 

@@ -9,7 +9,7 @@ from re import Match, Pattern
 
 from workers.influxdb import line_fields
 from workers.influxdb.conversion import converted
-from workers.influxdb.line_fields import HOUR_NS, time_ns
+from workers.influxdb.line_fields import HOUR_NS, LineSearch, time_ns
 from workers.influxdb.piece import Piece, Sorted
 from workers.influxdb.rejection import TypeConflict
 
@@ -51,10 +51,15 @@ class _Known:
     conversions: int = 0
     rejections: int = 0
 
-    def matches(self, lines: Sequence[bytes]) -> Iterator[tuple[int, Match[bytes]]]:
-        """Return the position of each line that InfluxDB would reject for this conflict, and its match."""
-        needle, match = self.needle, self.pattern.match
-        for position in [position for position, line in enumerate(lines) if needle in line]:
+    def matches(self, lines: Sequence[bytes], search: LineSearch) -> Iterator[tuple[int, Match[bytes]]]:
+        """Return the position of each line that InfluxDB would reject for this conflict, and its match.
+
+        Args:
+            lines: The lines, of which some may be converted already.
+            search: Finds the lines to look at.
+        """
+        match = self.pattern.match
+        for position in search.likely(self.needle):
             if found := match(lines[position]):
                 yield position, found
 
@@ -115,10 +120,11 @@ class TypeConflicts:
     def _apply(self, conflicts: Mapping[_Key, _Known], piece: Piece) -> Sorted:
         now = self._clock()
         lines, gone = piece.lines, set[int]()
+        search = LineSearch(lines)
         result = Sorted(piece)
         for key, known in conflicts.items():
             conflict, is_recent, asked = known.conflict, now - known.asked_at < RECHECK_S, []
-            for position, match in known.matches(lines):
+            for position, match in known.matches(lines, search):
                 if position in gone:
                     continue
                 known.used_at = now
@@ -166,8 +172,8 @@ class TypeConflicts:
 
 def in_conflict(lines: Sequence[bytes], conflict: TypeConflict) -> list[int]:
     """Return the positions of the lines that InfluxDB would reject for a conflict."""
-    needle, match = _needle(conflict), _pattern(conflict).match
-    return [position for position, line in enumerate(lines) if needle in line and match(line)]
+    match = _pattern(conflict).match
+    return [position for position in LineSearch(lines).likely(_needle(conflict)) if match(lines[position])]
 
 
 def _needle(conflict: TypeConflict) -> bytes:

@@ -67,3 +67,24 @@ def test_a_long_line_without_the_field_is_read_in_linear_time() -> None:
     for part in (b"b=1,", b'b="\\",', b'b="', b"b\\,", b"\\ ", b"b\\"):
         assert not finder.match(b"m " + part * 200_000)
         assert not finder.match(b"m,t=" + part * 200_000 + b" x=1")
+
+
+@given(
+    st.lists(st.text("ab=", min_size=1, max_size=8), min_size=1, max_size=6),
+    st.text("ab", min_size=1, max_size=3),
+)
+def test_a_search_in_all_lines_misses_none_that_has_the_bytes(texts: list[str], name: str) -> None:
+    lines = [text.encode() for text in texts]
+    # As in a conflict's search, the equals sign ends the name and stands nowhere else in it.
+    needle = f"{name}=".encode()
+
+    likely = list(line_fields.LineSearch(lines).likely(needle))
+
+    assert {position for position, line in enumerate(lines) if needle in line} <= set(likely)
+    assert likely == sorted(set(likely))
+
+
+def test_a_search_looks_at_few_lines() -> None:
+    lines = [b"resource seq=1 1", b'resource seq="a" 2', b"resource seq=3 3", b'resource seq="b" 4']
+
+    assert list(line_fields.LineSearch(lines).likely(b'seq="')) == [1, 3]
