@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bench.harness.machine import machine, versions
@@ -14,6 +15,9 @@ from bench.load.record import RecordShape
 from bench.measure.throughput import SLOWEST, START_S, describe
 from lab.errors import LabError, SlowError
 from lab.system.server_process import environment
+
+#: The folder of this package.
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 #: Seconds for the worker to stop.
 LEAVE_S = 30.0
@@ -39,7 +43,13 @@ def run(
         rig.fill(LoadProducer(target, shape), shape, 0, count)
         rig.settle()
         # As supervisor.conf has it, and says why.
-        env = environment(MALLOC_ARENA_MAX="1", **rig.settings(target, bucket), **dict(settings or {}))
+        env = environment(
+            MALLOC_ARENA_MAX="1",
+            # It runs in another folder, and the package that is installed has the workers alone.
+            PYTHONPATH=str(_CHECKOUT),
+            **rig.settings(target, bucket),
+            **dict(settings or {}),
+        )
         with (
             rig.progress.step("one worker with timers") as step,
             subprocess.Popen(

@@ -11,7 +11,7 @@ import pytest
 from bench.harness.rig import Rig
 from bench.load.delay_proxy import delayed
 from bench.load.record import Clock, RecordShape
-from bench.measure import throughput
+from bench.measure import profile, throughput
 from lab.lab import Lab
 from lab.senders.formats import Format
 from lab.system.progress import Progress
@@ -52,6 +52,14 @@ def test_bad_records_are_not_called_lost(lab: Lab) -> None:
 
     assert account.holds
     assert 2_850 < account.produced < 2_980
+
+
+def test_the_time_of_each_hop_is_measured(lab: Lab) -> None:
+    with Rig(Progress(quiet=True), lab.data) as rig:
+        measured = profile.run(rig, RecordShape(Clock(int(time.time() * 1000)), Format.JSON), 10_000)
+
+    assert measured["records"] == 10_000
+    assert all(hop["cpu_us"] > 0 for name, hop in measured["hops"].items() if name != "rest")
 
 
 def test_a_delay_only_delays(lab: Lab) -> None:
