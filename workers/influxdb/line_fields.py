@@ -61,12 +61,12 @@ class LineSearch:
 
         A line is also returned if the bytes begin at its end and go on in the next line.
         """
-        start = 0
-        for match in re.finditer(re.escape(needle), self._text):
-            if match.start() >= start:
-                position = bisect_right(self._ends, match.start())
-                start = self._ends[position]
-                yield position
+        find, start = re.compile(re.escape(needle)).search, 0
+        # After a hit it goes on with the next line: a text may repeat the bytes 100,000 times.
+        while match := find(self._text, start):
+            position = bisect_right(self._ends, match.start())
+            start = self._ends[position]
+            yield position
 
 
 def escaped(name: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """The splitter reads what Tower's encoder writes as InfluxDB reads it."""
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,3 +90,22 @@ def test_a_search_looks_at_few_lines() -> None:
     lines = [b"resource seq=1 1", b'resource seq="a" 2', b"resource seq=3 3", b'resource seq="b" 4']
 
     assert list(line_fields.LineSearch(lines).likely(b'seq="')) == [1, 3]
+
+
+def test_a_line_that_repeats_the_bytes_is_looked_at_once() -> None:
+    """Counted in calls: a few for each line, and not one for each time that the bytes stand there."""
+    lines = [b"seq=" * 10_000] * 3
+    calls = 0
+
+    def count(_: object, event: str, called: object) -> None:
+        nonlocal calls
+        calls += event == "c_call" and called is not sys.setprofile
+
+    sys.setprofile(count)
+    try:
+        likely = list(line_fields.LineSearch(lines).likely(b"seq="))
+    finally:
+        sys.setprofile(None)
+
+    assert likely == [0, 1, 2]
+    assert calls < 1_000
