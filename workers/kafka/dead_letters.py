@@ -27,6 +27,9 @@ from workers.types import DeadLetter, Origin
 #: Longest time in seconds that one wait for delivery reports blocks.
 REPORT_S = 0.05
 
+#: Seconds in which a new producer is helped to its id. Brokers in trouble must not be asked for longer.
+ASK_S = 2.0
+
 #: Seconds without a delivery report after which a warning is logged. Kafka's client retries for 30 s.
 SLOW_S = 5.0
 
@@ -157,7 +160,7 @@ class DeadLetterProducer:
                 failures.append((dead_letter, error.args[0].str()))
         started = self._clock()
         while len(confirmed) + len(failures) < len(dead_letters):
-            if not self._has_id:
+            if not self._has_id and self._clock() - started < ASK_S:
                 self._ask_for_id(self._producer)
             # Unlike a poll, this sends at once what waits for more messages to go with it (linger.ms).
             self._producer.flush(REPORT_S)
