@@ -56,11 +56,19 @@ class Server:
         return []
 
     def start(self) -> None:
-        """Start it, unless it runs; does not wait until it serves."""
+        """Start it, unless it runs; does not wait until it serves.
+
+        Raises:
+            NotImplementedError: This is no subclass, which knows how, but a process to end.
+        """
         raise NotImplementedError(f"{self.name} is known by its record alone, which is enough to end it")
 
     def serving(self, timeout_s: float = 1.0) -> bool:
-        """Whether it answers a request within `timeout_s` seconds."""
+        """Whether it answers a request within `timeout_s` seconds.
+
+        Raises:
+            NotImplementedError: This is no subclass, which knows how, but a process to end.
+        """
         raise NotImplementedError(f"{self.name} is known by its record alone, which is enough to end it")
 
     @property

@@ -32,7 +32,7 @@ def pi(zone: str = "%z", when: float | None = None, **more: Any) -> bytes:
             "cpu_load": "3.80", "free_ram": 16479928, "disk_util": 7,
             "time": now.strftime(f"%Y-%m-%dT%H:%M:%S{zone}"), **more,
         }
-    ).encode()  # fmt: skip
+    ).encode()  # fmt: skip # a table, which is longer with one value a line
 
 
 def stranger() -> bytes:

@@ -35,7 +35,7 @@ def test_each_of_100_000_records_of_foreign_producers_is_one_point(
             "org.apache.kafka.tools.ConsoleProducer",
             "--bootstrap-server", bootstrap, "--topic", pipeline.name, "--compression-codec", codec,
             "--property", "parse.key=true", "--property", "parse.headers=true",
-        )  # fmt: skip
+        )  # fmt: skip # a table, which is longer with one value a line
         with sample.open("rb") as stdin:
             subprocess.run(argv, env=environment, stdin=stdin, check=True, timeout=60, capture_output=True)
         first += EACH

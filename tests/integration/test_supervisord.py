@@ -23,7 +23,7 @@ INSTALL_S = 250.0
 FOLDERS = [
     "Lab-4. Tower", "it's", 'say "hi"', "50%", "%(here)s %d", "연구실", "back\\slash", "$HOME `id`",
     "a;b #c",
-]  # fmt: skip
+]  # fmt: skip # a table, which is longer with one value a line
 
 
 def pool(folder: Path, workers: int) -> TowerPool:

@@ -35,7 +35,7 @@ TOKENS = [
     b"999999999999999", b"1000000000000000", b"9007199254740993", b"9999999999.5", b"0.00001", b"1e-7",
     b"\x81\xa1a", b"\xde\xff\xff", b"\xcb", b"\xca", b"\xcf", b"\xd3", b"\xd9\xff", b"\xda\xff\xff",
     b"\xd7\x00", b"\xc7\x08\x00", b"\xc0", b"\xe0", b" x=1", b",b=c", b"=", b"i 1700000000000000000",
-]  # fmt: skip
+]  # fmt: skip # a table, which is longer with one value a line
 
 
 def long_lines() -> Iterator[bytes]:

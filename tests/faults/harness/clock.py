@@ -77,7 +77,8 @@ class Clock:
         pid: The process; it must be this user's own, or this user root.
 
     Raises:
-        NotImplementedError: The processor is no x86-64, or the kernel's vDSO has no room for the code.
+        NotImplementedError: The processor is no x86-64, the kernel's vDSO has no room for the code, or
+            librdkafka waits by another function. The test fails then, and is not skipped.
         TimeoutError: The process does not stand still, outside of the vDSO where its code is written.
     """
 

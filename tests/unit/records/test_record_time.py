@@ -236,8 +236,11 @@ FORMS = [
     "%Y%m%dT%H%M%S",
     "%d.%m.%Y %H:%M:%S",
 ]
-FRACTIONS = st.one_of(st.just(""), st.integers(0, 10**9 - 1).map(lambda ns: f".{ns:09}"),
-                      st.text("0123456789", min_size=1, max_size=11).map(",".__add__))  # fmt: skip
+FRACTIONS = st.one_of(
+    st.just(""),
+    st.integers(0, 10**9 - 1).map(lambda ns: f".{ns:09}"),
+    st.text("0123456789", min_size=1, max_size=11).map(",".__add__),
+)
 ZONES = [
     "",
     "Z",

@@ -212,7 +212,7 @@ def test_hours_that_come_twice_or_not_at_all_have_one_meaning(local: str, utc: s
         pytest.param("2023-11-14T22:13:20Z", "%d.%m.%Y", WHOLE, id="what has another format"),
         pytest.param("1700000000", "%d.%m.%Y", WHOLE, id="a number"),
     ],
-)  # fmt: skip
+)  # fmt: skip # a table, which is longer with one value a line
 def test_a_format_that_is_set_is_tried_first(text: str, format_: str, timestamp: Timestamp) -> None:
     assert parse(text, format_=format_) == timestamp
 
