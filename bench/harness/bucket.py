@@ -119,9 +119,10 @@ class Bucket:
             connection.close()
 
     def drop(self) -> None:
-        """Delete the bucket, so that it does not slow the next run."""
+        """Delete the bucket, so that it does not slow the next run, and the file of its token."""
         with self._client() as client:
             client.buckets_api().delete_bucket(self._id)
+        self._lab.secrets.worker_token(self.name).unlink(missing_ok=True)
 
     def _client(self) -> Any:
         import influxdb_client  # noqa: PLC0415 - slow to import

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -40,8 +40,9 @@ class Rig:
         self._data = data
         self._host = host
         self._stack = ExitStack()
-        # A time is not unique: two benches may start in the same second.
-        self._run = f"bench-{os.getpid()}"
+        # Neither a time nor a process id is unique, and a bucket that takes the name of a deleted one would
+        # find that one's token, which may not write to it.
+        self._run = f"bench-{secrets.token_hex(4)}"
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
