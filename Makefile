@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The tests start hundreds of Python processes; without its files of bytecode each compiles every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install hooks lock demo lab-up lab-down check test pictures mutants sanitize faults soak docker-check bench
 
@@ -53,12 +55,12 @@ lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY
 lab-down: $(INSTALLED) ## stop them
 	@$(BIN)/python -m lab down
 
-check: $(INSTALLED) ## format, lint, spelling, types and unit tests, in about two minutes
+check: $(INSTALLED) ## format, lint, spelling, types and unit tests, in about a minute
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/clang-format --dry-run -Werror workers/native/*.c workers/native/*.h
 	@$(BIN)/codespell
-	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(COVERAGE) tests/unit; wait $$types
+	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(THOROUGH) tests/unit; wait $$types
 
 # Integration tests mostly wait, so several processes run them, each with a lab of its own.
 LABS := 3
@@ -66,9 +68,10 @@ LABS := 3
 # Seconds that `make test` lets the fuzzer run.
 SANITIZE_S ?= 20
 
-# The unit tests' share of lines and branches of workers/; the floor is in pyproject.toml.
-test: COVERAGE := --cov --cov-report=term
-test: check ## everything CI runs: check with coverage, sanitizers, integration and the quick fault tests
+# All examples of each property, where `make check` tries a quarter; and the unit tests' share of the lines and
+# branches of workers/, whose floor is in pyproject.toml.
+test: THOROUGH := --hypothesis-profile=thorough --cov --cov-report=term
+test: check ## everything CI runs: check with all examples and coverage, sanitizers, integration and the quick fault tests
 	@$(BIN)/python -m tests.sanitize --seconds $(SANITIZE_S)
 	@$(BIN)/python -m lab prepare
 	@$(BIN)/pytest -q --numprocesses $(LABS) --dist loadfile tests/integration

@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from lab.lab import Lab
 from lab.topology import LabOptions
+from tests.support.examples import load_profiles
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("tower", deadline=None)
-settings.load_profile("tower")
+load_profiles()
 
 
 @pytest.fixture(scope="session")

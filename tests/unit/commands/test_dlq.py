@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from workers.commands.dlq import dead_letter, listing, producer, purge, replay
 from workers.commands.dlq.dead_letter import (
     REPLAYED,
@@ -149,7 +150,6 @@ def test_headers_cannot_command_a_terminal() -> None:
     assert letter.topic == "a.b"
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_payload_is_shown_as_one_printable_line(value: bytes) -> None:
     assert printable_payload(value).isprintable()
@@ -161,7 +161,6 @@ def test_payloads_are_cut_and_say_so() -> None:
     assert printable_payload(b"a\x1b[31m\n\xff") == "a\\x1b[31m\\n\\xff"
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 10**9),
     st.dictionaries(st.sampled_from(["json", "refused"]), st.integers(0, 10**9)),
@@ -345,7 +344,7 @@ def test_many_rejected_letters_stop_the_run_and_nothing_is_forgotten(sent: Sent)
     assert topic.progress == ReplayProgress(300)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_whatever_fails_each_letter_is_sent_once(data: st.DataObject) -> None:
     """Any order of runs, reasons, failures and refusals, over the same letters."""
@@ -403,7 +402,7 @@ def test_what_cannot_be_sent_is_reported_and_never_counts_as_replayed(sent: Sent
     assert sent.letters == [0, 4, 3]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(1, 40), st.sets(st.integers(0, 1_999), max_size=200))
 def test_however_many_messages_are_unknown_none_is_passed_and_the_progress_fits(
     step: int, unknown: set[int]

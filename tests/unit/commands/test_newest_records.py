@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests import corpus
 from tests.support import fakes, line_protocol
+from tests.support.examples import examples
 from tests.support.fakes import KAFKA_MS, FakeMessage
 from workers.batch import Batch
 from workers.commands.check import line_parser, newest_records
@@ -208,7 +209,7 @@ VALUES = st.one_of(
 NAMES = st.one_of(st.sampled_from([*PI, *NUMBERS, "timestamp", "ip", "host"]), st.text(max_size=6))
 
 
-@budget(max_examples=100, deadline=None)
+@budget(max_examples=examples(100))
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=6))
 def test_a_line_is_read_back_as_influxdb_reads_it(record: dict[str, Any]) -> None:
     try:
@@ -224,7 +225,7 @@ def test_a_line_is_read_back_as_influxdb_reads_it(record: dict[str, Any]) -> Non
     assert result.time == expected.time
 
 
-@budget(max_examples=100, deadline=None)
+@budget(max_examples=examples(100))
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=6))
 def test_what_is_left_out_adds_up_with_the_workers_count(record: dict[str, Any]) -> None:
     """Each value the encoder leaves out is a field's, or a time that cannot be read."""

@@ -1,7 +1,7 @@
 """Resets of committed offsets, and what they mean for the records."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.commands.replay.command import _session_s
@@ -59,7 +59,6 @@ def test_a_reset_says_what_is_read_again_skipped_or_expired(
     assert (reset.again, reset.skipped, reset.expired) == (again, skipped, expired)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 120), st.data())
 def test_nothing_is_both_read_again_and_skipped(
     start: int, length: int, committed: int | None, data: st.DataObject

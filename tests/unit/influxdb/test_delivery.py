@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from workers.batch import Batch
 from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable, WriteError
@@ -800,7 +801,7 @@ ANSWERS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     st.integers(0, 40),
     st.sets(st.integers(0, 39)),

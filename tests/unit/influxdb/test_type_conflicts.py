@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from tests.support.line_protocol import Integer, parse
 from tests.support.typed_influxdb import HOUR_NS, TypedInfluxdb
@@ -304,7 +305,7 @@ FIELDS = st.dictionaries(st.sampled_from(["a", "b\\,", 'c"']), VALUES, min_size=
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.lists(st.tuples(FIELDS, st.integers(0, 12)), max_size=25), min_size=1, max_size=4),
     st.sampled_from([1, 3, 168]),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.fakes import FakeMessage
 from tests.support.variants import Path
 from workers.config.route import Route
@@ -189,7 +190,7 @@ def messages(draw: st.DrawFn, values: st.SearchStrategy[bytes]) -> FakeMessage:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(st.sampled_from(ROUTES), messages(MSGPACK | JSON))
 def test_any_message_becomes_valid_lines_or_dead_letters_on_both_paths(
     route: Route, message: FakeMessage
@@ -211,7 +212,7 @@ def reads_again(converter: Converter, record: Any, raw: bytes) -> bool:
         return b"\\ud" in raw
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(st.sampled_from(ROUTES), MSGPACK | JSON)
 def test_the_bytes_of_each_record_are_read_as_this_record_again(route: Route, value: bytes) -> None:
     converter = Path(route, native=False).converter

@@ -11,6 +11,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.fakes import FakeMessage
 from tests.support.kernel import needs_kernel
 from workers.batch import Batch
@@ -170,7 +171,7 @@ VALUES = (
 
 
 @needs_kernel
-@budget(deadline=None, max_examples=300)
+@budget(max_examples=examples(300))
 @given(
     st.lists(st.lists(VALUES, max_size=8), max_size=6),
     st.integers(1, 4),

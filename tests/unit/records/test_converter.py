@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests import corpus
 from tests.corpus import STORED, Case
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.fakes import FakeMessage, partition
 from workers.batch import Batch
 from workers.records.converter import Converter
@@ -176,7 +177,7 @@ def test_the_names_of_the_corpus_are_distinct_and_its_files_are_all_used() -> No
     assert [file.name for file in corpus.PAYLOADS.iterdir() if f'"{file.name}"' not in index] == []
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.lists(st.tuples(st.integers(0, 3), VALUES), max_size=12))
 def test_every_message_ends_as_lines_or_dead_letters(messages: list[tuple[int, bytes | None]]) -> None:
     fake_messages = [FakeMessage(value, number, place) for place, (number, value) in enumerate(messages)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests import corpus
 from tests.support import fakes
+from tests.support.examples import examples
 from workers.errors import RecordError
 from workers.records import decoder
 from workers.records.decoder import detect
@@ -66,7 +67,7 @@ def reason_of(value: bytes | None, format_: str = "auto") -> str:
     return caught.value.reason
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250))
 @given(BYTES, st.sampled_from(FORMATS))
 @example(b"memory:" + b"0" * 5_000, "text")
 @example(b"\x81\x91\x91\x01\x01", "auto")
@@ -83,7 +84,7 @@ def test_any_bytes_are_records_or_a_reason(value: bytes, format_: str) -> None:
     assert outcomes <= set(Reason)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(RECORDS)
 def test_a_record_is_the_same_through_json_and_msgpack(record: dict[str, Any]) -> None:
     through_json = decode(json.dumps(record).encode())
@@ -93,7 +94,7 @@ def test_a_record_is_the_same_through_json_and_msgpack(record: dict[str, Any]) -
     assert [fields for fields, _ in through_msgpack] == [record]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(RECORDS, min_size=1, max_size=5))
 def test_an_array_is_its_records_each_with_its_own_bytes(records: list[dict[str, Any]]) -> None:
     for value in (json.dumps(records).encode(), msgpack.packb(records)):
@@ -189,13 +190,13 @@ class TestTimestamp:
 class TestMsgpack:
     """What its maps and arrays may hold, and may claim to."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60))
     @given(RECORDS)
     def test_text_as_bin_is_the_same_text(self, record: dict[str, Any]) -> None:
         """Ruby's strings without an encoding and C's buffers are `bin`."""
         assert decode(msgpack.packb(_as_bin(record))) == [(record, msgpack.packb(_as_bin(record)))]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60))
     @given(RECORDS)
     def test_a_binary_value_changes_nothing_about_its_neighbours(self, record: dict[str, Any]) -> None:
         """A message with one is read in another way."""
@@ -255,7 +256,7 @@ def _as_bin(value: Any) -> Any:
 class TestEnvelopes:
     """What may stand before JSON."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60))
     @given(RECORDS, st.integers(0, 2**32 - 1))
     def test_json_behind_a_confluent_header_is_that_json(
         self, record: dict[str, Any], schema_id: int
@@ -280,7 +281,7 @@ class TestEnvelopes:
     def test_json_behind_other_bytes_is_none(self, value: bytes) -> None:
         assert reason_of(value) == Reason.TEXT
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60))
     @given(RECORDS.filter(bool))
     def test_json_encoded_twice_is_decoded_twice(self, record: dict[str, Any]) -> None:
         value = json.dumps(json.dumps(record)).encode()
@@ -302,7 +303,7 @@ class TestEnvelopes:
 class TestSeveralTexts:
     """Newline-delimited JSON, and a JSON text sequence (RFC 7464)."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60))
     @given(st.lists(RECORDS, min_size=2, max_size=5), st.sampled_from(["\n", "\r\n", "\n\n \n"]))
     def test_lines_are_records_each_with_its_own_bytes(
         self, records: list[dict[str, Any]], separator: str
@@ -313,7 +314,7 @@ class TestSeveralTexts:
             decoded = decode((separator.join(texts) + end).encode())
             assert decoded == [(record, text.encode()) for record, text in zip(records, texts, strict=True)]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60))
     @given(st.lists(RECORDS, min_size=1, max_size=5))
     def test_a_sequence_is_its_texts(self, records: list[dict[str, Any]]) -> None:
         texts = [json.dumps(record).encode() for record in records]

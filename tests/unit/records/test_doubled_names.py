@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import fakes, line_protocol
+from tests.support.examples import examples
 from tests.support.fakes import FakeMessage
 from tests.support.kernel import needs_kernel
 from tests.support.variants import Path
@@ -91,7 +92,7 @@ def leaves(value: Any) -> int:
 TWO_TAGS = fakes.route(tags="host=Labs,host_=x")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(RECORDS)
 def test_no_name_is_twice_in_a_line_and_every_value_is_in_it_or_counted(record: dict[str, Any]) -> None:
     encoder = Encoder(TWO_TAGS)
@@ -110,7 +111,7 @@ def paths(rename: str) -> tuple[Path, Path]:
 
 @needs_kernel
 @pytest.mark.parametrize("rename", ["", "b:host", "x:host_,b:a_b", "host:x"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(records=st.lists(RECORDS, min_size=1, max_size=4))
 def test_both_paths_agree_on_names_that_become_one(records: list[dict[str, Any]], rename: str) -> None:
     native, python = paths(rename)

@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.support import fakes, line_protocol
+from tests.support.examples import examples
 from tests.support.fakes import KAFKA_MS
 from workers.errors import RecordError
 from workers.records.encoder import CACHED, Encoder
@@ -71,7 +72,7 @@ def reason_of(record: dict[Any, Any], **options: object) -> str:
 class TestProperties:
     """Over records nobody would think of."""
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30))
     @given(st.lists(st.tuples(RECORDS, COORDINATES), max_size=8))
     def test_n_records_are_exactly_n_points(
         self, records: list[tuple[dict[str, Any], tuple[int, int, int]]]
@@ -96,7 +97,7 @@ class TestProperties:
             assert {"host": "Labs", "region": "GIST"}.items() <= point.tags.items()
             assert point.tags.keys() <= {"host", "region", "ip", "deviceId"}
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30))
     @given(RECORDS, COORDINATES)
     def test_the_same_coordinates_give_the_same_line(
         self, record: dict[str, Any], coordinates: tuple[int, int, int]
@@ -110,7 +111,7 @@ class TestProperties:
 
         assert lines[0] == lines[1]
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30))
     @given(RECORDS, st.tuples(st.integers(0, 15), st.integers(0, 14), st.integers(0, 1023)), st.data())
     def test_equal_records_at_different_coordinates_are_different_points(
         self, record: dict[str, Any], first: tuple[int, int, int], data: st.DataObject
@@ -125,14 +126,14 @@ class TestProperties:
 
         assert line_protocol.parse(lines[0]).identity != line_protocol.parse(lines[1]).identity
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30))
     @given(HOSTILE)
     def test_text_comes_back_as_it_was_sent(self, text: str) -> None:
         point = line_protocol.parse(encoded({"name": text}))
 
         assert point.fields == {"name": text}
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30))
     @given(HOSTILE)
     def test_a_tag_comes_back_but_for_control_characters_and_last_backslashes(self, text: str) -> None:
         assume(text)
@@ -417,7 +418,7 @@ class TestRename:
         assert fields({"k" * 300: 1}, rename=f"{'k' * 300}:short") == "short=1"
         assert reason_of({"k": 1}, rename=f"k:{'n' * 300}") == Reason.KEY_TOO_LONG
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200))
     @given(
         st.dictionaries(st.sampled_from(list("abcde")), st.sampled_from(list("abcdef")), max_size=5),
         st.dictionaries(st.sampled_from(list("abcdef")), st.integers(0, 99), min_size=1),

@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import fakes, line_protocol
+from tests.support.examples import examples
 from tests.support.fakes import FakeMessage
 from workers.batch import Batch
 from workers.records.converter import Converter
@@ -303,7 +304,7 @@ class TestAuto:
         assert line.startswith(b"labs,")
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000))
 @given(LINES)
 @example(b'a,b=c\\\\ d,e=" v="1" 5\n')
 @example(b"a v=1 5\\\nb v=1 5")

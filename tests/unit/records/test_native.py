@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests import corpus
 from tests.support import fakes, line_protocol, variants
+from tests.support.examples import examples
 from tests.support.fakes import FakeMessage, partition
 from tests.support.kernel import needs_kernel
 from tests.support.variants import NOW, SETTINGS, Path
@@ -213,7 +214,7 @@ MET = st.dictionaries(
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-@budget(max_examples=50, deadline=None)
+@budget(max_examples=examples(50))
 @given(st.lists(MET, min_size=1, max_size=5))
 def test_both_paths_rename_alike(rename: str, records: list[dict[str, Any]]) -> None:
     options = {"rename": rename, "tag_fields": "ip", "number_fields": "", "time_fields": "time"}
@@ -329,7 +330,7 @@ NAMES = st.one_of(st.sampled_from([*LAB, *PI, "time", "deviceId", "host", "_fiel
 RECORDS = st.dictionaries(NAMES, VALUES, min_size=1, max_size=6)
 
 
-@budget(max_examples=100, deadline=None)
+@budget(max_examples=examples(100))
 @given(RECORDS, st.booleans())
 def test_both_paths_agree_on_json(record: dict[str, Any], ascii_only: bool) -> None:
     text = json.dumps(record, ensure_ascii=ascii_only)
@@ -337,13 +338,13 @@ def test_both_paths_agree_on_json(record: dict[str, Any], ascii_only: bool) -> N
     assert_same([text.encode("utf-8", "surrogatepass")])
 
 
-@budget(max_examples=100, deadline=None)
+@budget(max_examples=examples(100))
 @given(RECORDS)
 def test_both_paths_agree_on_msgpack(record: dict[str, Any]) -> None:
     assert_same([msgpack.packb(record)])
 
 
-@budget(max_examples=100, deadline=None)
+@budget(max_examples=examples(100))
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_both_paths_spell_a_number_alike(value: float) -> None:
     text = repr(value)
@@ -357,7 +358,7 @@ def test_both_paths_spell_a_number_alike(value: float) -> None:
     assert_same(list(values))
 
 
-@budget(max_examples=100, deadline=None)
+@budget(max_examples=examples(100))
 @given(
     st.binary(max_size=80),
     st.sampled_from([b"", b"{", b'{"tx":1,', b"\x82\xa2tx\x01", b"\xde\x00\x02\xa2tx"]),

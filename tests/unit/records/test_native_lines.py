@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.kernel import needs_kernel
 from tests.support.variants import Path
 from tests.unit.records.test_line_protocol import LINES, NS, PIECES
@@ -144,7 +145,7 @@ def test_the_kernel_takes_common_lines(line: str, end: str, format_: str) -> Non
     assert path.converter.by_kernel == 1
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(PLAIN | CHANGED | STRUCTURED | LINES | BATCH, min_size=1, max_size=6))
 @example(values=[b"\xef\xbb\xbfa v=1 %d" % NS, b"a v=1 %d\n" % NS, b"a,b=c v=1 01"])
 def test_both_paths_make_the_same_of_lines(both: tuple[Path, Path], values: list[bytes]) -> None:
@@ -155,7 +156,7 @@ def test_both_paths_make_the_same_of_lines(both: tuple[Path, Path], values: list
     assert native.outcome(messages) == python.outcome(messages)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(PLAIN)
 def test_the_kernel_takes_nearly_all_plain_lines(value: bytes) -> None:
     """Comparing both paths would compare Python with itself otherwise."""

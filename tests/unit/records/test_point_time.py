@@ -4,6 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from workers.errors import RecordError
 from workers.records.point_time import BANDS, PARTITIONS, RESIDUES, SHARES, PointTime, share_of
 from workers.records.timestamps import MILLISECOND, NANOSECOND, SECOND, Timestamp
@@ -54,7 +55,7 @@ def within_the_window(first: Coordinates, second: Coordinates) -> bool:
     return (place(first) - place(second)) % share_of(first[0].tick, first[1], first[3] > 0).window != 0
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.data())
 def test_two_records_never_share_a_nanosecond(data: st.DataObject) -> None:
     first = data.draw(COORDINATES)

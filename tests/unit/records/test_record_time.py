@@ -13,6 +13,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.fakes import KAFKA_MS, FakeMessage
 from tests.support.kernel import needs_kernel
 from workers.batch import Batch
@@ -294,7 +295,7 @@ OPTIONS: list[dict[str, object]] = [
 
 @needs_kernel
 @pytest.mark.parametrize("options", OPTIONS)
-@budget(max_examples=150, deadline=None)
+@budget(max_examples=examples(150))
 @given(st.lists(st.tuples(TIMES, STAMPS, st.integers(0, 2**62)), min_size=1, max_size=4))
 def test_both_paths_agree_on_times_of_all_forms_and_on_a_second_delivery(
     options: dict[str, object], records: Sequence[tuple[object, tuple[int, int], int]]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests import corpus
 from tests.corpus import Row
 from tests.support import fakes, line_protocol, variants
+from tests.support.examples import examples
 from tests.support.fakes import FakeMessage
 from tests.support.kernel import needs_kernel
 from tests.support.variants import Path
@@ -101,7 +102,7 @@ def names(value: bytes) -> list[str]:
     return [name for line in batch.lines for name in line_protocol.parse(line.decode()).fields]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(BYTES)
 def test_every_name_of_a_point_stands_in_its_message(value: bytes) -> None:
     assert [name for name in names(value) if not literal(name, value)] == []
