@@ -24,6 +24,9 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 def printable(text: str) -> str:
     """Return a text from outside on one line, cut, and without control characters."""
     cut = text[:FOREIGN_CHARACTERS]
+    if cut.isprintable():
+        # Nearly always, and each dead letter has such a text.
+        return cut
     return "".join(char if char.isprintable() else "." for char in cut)
 
 

@@ -101,7 +101,8 @@ def _drained(
             drained = throughput.drain(rig, [pool], target, bucket, shape=spoilt, count=count)
         account = throughput.look_up(rig, bucket, spoilt, count, workers)
     figures = throughput.result(drained, count, workers, best)
-    kept = ("records", "seconds", "records_per_s", "worker_cpu_us_per_record", "influxd_cpu_us_per_record")
+    costs = ("worker_cpu_us_per_record", "influxd_cpu_us_per_record", "kafka_cpu_us_per_record")
+    kept = ("records", "seconds", "records_per_s", *costs)
     counters = drained.counters
     return {
         "name": name,

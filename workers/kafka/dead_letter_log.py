@@ -12,8 +12,8 @@ class _Pending:
     """The dead letters of one reason since its last line."""
 
     count: int = 0
-    record: str = ""
-    stored: str = ""
+    record: tuple[str, int, int, int] = ("", 0, 0, 0)
+    stored: tuple[int, int] = (0, 0)
     logged_at: float = float("-inf")
 
 
@@ -32,13 +32,13 @@ class DeadLetterLog:
         self._clock = clock
         self._pending: dict[str, _Pending] = {}
 
-    def add(self, reason: str, record: str, stored: str) -> None:
+    def add(self, reason: str, record: tuple[str, int, int, int], stored: tuple[int, int]) -> None:
         """Count a dead letter.
 
         Args:
             reason: Its reason.
-            record: Where its record came from: `resource[0]@17`.
-            stored: Where it is in the dead-letter topic: `0/5`; empty if Kafka did not say.
+            record: Where its record came from: topic, partition, offset, and index in its message.
+            stored: Where it is in the dead-letter topic: partition and offset.
         """
         pending = self._pending.setdefault(reason, _Pending())
         pending.count += 1
@@ -48,13 +48,17 @@ class DeadLetterLog:
         """Write the lines that are due. This is called several times a second."""
         for reason, pending in self._pending.items():
             if pending.count and self._clock() - pending.logged_at >= REPEAT_S:
-                show = f" `tower dlq show {pending.stored}` shows why." if pending.stored else ""
+                topic, partition, offset, element = pending.record
                 self._logger.warning(
-                    "%d %s (reason %s), the last one from %s.%s `tower status` says what to do",
+                    "%d %s (reason %s), the last one from %s[%d]@%d%s. `tower dlq show %d/%d` shows why. "
+                    "`tower status` says what to do",
                     pending.count,
                     "record became a dead letter" if pending.count == 1 else "records became dead letters",
                     reason,
-                    pending.record,
-                    show,
+                    topic,
+                    partition,
+                    offset,
+                    f" element {element}" if element else "",
+                    *pending.stored,
                 )
                 pending.count, pending.logged_at = 0, self._clock()

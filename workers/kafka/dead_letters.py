@@ -22,7 +22,7 @@ from workers.kafka.properties import (
 from workers.log import ThrottledLogger, printable
 from workers.message_headers import read_headers
 from workers.retry import Backoff
-from workers.types import DeadLetter, Origin
+from workers.types import DeadLetter
 
 #: Longest time in seconds that one wait for delivery reports blocks.
 REPORT_S = 0.05
@@ -133,10 +133,11 @@ class DeadLetterProducer:
             def on_delivery(error: KafkaError | None, stored: Any) -> None:
                 if error is None:
                     confirmed.append(dead_letter)
+                    message, element = dead_letter.origin.message, dead_letter.origin.element
                     self._letter_log.add(
-                        str(dead_letter.reason),
-                        place_of(dead_letter.origin),
-                        f"{stored.partition()}/{stored.offset()}",
+                        dead_letter.reason,
+                        (message.topic(), message.partition(), message.offset(), element),
+                        (stored.partition(), stored.offset()),
                     )
                 else:
                     self._check_fatal(error)
@@ -238,14 +239,6 @@ def headers(dead_letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
         *([("tower.unreadable_headers", str(unreadable))] if unreadable else []),
         ("tower.headers", str(len(original))),
     ]
-
-
-def place_of(origin: Origin) -> str:
-    """Return where a record came from, for people: `resource[0]@17`."""
-    message, element = origin.message, origin.element
-    return f"{message.topic()}[{message.partition()}]@{message.offset()}" + (
-        f" element {element}" if element else ""
-    )
 
 
 def _size(dead_letter: DeadLetter) -> int:
