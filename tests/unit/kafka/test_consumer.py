@@ -14,12 +14,15 @@ import pytest
 
 from tests.support import brokers, fakes
 from tests.support.brokers import PARTITIONS, Brokers
+from workers.kafka import credentials, membership
 from workers.kafka.consumer import GroupConsumer
-from workers.kafka.credentials import CHECK_S
 from workers.kafka.topic_id import ClientLog
 from workers.types import Message, Partition
 
 DEADLINE_S = 20.0
+
+#: Seconds between two looks at the credentials' files, and the longest pause before a client is replaced.
+CHECK_S = 0.1
 
 #: Records of a topic, a quarter in each partition.
 RECORDS = 200
@@ -51,7 +54,7 @@ class Member:
             "TOWER_TOPIC": topic,
         }
         self.consumer = GroupConsumer(
-            fakes.settings(named | dict(environ or {}), **options),
+            fakes.settings(named | dict(environ or {}), **brokers.QUICK, **options),
             lambda partitions, lost: self.revoked.append((partitions, lost)),
             topic_ids=self._topic_ids,
         )
@@ -133,8 +136,10 @@ def test_the_first_messages_are_returned_as_soon_as_they_arrive(
 ) -> None:
     """It does not wait for the time-out. More are gathered only with `gather`."""
     cluster.make_topic("first")
+    # A client that resumes while it asks for the first offset asks again only after 0.5 s.
+    cluster.commit("first", "first", [0] * PARTITIONS)
     member = join("first")
-    until(lambda: member.owns(brokers.PARTITIONS))
+    until(lambda: member.owns(PARTITIONS))
     member.consumer.resume()
     cluster.produce("first", [b"{}"] * 3)
     begun = time.monotonic()
@@ -340,15 +345,20 @@ class Plain(socketserver.BaseRequestHandler):
 
 
 def test_a_client_with_rejected_credentials_is_replaced_once_its_files_have_changed(
-    join: Callable[..., Member], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    join: Callable[..., Member],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not before, and not with files that no client can be created from. The worker does not stop."""
+    monkeypatch.setattr(credentials, "CHECK_S", CHECK_S)
+    monkeypatch.setattr(membership, "RENEW_S", CHECK_S)
     trusted = tmp_path / "ca.pem"
     certificates = Path(certifi.where()).read_text()
     trusted.write_text(certificates)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Plain) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         environ = {
             "TOWER_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{server.server_address[1]}",
             "TOWER_KAFKA_SECURITY_PROTOCOL": "ssl",
@@ -356,15 +366,16 @@ def test_a_client_with_rejected_credentials_is_replaced_once_its_files_have_chan
         }
         consumer = join("refused", environ).consumer
 
-        def consume_until_looked() -> None:
+        def consume_until_looked(text: str) -> None:
+            until(lambda: consumer.consume(1, 0.05) or text in caplog.text)
             end = time.monotonic() + 1.5 * CHECK_S
             until(lambda: consumer.consume(1, 0.05) or time.monotonic() > end)
 
-        consume_until_looked()
+        consume_until_looked("TOWER_KAFKA_SSL_CA_LOCATION")
         assert consumer.renewals == 0
 
         trusted.write_text("-----BEGIN CERTIFICATE-----")
-        consume_until_looked()
+        consume_until_looked("cannot create a new client")
         assert consumer.renewals == 0
 
         trusted.write_text(certificates + "# another one")

@@ -12,7 +12,7 @@ from tests.support import brokers, fakes
 from tests.support.brokers import Brokers
 from tests.support.fakes import FakeClock, FakeMessage, FakeWait
 from workers.errors import DrainExpired, SettingsError
-from workers.kafka import dead_letters
+from workers.kafka import credentials, dead_letters
 from workers.kafka.dead_letters import DeadLetterProducer, headers
 from workers.log import REPEAT_S
 from workers.types import DeadLetter, Origin, Reason
@@ -223,8 +223,9 @@ def test_a_producer_with_a_fatal_error_is_replaced(
 
 
 def test_dead_letters_that_wait_with_an_old_password_are_sent_with_the_new_one(
-    kafka: FakeProducer, tmp_path: Path
+    kafka: FakeProducer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(credentials, "CHECK_S", 0.05)
     file = tmp_path / "password"
     file.write_text("old")
     kafka.password = "new"

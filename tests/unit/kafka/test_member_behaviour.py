@@ -55,6 +55,8 @@ class RealGroup:
         self._topic = topic
         self._cluster = cluster
         cluster.produce(topic, [b"{}"] * (RECORDS * PARTITIONS))
+        # A client that resumes while it asks for the first offset asks again only after 0.5 s.
+        cluster.commit(topic, topic, [0] * PARTITIONS)
         self.consumer = self._join(lambda partitions, _: self.revoked(partitions))
         self._other: GroupConsumer | None = None
 
@@ -64,6 +66,7 @@ class RealGroup:
             kafka_group_id=self._topic,
             kafka_group_protocol="consumer",
             topic=self._topic,
+            **brokers.QUICK,
         )
         return GroupConsumer(settings, on_revoke, topic_ids=lambda topics: dict.fromkeys(topics, "id"))
 

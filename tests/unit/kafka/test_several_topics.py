@@ -44,7 +44,10 @@ def join(cluster: Brokers, tmp_path: Path) -> Iterator[Callable[..., GroupConsum
                     routes=file,
                     kafka_bootstrap_servers=cluster.bootstrap,
                     kafka_group_id=topics[0].strip("^"),
-                    kafka_topic_metadata_refresh_interval_ms=200,
+                    # The mock waits for other members until a second before the end of the session.
+                    kafka_session_timeout_ms=1_200,
+                    kafka_heartbeat_interval_ms=50,
+                    **brokers.QUICK,
                 ),
                 lambda *_: None,
                 topic_ids=lambda names: dict.fromkeys(names, "first"),
