@@ -25,8 +25,6 @@ from lab.senders.formats import Format
 
 #: Seconds between two looks for delivery reports.
 POLL_S = 0.01
-#: Seconds for the last reports when a user stops.
-LAST_S = 10.0
 #: Numbers of records that each locust worker may use: they stay different over all of them.
 SPAN = 1_000_000_000
 #: Names of devices in the records; users take turns in using them.
@@ -44,6 +42,13 @@ def options(parser: Any) -> None:
     )
     parser.add_argument("--device-rate", env_var="BENCH_DEVICE_RATE", type=float, default=1.0)
     parser.add_argument("--bad", env_var="BENCH_BAD", type=float, default=0.0)
+    parser.add_argument(
+        "--report-timeout",
+        env_var="BENCH_REPORT_TIMEOUT",
+        type=float,
+        default=10.0,
+        help="seconds that a user waits for its last delivery reports when it stops (10)",
+    )
 
 
 def number(environment: Any, **_: Any) -> None:
@@ -79,7 +84,7 @@ class Device(User):
 
     def on_stop(self) -> None:
         """Wait for the last reports, without stopping the other users."""
-        deadline = time.monotonic() + LAST_S
+        deadline = time.monotonic() + self.environment.parsed_options.report_timeout
         while len(self._producer) and time.monotonic() < deadline:
             gevent.sleep(POLL_S)
         self._reports.kill()

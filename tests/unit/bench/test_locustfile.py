@@ -16,7 +16,7 @@ def test_a_load_without_a_broker_fails_and_says_what_to_check() -> None:
         [
             *(sys.executable, "-m", "locust", "-f", "bench/load/locustfile.py", "--headless"),
             *("--users", "1", "--spawn-rate", "1", "--run-time", "1s", "--stop-timeout", "1"),
-            *("--bootstrap-servers", "localhost:1"),
+            *("--bootstrap-servers", "localhost:1", "--report-timeout", "0.1"),
         ],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
