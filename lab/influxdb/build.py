@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -26,6 +27,9 @@ Make = Callable[[Path, Progress], Path]
 VERSION = "2.7.12"
 #: Seconds after which the build is given up; 4 to 7 minutes are usual on two cores.
 BUILD_S = 3600.0
+
+#: Seconds between two looks at how far it is.
+NOTE_S = 0.5
 #: What influxd is compiled from, Go's own library included.
 PACKAGES = 1400
 #: The Go toolchain as a Python package, for machines without one.
@@ -133,7 +137,8 @@ def _run(argv: list[str], work: Path, env: dict[str, str], log: Path, step: Step
                 if time.monotonic() > deadline:
                     raise LabError(f"building influxd took over {BUILD_S:.0f} s; see {log}")
                 step.note(_said(log, began))
-                time.sleep(0.5)
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(NOTE_S)
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)

@@ -57,7 +57,12 @@ class Pool:
         self.conf.write_text(CONF.replace("STOP_WAIT_S", str(stop_wait_s)))
         self.supervisord = Supervisord(self.conf)
         self.supervisord.start()
-        until((folder / "started").exists, SOON_S, "the worker to ignore SIGTERM")
+        # A call wakes supervisord, which otherwise starts its worker a second later.
+        until(
+            lambda: self.supervisord.processes() is not None and (folder / "started").exists(),
+            SOON_S,
+            "the worker to ignore SIGTERM",
+        )
         self.pid = int((folder / "supervisord.pid").read_text())
         self._worker = (self.supervisord.processes() or [])[0].pid
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from workers.commands import console
 from workers.commands.console import ProgressWait
 from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.commands.main import tower
@@ -49,14 +50,18 @@ def test_without_a_wait_there_is_one_attempt() -> None:
     assert server.failures == 2
 
 
-def test_the_wait_ends_with_the_servers_own_error_and_says_what_it_waits_for() -> None:
+def test_the_wait_ends_with_the_servers_own_error_and_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console, "PROGRESS_S", 0.2)
+    monkeypatch.setattr(readiness, "RETRY_S", 0.1)
     env = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": "localhost:1"}
     before = time.monotonic()
 
-    outcome = CliRunner().invoke(tower, ["provision", "--wait", "2.5"], env=env)
+    outcome = CliRunner().invoke(tower, ["provision", "--wait", "0.5"], env=env)
 
     assert outcome.exit_code == FAILED
-    assert 2.5 <= time.monotonic() - before < 30
+    assert 0.5 <= time.monotonic() - before < 30
     assert "waiting for Kafka (" in outcome.stderr
     assert "no broker can be reached (localhost:1: Connection refused)" in outcome.stderr.splitlines()[-1]
 

@@ -32,7 +32,7 @@ OTHERS = [b"labs b=3 3"]
 TIMEOUT_S = 30.0
 
 #: A deadline that a test waits for, and by when a write must have ended whose deadline is that short.
-SHORT_S = 0.5
+SHORT_S = 0.2
 SOON_S = 10.0
 
 #: Most bytes the kernel takes of a request whose body nobody reads, with room for the server's share.
@@ -493,6 +493,10 @@ class TestBounds:
 
 class TestInterruption:
     """The worker has to finish while it waits for the server."""
+
+    @pytest.fixture(autouse=True)
+    def _looks_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transport, "SLICE_S", 0.02)
 
     @staticmethod
     def interrupt(url: str, during: str) -> float:

@@ -61,7 +61,7 @@ def test_the_log_says_what_happens_before_the_stacks() -> None:
 
 
 def test_a_worker_that_feeds_in_time_is_not_interrupted() -> None:
-    done = run("pass", "print('at the end')", 12, FEED_S)
+    done = run("pass", "print('at the end')", 8, FEED_S)
 
     assert (done.returncode, done.stdout) == (0, "at the end\n")
     assert done.stderr == ""
