@@ -10,6 +10,7 @@ import pytest
 from bench.report import plots
 from bench.report.drawing import svg
 from bench.report.page import page
+from bench.report.plots import of
 
 #: Bytes of a report that a mail or a chat takes.
 MOST_BYTES = 1_000_000
@@ -96,9 +97,14 @@ TEXTS = {
 }
 
 
+def plots_of(kind: str) -> list[plots.Plot]:
+    """The plots of one kind."""
+    return list(of({"kind": kind, **RESULTS[kind]}))
+
+
 def draw(kind: str) -> str:
-    """The plots of one kind, one after the other."""
-    return "".join(svg(plot) for _, _, plot in plots.of({"kind": kind, **RESULTS[kind]}))
+    """The plots of one kind as SVG, one after the other."""
+    return "".join(svg(plot) for _, _, plot in plots_of(kind))
 
 
 #: The same, drawn once for all tests.
@@ -109,6 +115,10 @@ def report() -> str:
     """The page with two results of each kind, without the tiles, which need more figures."""
     results = [{"kind": kind, **result} for kind, result in RESULTS.items()] * 2
     with pytest.MonkeyPatch.context() as patch:
+        # A result that stands there twice is drawn once.
+        once = cache(plots_of)
+        patch.setattr(plots, "of", lambda result: once(result["kind"]))
+        patch.setattr("bench.report.page.svg", cache(svg))
         patch.setattr("bench.report.page.figures", lambda _: [])
         return page(results, {})
 

@@ -29,6 +29,7 @@ WORKERS_S = 60.0
 WORKERS = """
 import ctypes, os, sys
 from pathlib import Path
+import workers.records.decoder  # imported late otherwise, by each worker
 from tests.support import fakes
 from tests.support.fakes import FakeMessage
 from workers.batch import Batch
