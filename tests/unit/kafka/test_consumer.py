@@ -144,7 +144,10 @@ def test_the_first_messages_are_returned_as_soon_as_they_arrive(
     cluster.produce("first", [b"{}"] * 3)
     begun = time.monotonic()
 
-    messages = member.consumer.consume(1_000, DEADLINE_S, gather=False)
+    messages: list[Message] = []
+    while not messages and time.monotonic() - begun < DEADLINE_S:
+        # The end of a partition ends a call too, and has no message.
+        messages = member.consumer.consume(1_000, DEADLINE_S, gather=False)
 
     assert 1 <= len(messages) <= 3
     assert time.monotonic() - begun < DEADLINE_S / 2
