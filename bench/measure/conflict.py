@@ -1,7 +1,9 @@
 """Records that InfluxDB rejects among good ones: what they cost the good ones, in one run."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 from bench.harness.machine import machine, versions
@@ -46,12 +48,14 @@ class RejectedShape(RecordShape):
         return _TIME.sub(_OLD, record) if self.old else _SEQ.sub(rb'"seq":"number \1"', record)
 
 
-#: Share of rejected records, whether they are too old, and the goal for records/s relative to none.
-CASES = {
-    "clean": (0.0, False, 1.0),
+#: Share of rejected records, whether they are too old, and the goal for records/s relative to none. A clean
+#: drain comes first and last, because the first also pays for the start of Kafka's JVM.
+CASES: dict[str, tuple[float, bool, float | None]] = {
+    "clean": (0.0, False, None),
     "every third in conflict": (1 / 3, False, 0.5),
     "one in a hundred in conflict": (0.01, False, 0.9),
     "one in a thousand too old": (0.001, True, 0.9),
+    "clean again": (0.0, False, None),
 }
 
 
@@ -73,11 +77,9 @@ def run(
     if best is None:
         best, _ = ceiling.measure(rig, shape, count, workers)
     rows = [_drained(rig, shape, name, best, count=count, workers=workers) for name in CASES]
-    clean = rows[0]["records_per_s"]
-    for row in rows:
-        row["conflict_ratio"] = round(row["records_per_s"] / clean, 3) if clean else None
     return {
         "kind": "conflict",
+        "clean_records_per_s": compare(rows),
         "records": count,
         "workers": workers,
         "rows": rows,
@@ -88,6 +90,14 @@ def run(
         "machine": machine(),
         "versions": versions(rig.lab),
     }
+
+
+def compare(rows: Sequence[dict[str, Any]]) -> float:
+    """Add each row's records/s relative to the drains without rejected records; return their mean."""
+    clean: float = mean(row["records_per_s"] for row in rows if row["goal"] is None)
+    for row in rows:
+        row["conflict_ratio"] = round(row["records_per_s"] / clean, 3) if clean else None
+    return round(clean, 1)
 
 
 def _drained(

@@ -134,9 +134,10 @@ def _scale(result: Result) -> Iterator[Figure]:
 
 
 def _conflict(result: Result) -> Iterator[Figure]:
-    clean = result["rows"][0]
-    for row in result["rows"][1:]:
-        note = f"{row['records_per_s']:,.0f} beside {clean['records_per_s']:,.0f} records/s"
+    for row in result["rows"]:
+        if row["goal"] is None:
+            continue
+        note = f"{row['records_per_s']:,.0f} beside {result['clean_records_per_s']:,.0f} records/s"
         yield Figure(
             f"records/s, {row['name']} / clean", row["conflict_ratio"], row["goal"], False, note=note
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.harness.account import Account
 from bench.harness.meter import MACHINE, Series
+from bench.measure import conflict
 from bench.measure.ceiling import Ceiling
 from bench.measure.throughput import DrainResult, result
 from bench.report.goals import Figure, disturbed, figures, worst
@@ -104,6 +105,17 @@ def test_the_documents_table_says_what_is_short_and_where_it_was_measured() -> N
     )
     assert "| lost and duplicated | 0 | ≤ 0 | reached |" in text
     assert "2 cores (a processor), 25.3 GB, Linux 6; python 3.11, kafka 4.2.0." in text
+
+
+def test_rejected_records_are_compared_with_the_clean_drains_before_and_after_them() -> None:
+    rates = {"clean": 100.0, "one in a hundred in conflict": 88.0, "clean again": 90.0}
+    goals = {name: goal for name, (_, _, goal) in conflict.CASES.items()}
+    rows = [{"name": name, "records_per_s": rate, "goal": goals[name]} for name, rate in rates.items()]
+    run_result = {"kind": "conflict", "rows": rows, "clean_records_per_s": conflict.compare(rows)}
+
+    (figure,) = [figure for figure in figures([run_result]) if "clean" in figure.name]
+
+    assert (figure.value, figure.reached, figure.note) == (0.926, True, "88 beside 95 records/s")
 
 
 def test_what_a_peer_lost_stands_in_its_row() -> None:
