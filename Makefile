@@ -63,7 +63,7 @@ check: $(INSTALLED) ## format, lint, spelling, types and unit tests, in about a 
 	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(THOROUGH) tests/unit; wait $$types
 
 # Integration tests mostly wait, so several processes run them, each with a lab of its own.
-LABS := 3
+LABS := 4
 
 # Seconds that `make test` lets the fuzzer run.
 SANITIZE_S ?= 20
