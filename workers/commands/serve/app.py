@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,14 +59,15 @@ class Application:
 
     Args:
         routes: The routes by path.
-        host: The host it is served on. On loopback, a request whose Host header names another machine is
-            refused. A page of the web could otherwise read the answers, by a name of its own that resolves
-            to this machine.
+        host: The host it is served on. On loopback, a request whose Host header has neither this name nor
+            one of loopback is refused. A page of the web could otherwise read the answers, by a name of
+            its own that resolves to this machine.
     """
 
     def __init__(self, routes: Mapping[str, Route], host: str) -> None:
         self._routes = routes
-        self._loopback_only = is_loopback(host)
+        self._host = host.lower()
+        self._loopback_only = _leads_to_loopback(host)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as WSGI defines it."""
@@ -75,7 +77,7 @@ class Application:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.content]
 
     def _answer(self, environ: WSGIEnvironment) -> Page:
-        if self._loopback_only and not _is_loopback(environ.get("HTTP_HOST", "localhost")):
+        if self._loopback_only and not self._is_own(environ.get("HTTP_HOST", "localhost")):
             return Page(
                 b"This address answers to localhost only. Set TOWER_SERVE_ADDRESS to this machine's own "
                 b"address to serve other machines.\n",
@@ -95,7 +97,20 @@ class Application:
             logging.getLogger("tower.serve").exception("A request failed. Please report the lines below")
             return Page(b"This request failed; the log of `tower serve` says why.\n", status=500)
 
+    def _is_own(self, host: str) -> bool:
+        """Return whether a Host header names this machine as it is served."""
+        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        name = name.removeprefix("[").removesuffix("]").lower()
+        return name == self._host or is_loopback(name)
 
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    return is_loopback(name.removeprefix("[").removesuffix("]"))
+
+def _leads_to_loopback(host: str) -> bool:
+    """Return whether a host is loopback, or resolves to it, as a machine's own name does on Debian."""
+    if is_loopback(host):
+        return True
+    try:
+        addresses = [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except OSError:
+        # The server says why it cannot listen there.
+        return False
+    return all(map(is_loopback, addresses))

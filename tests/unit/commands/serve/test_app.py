@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -116,6 +117,22 @@ def test_every_loopback_address_has_the_check_and_others_serve_any_name(
     client("/live", host="evil.example:8787")
 
     assert client.status == status
+
+
+@pytest.mark.parametrize(("address", "status"), [("127.0.1.1", 421), ("192.168.0.7", 200)])
+def test_a_name_that_resolves_to_loopback_has_the_check_and_answers_to_itself(
+    monkeypatch: pytest.MonkeyPatch, address: str, status: int
+) -> None:
+    """Debian gives a machine's own name 127.0.1.1 in /etc/hosts."""
+    resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved)
+    client = Client(Application({"/live": lambda _: Page(b"")}, "NUC"))
+
+    client("/live", host="evil.example:8787")
+    assert client.status == status
+
+    client("/live", host="nuc:8787")
+    assert client.status == 200
 
 
 def test_every_answer_forbids_content_from_elsewhere(client: Client) -> None:
