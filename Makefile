@@ -60,7 +60,7 @@ check: $(INSTALLED) ## format, lint, spelling, types and unit tests, in about a 
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/clang-format --dry-run -Werror workers/native/*.c workers/native/*.h
 	@$(BIN)/codespell
-	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(THOROUGH) tests/unit; wait $$types
+	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(COVERAGE) tests/unit; wait $$types
 
 # Integration tests mostly wait, so several processes run them, each with a lab of its own.
 LABS := 4
@@ -68,10 +68,10 @@ LABS := 4
 # Seconds that `make test` lets the fuzzer run.
 SANITIZE_S ?= 20
 
-# All examples of each property, where `make check` tries a quarter; and the unit tests' share of the lines and
-# branches of workers/, whose floor is in pyproject.toml.
-test: THOROUGH := --hypothesis-profile=thorough --cov --cov-report=term
-test: check ## everything CI runs: check with all examples and coverage, sanitizers, integration and the quick fault tests
+# The unit tests' share of lines and branches of workers/; the floor is in pyproject.toml.
+test: COVERAGE := --cov --cov-report=term
+test: check ## everything CI runs: check with coverage, all examples, sanitizers, integration and the quick fault tests
+	@$(BIN)/pytest -q --numprocesses 3 --hypothesis-profile=thorough -m hypothesis tests/unit
 	@$(BIN)/python -m tests.sanitize --seconds $(SANITIZE_S)
 	@$(BIN)/python -m lab prepare
 	@$(BIN)/pytest -q --numprocesses $(LABS) --dist loadfile tests/integration

@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: all of them in `make test`, a quarter in `make check`."""
+"""How many examples a property is tried with: a quarter in `make check`, and all of them in `make test`."""
 
 from hypothesis import settings
 
