@@ -19,6 +19,7 @@ from workers.kafka.properties import (
     producer_properties,
     settings_error,
 )
+from workers.kafka.rights import producer_rights, rejection
 from workers.log import ThrottledLogger, printable
 from workers.message_headers import read_headers
 from workers.retry import Backoff
@@ -64,6 +65,8 @@ class DeadLetterProducer:
         self._must_replace = self._connected = False
         #: Whether the producer has its id, which the brokers give to an idempotent producer.
         self._has_id = False
+        #: Why the producer rejects every message; None if it does not.
+        self._fatal_error: KafkaError | None = None
 
     def store(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Return once Kafka has confirmed every dead letter. This waits as long as it takes.
@@ -141,7 +144,7 @@ class DeadLetterProducer:
                     )
                 else:
                     self._check_fatal(error)
-                    failures.append((dead_letter, error.str()))
+                    failures.append((dead_letter, self._cause(error)))
 
             return on_delivery
 
@@ -158,13 +161,17 @@ class DeadLetterProducer:
                 failures.append((dead_letter, "the producer's queue is full"))
             except KafkaException as error:
                 self._check_fatal(error.args[0])
-                failures.append((dead_letter, error.args[0].str()))
+                failures.append((dead_letter, self._cause(error.args[0])))
         started = self._clock()
         while len(confirmed) + len(failures) < len(dead_letters):
             if not self._has_id and self._clock() - started < ASK_S:
                 self._ask_for_id(self._producer)
-            # Unlike a poll, this sends at once what waits for more messages to go with it (linger.ms).
-            self._producer.flush(REPORT_S)
+            try:
+                # Unlike a poll, this sends at once what waits for more messages to go with it (linger.ms).
+                self._producer.flush(REPORT_S)
+            except KafkaException as error:
+                # A fatal error is raised here instead of going to `error_cb`.
+                self._check_fatal(error.args[0])
             self._has_id = self._has_id or bool(confirmed)
             if self._credentials.have_changed():
                 # A new producer reads the new credentials. Messages in flight are not purged: they may be
@@ -191,8 +198,14 @@ class DeadLetterProducer:
             producer.list_topics(self._settings.dead_letter_topic, REPORT_S)
 
     def _check_fatal(self, error: KafkaError) -> None:
-        is_fatal = error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001
-        self._must_replace = self._must_replace or is_fatal
+        if error.code() == KafkaError._FATAL:  # noqa: SLF001
+            self._must_replace = True
+        elif error.fatal():
+            self._must_replace, self._fatal_error = True, error
+
+    def _cause(self, error: KafkaError) -> str:
+        """Return why a dead letter is not stored, and the right that this user lacks."""
+        return rejection(self._fatal_error or error, *producer_rights(self._settings.dead_letter_topic))
 
     def _connect(self) -> Producer:
         credentials = Credentials(self._settings)
@@ -204,17 +217,18 @@ class DeadLetterProducer:
         except KafkaException as error:
             raise settings_error(error) from None
         self._connected, self._credentials = True, credentials
-        self._has_id = False
+        self._has_id, self._fatal_error = False, None
         return producer
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
+        topic = self._settings.dead_letter_topic
         self._throttled_log.warning(
             f"kafka {error.code()}",
             "Kafka, for dead letters: %s. %s",
             error.str(),
-            advice(error, self._settings.dead_letter_topic, "write to"),
+            advice(error, topic, *producer_rights(topic)),
         )
 
 

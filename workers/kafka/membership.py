@@ -19,6 +19,7 @@ from workers.kafka.properties import (
     is_incremental,
     settings_error,
 )
+from workers.kafka.rights import missing_right
 from workers.kafka.topic_id import DEBUG, ClientLog
 from workers.log import ThrottledLogger
 from workers.retry import Backoff
@@ -40,6 +41,9 @@ CLIENT_FAILED = frozenset(
 FENCED = tuple(
     KafkaError(code).str() for code in (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID)
 )
+
+#: A member of KIP-848 reports this too as a fatal error with a code of its own and this text in it.
+NO_RIGHT_ON_GROUP = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 #: Why a client is replaced that did not fail.
 NEW_CREDENTIALS = (
@@ -84,6 +88,8 @@ class Membership:
         check: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._topics = ", ".join(settings.topics)
+        self._rights = f"READ on topic {self._topics}", f"READ on group {settings.group}"
         self.incremental = is_incremental(consumer_properties(settings))
         self.renewals = self.fenced = 0
         self.renewal = ""
@@ -218,6 +224,8 @@ class Membership:
         if error.fatal() or error.code() in CLIENT_FAILED:
             # The client is replaced outside its own call: an exception raised in here would be lost.
             self._failure = error.str()
+            if NO_RIGHT_ON_GROUP.str() in error.str():
+                self._failure += f"; {missing_right(NO_RIGHT_ON_GROUP, *self._rights)}"
             self._is_fenced = any(text in error.str() for text in FENCED)
             return
         if error.code() in CREDENTIAL_ERRORS:
@@ -226,7 +234,7 @@ class Membership:
             f"kafka {error.code()}",
             "Kafka: %s. %s",
             error.str(),
-            advice(error, ", ".join(self._settings.topics), "read"),
+            advice(error, self._topics, *self._rights),
         )
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:

@@ -11,6 +11,7 @@ from workers.config.kafka_properties import FIXED_KAFKA, KAFKA_PREFIX
 from workers.config.secret import Secret
 from workers.config.settings import Settings
 from workers.errors import SettingsError
+from workers.kafka.rights import missing_right
 
 #: Defaults that a setting can change. Each comment gives librdkafka's default and why Tower differs.
 COMMON: Mapping[str, str | int] = {
@@ -82,9 +83,6 @@ RETRYING = "The worker retries. If this repeats, check the brokers and their log
 #: What an operator can do about an error.
 ADVICE = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "Topic {topic} does not exist. Create it; the worker waits for it",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "This user may not {access} topic {topic}. Allow it; the "
-    "worker retries",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "This user may not use the group. Allow it; the worker retries",
     KafkaError._ALL_BROKERS_DOWN: "No broker answers. Check TOWER_KAFKA_BOOTSTRAP_SERVERS, and that this "  # noqa: SLF001
     "machine resolves the names that the brokers advertise",
     KafkaError._RESOLVE: "A broker's name does not resolve. Add it to /etc/hosts or DNS",  # noqa: SLF001
@@ -100,15 +98,18 @@ CREDENTIAL_ERRORS = frozenset(
 )
 
 
-def advice(error: KafkaError, topic: str, access: str) -> str:
+def advice(error: KafkaError, topic: str, *rights: str) -> str:
     """Return what an operator can do about an error.
 
     Args:
         error: An error that a client reports.
         topic: The topic that the client uses.
-        access: What it does with the topic: "read" or "write to".
+        rights: The rights that the client needs, as `missing_right` takes them.
     """
-    return ADVICE.get(error.code(), RETRYING).format(topic=topic, access=access)
+    do = missing_right(error, *rights)
+    if do:
+        return f"{do[0].upper()}{do[1:]}; the worker retries"
+    return ADVICE.get(error.code(), RETRYING).format(topic=topic)
 
 
 def _user_properties(settings: Settings) -> dict[str, Any]:

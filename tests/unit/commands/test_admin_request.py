@@ -68,7 +68,8 @@ def test_a_broker_that_never_hears_of_a_new_topic_is_not_waited_for_without_end(
 def test_a_request_that_is_refused_is_not_sent_again() -> None:
     ask, left = answers(KafkaError.GROUP_AUTHORIZATION_FAILED, "group")
 
-    with pytest.raises(CommandError, match="GROUP_AUTHORIZATION_FAILED"):
-        admin_request.ask_coordinator(ask, "looking at group tower")
+    with pytest.raises(CommandError, match="GROUP_AUTHORIZATION_FAILED") as raised:
+        admin_request.ask_coordinator(ask, "looking at group tower", "DESCRIBE on group tower")
 
     assert left == ["group"]
+    assert raised.value.do == "give this user the right DESCRIBE on group tower"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -459,6 +460,38 @@ def test_a_record_is_sent_back_with_its_own_key_headers_and_time(monkeypatch: py
         *(("trace", b"\xff"), ("trace", None)),
         *((REPLAYED, b"resource.dlq/0/9"), (REPLAYS, b"3")),
     ]
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["after the record", "before the record"])
+def test_a_user_who_may_write_nowhere_is_told_the_right(
+    monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    """Kafka gives such a producer no id. The client raises that from `poll`, then drops what waits."""
+
+    class WithoutId:
+        def __init__(self, _: object) -> None:
+            self.fatal: KafkaError | None = KafkaError(
+                KafkaError.CLUSTER_AUTHORIZATION_FAILED, "no id", True
+            )
+            self.report: Any = None
+
+        def produce(self, _: str, on_delivery: Any, **__: Any) -> None:
+            self.report = on_delivery
+            if is_known:
+                raise KafkaException(KafkaError(KafkaError._FATAL))
+
+        def poll(self, _: float) -> None:
+            if self.fatal is not None:
+                error, self.fatal = self.fatal, None
+                raise KafkaException(error)
+            self.report(KafkaError(KafkaError._PURGE_QUEUE), None)
+
+    monkeypatch.setattr(producer, "Producer", WithoutId)
+
+    (outcome,) = producer.ReplayProducer(SETTINGS).send([letter(9)])
+
+    assert outcome.problem is not None
+    assert outcome.problem.startswith("no id; give this user the right WRITE on topic resource")
 
 
 def test_a_purge_of_what_was_replayed_stops_at_the_first_that_was_not() -> None:

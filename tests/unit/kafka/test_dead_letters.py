@@ -34,6 +34,7 @@ class FakeProducer:
         sent: Values in the order they were produced.
         verdicts: For each letter to come: None to confirm it, an error to report, or one to raise at once.
         password: The one Kafka takes; while the producer has another, letters wait. None: any.
+        fatal: The client's next fatal error: the next `flush` raises it, and what waits fails after it.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class FakeProducer:
         self.verdicts: list[KafkaError | Exception | None] = []
         self.created = 0
         self.password: str | None = None
+        self.fatal: KafkaError | None = None
         self.pending: list[Callable[[], None]] = []
         self.reports: list[Callable[[Any, Any], None]] = []
 
@@ -73,6 +75,13 @@ class FakeProducer:
 
     def flush(self, timeout_s: float) -> int:
         assert timeout_s
+        if self.fatal is not None:
+            error, self.fatal = self.fatal, None
+            self.pending = [
+                lambda report=report: report(failed(KafkaError._PURGE_QUEUE), None)  # type: ignore[misc]
+                for report in self.reports
+            ]
+            raise KafkaException(error)
         if self.password not in {None, self.properties.get("sasl.password")}:
             self.properties["error_cb"](failed(KafkaError._AUTHENTICATION))
         elif self.pending:
@@ -220,6 +229,20 @@ def test_a_producer_with_a_fatal_error_is_replaced(
     DeadLetterProducer(fakes.settings(), FakeWait()).store([letter()])
 
     assert kafka.created == 2
+
+
+def test_a_user_who_may_write_nowhere_is_told_the_right_and_the_worker_waits(
+    kafka: FakeProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kafka gives such a producer no id, which the client raises as a fatal error. It ended the worker."""
+    kafka.fatal = failed(KafkaError.CLUSTER_AUTHORIZATION_FAILED, fatal=True)
+    store = DeadLetterProducer(fakes.settings(), FakeWait())
+
+    store.store([letter()])
+
+    assert store.reasons == {"json": 1}
+    assert kafka.created == 2
+    assert "no; give this user the right WRITE on topic resource.dlq" in caplog.text
 
 
 def test_dead_letters_that_wait_with_an_old_password_are_sent_with_the_new_one(

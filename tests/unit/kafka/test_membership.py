@@ -60,6 +60,17 @@ def test_a_client_that_another_one_pushed_out_is_counted_as_such_and_logged_once
     assert "another pool runs on a host of this name: stop one of them" in line
 
 
+def test_a_member_of_kip_848_without_the_right_on_the_group_is_told_so(
+    member: Membership, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "Fatal error: Broker: Group authorization failed: ConsumerGroupHeartbeat fatal error"
+    client = member.join()
+    member.on_error(KafkaError(KafkaError._FATAL, text, True))
+    member.renew(client)
+
+    assert f"({text}; give this user the right READ on group tower)" in caplog.text
+
+
 def test_a_client_that_failed_otherwise_is_not(
     member: Membership, caplog: pytest.LogCaptureFixture
 ) -> None:

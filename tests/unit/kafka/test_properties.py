@@ -190,17 +190,24 @@ def test_a_property_that_librdkafka_rejects_is_named_as_its_option(
 
 
 @pytest.mark.parametrize(
-    ("access", "text"),
+    ("code", "text"),
     [
-        pytest.param("read", "This user may not read topic labs.", id="consumer"),
-        pytest.param("write to", "This user may not write to topic labs.", id="dead letters"),
+        pytest.param(
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            "Give this user the right READ on topic labs;",
+            id="topic",
+        ),
+        pytest.param(
+            KafkaError.GROUP_AUTHORIZATION_FAILED, "Give this user the right READ on group nuc;", id="group"
+        ),
+        pytest.param(KafkaError.UNKNOWN_TOPIC_OR_PART, "Topic labs does not exist.", id="no topic"),
     ],
 )
-def test_the_advice_names_the_topic_and_what_the_client_does_with_it(access: str, text: str) -> None:
-    error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-
-    assert advice(error, "labs", access).startswith(text)
+def test_the_advice_names_the_right_that_is_missing_and_what_it_is_on(code: int, text: str) -> None:
+    assert advice(KafkaError(code), "labs", "READ on topic labs", "READ on group nuc").startswith(text)
 
 
 def test_an_error_without_advice_says_that_the_worker_retries() -> None:
-    assert advice(KafkaError(KafkaError._TIMED_OUT), "labs", "read").startswith("The worker retries")
+    assert advice(KafkaError(KafkaError._TIMED_OUT), "labs", "READ on topic labs").startswith(
+        "The worker retries"
+    )

@@ -25,7 +25,7 @@ def topic(kafka_admin: KafkaAdmin, settings: Settings, workers: int) -> Iterator
     yield from numbers(settings, list(parts), workers)
     allowed = kafka_admin.allowed_operations(name)
     if "READ" not in allowed:
-        yield fail("topic", f"this user may not read {name}", "give it the right READ on the topic")
+        yield fail("topic", f"this user may not read {name}", f"give it the right READ on topic {name}")
 
 
 def availability(
@@ -130,4 +130,4 @@ def dead_letters(
     else:
         yield ok(check, text)
     if "WRITE" not in kafka_admin.allowed_operations(name):
-        yield fail(check, "this user may not write to it", "give it the right WRITE on the topic")
+        yield fail(check, "this user may not write to it", f"give it the right WRITE on topic {name}")

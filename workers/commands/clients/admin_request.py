@@ -1,12 +1,13 @@
 """Requests to Kafka's admin API: their results, and errors that say what to do next."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
 from workers.commands.console import ProgressWait, show_wait
 from workers.errors import CommandError
+from workers.kafka.rights import missing_right
 
 #: Seconds that one request may take.
 REQUEST_S = 10.0
@@ -29,9 +30,6 @@ NOT_READY = {
 }
 
 ADVICE = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to use the topic",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to use the group",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "use a user that may administer the cluster",
     KafkaError.INVALID_REPLICATION_FACTOR: "there are fewer brokers than copies: see --replication",
     KafkaError.POLICY_VIOLATION: "a policy of the brokers forbids it: ask their administrator",
     KafkaError._TRANSPORT: "`tower check` shows which broker cannot be reached",  # noqa: SLF001
@@ -39,20 +37,22 @@ ADVICE = {
 } | dict.fromkeys(NOT_READY, "Kafka is still choosing the group's coordinator: try again in a minute")
 
 
-def ask_coordinator(ask: Callable[[], Any], doing: str) -> Any:
+def ask_coordinator(ask: Callable[[], Any], doing: str, *rights: str) -> Any:
     """Send a request to a group's coordinator, again until the coordinator is ready; its result.
 
     Args:
         ask: Sends the request and returns its future.
         doing: What the request does, for the error text.
+        rights: The rights that it needs, as `missing_right` takes them.
 
     Raises:
         CommandError: Kafka rejects it, or the coordinator is not ready within COORDINATOR_S.
     """
-    return _ask(ask, doing, NOT_READY, ProgressWait("the group's coordinator", COORDINATOR_S))
+    wait = ProgressWait("the group's coordinator", COORDINATOR_S)
+    return _ask(ask, doing, rights, NOT_READY, wait)
 
 
-def ask_about_new_topic(ask: Callable[[], Any], doing: str) -> Any:
+def ask_about_new_topic(ask: Callable[[], Any], doing: str, *rights: str) -> Any:
     """Send a request about a topic that was just created, again until the broker knows it; its result.
 
     The controller reports that a topic is created before each broker has heard of it.
@@ -60,24 +60,37 @@ def ask_about_new_topic(ask: Callable[[], Any], doing: str) -> Any:
     Args:
         ask: Sends the request and returns its future.
         doing: What the request does, for the error text.
+        rights: The rights that it needs, as `missing_right` takes them.
 
     Raises:
         CommandError: Kafka rejects it, or the broker does not know the topic within NEW_TOPIC_S.
     """
-    unknown = {KafkaError.UNKNOWN_TOPIC_OR_PART}
-    return _ask(ask, doing, unknown, ProgressWait("the brokers to know the new topic", NEW_TOPIC_S))
+    wait = ProgressWait("the brokers to know the new topic", NEW_TOPIC_S)
+    return _ask(ask, doing, rights, {KafkaError.UNKNOWN_TOPIC_OR_PART}, wait)
 
 
-def _ask(ask: Callable[[], Any], doing: str, not_ready: Collection[int], wait: ProgressWait) -> Any:
+def _ask(
+    ask: Callable[[], Any],
+    doing: str,
+    rights: Sequence[str],
+    not_ready: Collection[int],
+    wait: ProgressWait,
+) -> Any:
     while True:
-        answer = finish(ask(), doing, () if wait.is_over else not_ready)
+        answer = finish(ask(), doing, *rights, harmless=() if wait.is_over else not_ready)
         if not isinstance(answer, int):
             return answer
         wait.pause(RETRY_S)
 
 
-def finish(future: Any, doing: str, harmless: Collection[int] = ()) -> Any:
+def finish(future: Any, doing: str, *rights: str, harmless: Collection[int] = ()) -> Any:
     """Wait for a request's result; an error code in `harmless` is returned instead of raised.
+
+    Args:
+        future: The request's.
+        doing: What the request does, for the error text.
+        rights: The rights that it needs, as `missing_right` takes them.
+        harmless: Error codes.
 
     Raises:
         CommandError: Kafka rejects the request or does not answer.
@@ -88,18 +101,27 @@ def finish(future: Any, doing: str, harmless: Collection[int] = ()) -> Any:
     except KafkaException as error:
         if error.args[0].code() in harmless:
             return error.args[0].code()
-        raise failure(doing, error) from None
+        raise failure(doing, error, *rights) from None
     except TimeoutError:
         do = ADVICE[KafkaError._TIMED_OUT]  # noqa: SLF001
         raise CommandError(f"{doing}: no answer from Kafka", do) from None
 
 
-def failure(doing: str, error: KafkaException, why: str = "") -> CommandError:
-    """Build the error of a request; `why` is the reason that the client's callback gave, if any."""
+def failure(doing: str, error: KafkaException, *rights: str, why: str = "") -> CommandError:
+    """Build the error of a request.
+
+    Args:
+        doing: What the request does.
+        error: Why it failed.
+        rights: The rights that it needs, as `missing_right` takes them.
+        why: The reason that the client's callback gave, if any.
+    """
     reason = error.args[0]
     text = str(reason.str()) if isinstance(reason, KafkaError) else str(reason)
     # A broker may answer with an error code and no text.
     if text.endswith(": "):
         text += str(reason.name())
-    do = ADVICE.get(reason.code() if isinstance(reason, KafkaError) else 0, "")
+    do = ""
+    if isinstance(reason, KafkaError):
+        do = missing_right(reason, *rights) or ADVICE.get(reason.code(), "")
     return CommandError(f"{doing}: {why or text}", do)

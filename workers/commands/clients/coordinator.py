@@ -10,6 +10,7 @@ import logging
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from workers.commands.clients.admin_request import COORDINATOR_S, NOT_READY, failure
+from workers.commands.clients.committed_offsets import CommittedOffsets
 from workers.commands.console import show_wait
 from workers.config.settings import Settings
 from workers.errors import CommandError
@@ -38,7 +39,7 @@ def find_coordinator(settings: Settings, group: str) -> None:
     consumer = Consumer(reader_properties(settings) | {"group.id": group, "logger": quiet})
     try:
         with show_wait("the group's coordinator", COORDINATOR_S):
-            consumer.committed([TopicPartition(_any_topic(settings), 0)], timeout=COORDINATOR_S)
+            CommittedOffsets(consumer).ask([TopicPartition(_any_topic(settings), 0)], COORDINATOR_S)
     except KafkaException as error:
         code = error.args[0].code()
         if code == KafkaError._TIMED_OUT:  # noqa: SLF001
@@ -48,7 +49,8 @@ def find_coordinator(settings: Settings, group: str) -> None:
                 "brokers' offsets.topic.replication.factor is larger than their number",
             ) from None
         # Any other error comes from the coordinator, so it exists.
-        if code not in NOT_READY:
-            raise failure(f"cannot find the coordinator of group {group}", error) from None
+        if code not in {*NOT_READY, KafkaError.TOPIC_AUTHORIZATION_FAILED}:
+            doing = f"cannot find the coordinator of group {group}"
+            raise failure(doing, error, f"DESCRIBE on group {group}") from None
     finally:
         consumer.close()

@@ -1,7 +1,7 @@
 """Kafka's admin API for the operator's commands: topics, offsets, the consumer group."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,12 @@ from workers.commands.clients.admin_request import (
     finish,
 )
 from workers.commands.clients.coordinator import find_coordinator
-from workers.commands.clients.tcp_probe import BrokerAddress, addresses, probe
+from workers.commands.clients.tcp_probe import BrokerAddress, addresses, require_reachable
 from workers.commands.console import show_wait
 from workers.config.settings import Settings
 from workers.errors import CommandError
 from workers.kafka.properties import client_properties, settings_error
+from workers.kafka.rights import missing_right
 
 #: The library exports these classes, but not to a type checker.
 kafka: Any = admin
@@ -77,7 +78,7 @@ class KafkaAdmin:
 
     def __init__(self, settings: Settings, *, verified: bool = True) -> None:
         servers = addresses(str(settings.kafka["bootstrap.servers"]))
-        _require_reachable(servers, "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS")
+        require_reachable(servers, "start Kafka, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS")
         quiet = logging.getLogger("tower.kafka.admin")
         # The errors of the requests report what the client would log.
         quiet.setLevel(logging.CRITICAL)
@@ -94,7 +95,7 @@ class KafkaAdmin:
             raise settings_error(error) from None
         if verified:
             do = "`tower check` shows what to do"
-            _require_reachable(self.brokers().values(), do)
+            require_reachable(self.brokers().values(), do)
 
     def brokers(self, timeout_s: float = FIRST_ANSWER_S) -> dict[int, BrokerAddress]:
         """Return each broker's advertised address, by node id."""
@@ -102,9 +103,15 @@ class KafkaAdmin:
         return {node: BrokerAddress(broker.host, broker.port) for node, broker in sorted(brokers.items())}
 
     def partitions(self, topic: str) -> dict[int, PartitionReplicas]:
-        """Return the topic's partitions by number; empty if there is no such topic."""
+        """Return the topic's partitions by number; empty if there is no such topic.
+
+        Raises:
+            CommandError: This user may not see the topic.
+        """
         metadata = self._metadata().topics.get(topic)
         if metadata is None or metadata.error is not None:
+            # Kafka leaves a topic out of the list if this user may not see it.
+            self._describe(topic, harmless={KafkaError.UNKNOWN_TOPIC_OR_PART})
             return {}
         return {
             number: PartitionReplicas(int(partition.leader), len(partition.replicas), len(partition.isrs))
@@ -136,11 +143,7 @@ class KafkaAdmin:
 
     def allowed_operations(self, topic: str) -> set[str]:
         """Return what this user may do with the topic (READ, WRITE, …); everything if Kafka has no ACLs."""
-        (future,) = self._admin.describe_topics(
-            TopicCollection([topic]), include_authorized_operations=True, request_timeout=REQUEST_S
-        ).values()
-        operations = finish(future, f"cannot read the permissions on {topic}").authorized_operations
-        return {operation.name for operation in operations or []}
+        return {operation.name for operation in self._describe(topic).authorized_operations or []}
 
     def config(self, topic: str) -> dict[str, str]:
         """Return the topic's settings, including defaults."""
@@ -168,6 +171,7 @@ class KafkaAdmin:
         description = ask_coordinator(
             lambda: self._admin.describe_consumer_groups([group], request_timeout=REQUEST_S)[group],
             f"cannot describe group {group}",
+            f"DESCRIBE on group {group}",
         )
         members = tuple(
             GroupMember(
@@ -192,6 +196,7 @@ class KafkaAdmin:
         answer = ask_coordinator(
             lambda: self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)[group],
             f"cannot read the committed offsets of group {group}",
+            f"DESCRIBE on group {group}",
         )
         return {part.partition: part.offset for part in answer.topic_partitions if part.offset >= 0}
 
@@ -205,27 +210,30 @@ class KafkaAdmin:
         request = ConsumerGroupTopicPartitions(group, wanted)
         self._find_coordinator(group)
         future = self._admin.alter_consumer_group_offsets([request], request_timeout=REQUEST_S)[group]
-        answer = finish(future, f"cannot reset the offsets of group {group}")
+        rights = f"READ on topic {topic}", f"READ on group {group}"
+        answer = finish(future, f"cannot reset the offsets of group {group}", *rights)
         for partition in answer.topic_partitions:
             if partition.error is not None:
                 raise CommandError(
                     f"cannot reset the offset of group {group} on {topic}[{partition.partition}]: "
                     f"{partition.error.str()}",
-                    "stop the pool (`supervisorctl -c supervisor.conf shutdown`) and try again",
+                    missing_right(partition.error, *rights)
+                    or "stop the pool (`supervisorctl -c supervisor.conf shutdown`) and try again",
                 )
 
     def delete_records(self, topic: str, offsets: Mapping[int, int]) -> None:
         """Delete a topic's messages before an offset, by partition. Kafka cannot undo it."""
         wanted = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
         for future in self._admin.delete_records(wanted, request_timeout=REQUEST_S).values():
-            finish(future, f"cannot delete messages of {topic}")
+            finish(future, f"cannot delete messages of {topic}", f"DELETE on topic {topic}")
 
     def create(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
         """Create a topic; False if it exists already, which changes nothing."""
         new = kafka.NewTopic(topic, partitions, replication, config=dict(config))
         (future,) = self._admin.create_topics([new], request_timeout=REQUEST_S).values()
         exists = KafkaError.TOPIC_ALREADY_EXISTS
-        if finish(future, f"cannot create the topic {topic}", {exists}) == exists:
+        doing, right = f"cannot create the topic {topic}", f"CREATE on topic {topic}"
+        if finish(future, doing, right, harmless={exists}) == exists:
             return False
         self._created.add(topic)
         return True
@@ -238,7 +246,7 @@ class KafkaAdmin:
         ]
         resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, topic, incremental_configs=entries)
         (future,) = self._admin.incremental_alter_configs([resource], request_timeout=REQUEST_S).values()
-        finish(future, f"cannot change the settings of {topic}")
+        finish(future, f"cannot change the settings of {topic}", f"ALTER_CONFIGS on topic {topic}")
 
     def _config(self, kind: Any, name: str) -> dict[str, str]:
         resource = kafka.ConfigResource(kind, name)
@@ -248,7 +256,9 @@ class KafkaAdmin:
             return future
 
         doing = f"cannot read the settings of {name}"
-        entries = ask_about_new_topic(ask, doing) if name in self._created else finish(ask(), doing)
+        rights = f"DESCRIBE_CONFIGS on topic {name}", "DESCRIBE_CONFIGS on the cluster"
+        is_new = name in self._created
+        entries = ask_about_new_topic(ask, doing, *rights) if is_new else finish(ask(), doing, *rights)
         return {key: entry.value for key, entry in entries.items() if entry.value is not None}
 
     def _find_coordinator(self, group: str) -> None:
@@ -265,7 +275,15 @@ class KafkaAdmin:
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._admin.poll(0)
-            raise failure("cannot read the list of topics", error, self._why) from None
+            raise failure("cannot read the list of topics", error, why=self._why) from None
+
+    def _describe(self, topic: str, harmless: Collection[int] = ()) -> Any:
+        """Describe a topic with what this user may do; `harmless` as for `finish`."""
+        (future,) = self._admin.describe_topics(
+            TopicCollection([topic]), include_authorized_operations=True, request_timeout=REQUEST_S
+        ).values()
+        right = f"DESCRIBE on topic {topic}"
+        return finish(future, f"cannot look at the topic {topic}", right, harmless=harmless)
 
     def _on_error(self, error: KafkaError) -> None:
         # "All brokers are down" follows each reason and names none.
@@ -275,19 +293,7 @@ class KafkaAdmin:
     def _offsets(self, topic: str, spec: Any) -> dict[int, int]:
         wanted = {TopicPartition(topic, number): spec for number in self.partition_numbers(topic)}
         futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_S)
+        doing, right = f"cannot read the offsets of {topic}", f"DESCRIBE on topic {topic}"
         return {
-            part.partition: int(finish(future, f"cannot read the offsets of {topic}").offset)
-            for part, future in futures.items()
+            part.partition: int(finish(future, doing, right).offset) for part, future in futures.items()
         }
-
-
-def _require_reachable(servers: Iterable[BrokerAddress], do: str) -> None:
-    """Return if one of the servers accepts a connection.
-
-    Raises:
-        CommandError: None does.
-    """
-    results = probe(servers)
-    if not results or all(results.values()):
-        reasons = "; ".join(f"{server}: {failure.why}" for server, failure in results.items() if failure)
-        raise CommandError(f"no broker can be reached ({reasons or 'none is named'})", do)

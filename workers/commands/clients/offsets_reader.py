@@ -7,11 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
+from workers.commands.clients.committed_offsets import CommittedOffsets
 from workers.config.settings import Settings
 from workers.errors import CommandError
 from workers.kafka.properties import reader_properties, settings_error
+from workers.kafka.rights import missing_right
 from workers.types import Partition, PartitionKey
 
 #: Seconds that one request may take.
@@ -79,6 +88,7 @@ class OffsetsReader:
             self._consumer: Any = Consumer(properties)
         except KafkaException as error:
             raise settings_error(error) from None
+        self._committed = CommittedOffsets(self._consumer)
 
     def read(self) -> Offsets:
         """Read all offsets of the group's topics.
@@ -86,9 +96,11 @@ class OffsetsReader:
         Raises:
             CommandError: Kafka does not answer, or there is no such topic.
         """
-        with self._described():
+        group = self._settings.group
+        topics = ", ".join(self._settings.topics)
+        with self._described(f"DESCRIBE on topic {topics}", f"DESCRIBE on group {group}"):
             partitions = self._all_partitions()
-            committed = self._consumer.committed(_at(partitions, 0), timeout=REQUEST_S)
+            committed = self._committed.ask(_at(partitions, 0), REQUEST_S)
             starts = self._by_time(partitions, OFFSET_BEGINNING)
             ends = self._by_time(partitions, OFFSET_END)
         return Offsets(
@@ -103,10 +115,10 @@ class OffsetsReader:
         Raises:
             CommandError: Kafka does not answer, or there is no such topic.
         """
-        with self._described():
+        with self._described(f"DESCRIBE on topic {topic}"):
             metadata = self._consumer.list_topics(timeout=REQUEST_S).topics.get(topic)
             if metadata is None:
-                raise CommandError(f"there is no topic {topic}", "`tower provision` creates it")
+                raise self._unseen(topic)
             partitions = [Partition(topic, number) for number in sorted(metadata.partitions)]
             starts = self._by_time(partitions, OFFSET_BEGINNING)
             ends = self._by_time(partitions, OFFSET_END)
@@ -125,14 +137,18 @@ class OffsetsReader:
         """
         if start >= end:
             return
-        with self._described():
+        with self._described(f"READ on topic {partition.topic}"):
             self._consumer.assign(_at([partition], start))
             deadline = self._clock() + REQUEST_S
             try:
                 while (left_s := deadline - self._clock()) > 0:
                     message = self._consumer.poll(left_s)
-                    if message is None or message.error() is not None:
+                    if message is None:
                         return
+                    if (error := message.error()) is not None:
+                        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                            return
+                        raise KafkaException(error)
                     yield message
                     if message.offset() >= end - 1:
                         return
@@ -156,17 +172,30 @@ class OffsetsReader:
         self._consumer.close()
 
     @contextmanager
-    def _described(self) -> Iterator[None]:
-        """Turn a client's error into one that says what to do."""
+    def _described(self, *rights: str) -> Iterator[None]:
+        """Turn a client's error into one that says what to do; `rights` as for `missing_right`."""
         try:
             yield
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._consumer.poll(0)
+            do = missing_right(error.args[0], *rights)
+            if do:
+                raise CommandError(f"Kafka rejects a request: {error.args[0].str()}", do) from None
             raise CommandError(
                 f"Kafka does not answer: {self._why or error.args[0].str()}",
                 "start the brokers, or correct TOWER_KAFKA_BOOTSTRAP_SERVERS",
             ) from None
+
+    def _unseen(self, topic: str) -> CommandError:
+        """Return why a topic is not in the list: there is none, or this user may not see it."""
+        # A consumer that asks for one topic lets no broker create it (allow.auto.create.topics).
+        metadata = self._consumer.list_topics(topic, timeout=REQUEST_S).topics.get(topic)
+        if metadata is not None and metadata.error is not None:
+            do = missing_right(metadata.error, f"DESCRIBE on topic {topic}")
+            if do:
+                return CommandError(f"cannot look at the topic {topic}", do)
+        return CommandError(f"there is no topic {topic}", "`tower provision` creates it")
 
     def _all_partitions(self) -> list[Partition]:
         now = self._clock()
@@ -183,7 +212,7 @@ class OffsetsReader:
             found = {partition.topic for partition in self._partitions}
             for topic in self._settings.topics:
                 if topic not in found and not topic.startswith("^"):
-                    raise CommandError(f"there is no topic {topic}", "`tower provision` creates it")
+                    raise self._unseen(topic)
         return self._partitions
 
     def _by_time(self, partitions: list[Partition], time_or_end: int) -> dict[Partition, int]:

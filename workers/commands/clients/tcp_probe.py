@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from workers.commands.console import show_wait
+from workers.errors import CommandError
 
 #: Kafka's own default port.
 KAFKA_PORT = 9092
@@ -118,3 +119,15 @@ def probe(
             thread.join(max(0.0, end - time.monotonic()))
     late = Unreachable(True, f"no answer within {timeout_s:g} s")
     return {address: results.get(address, late) for address in threads}
+
+
+def require_reachable(servers: Iterable[BrokerAddress], do: str) -> None:
+    """Return if one of the servers accepts a connection.
+
+    Raises:
+        CommandError: None does; `do` is what to do about it.
+    """
+    results = probe(servers)
+    if not results or all(results.values()):
+        reasons = "; ".join(f"{server}: {failure.why}" for server, failure in results.items() if failure)
+        raise CommandError(f"no broker can be reached ({reasons or 'none is named'})", do)

@@ -2,14 +2,16 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from workers.commands.clients.committed_offsets import CommittedOffsets
 from workers.config.settings import Settings
 from workers.errors import CommandError
 from workers.kafka.properties import reader_properties, settings_error
+from workers.kafka.rights import rejection
 
 #: Seconds without a message after which reading fails.
 SILENCE_S = 20.0
@@ -34,6 +36,7 @@ class TopicReader:
 
     def __init__(self, settings: Settings, group: str) -> None:
         self._why = ""
+        self._group = group
         quiet = logging.getLogger("tower.kafka.reader")
         quiet.setLevel(logging.CRITICAL)
         properties = reader_properties(settings) | {
@@ -45,6 +48,7 @@ class TopicReader:
             self._consumer: Any = Consumer(properties)
         except KafkaException as error:
             raise settings_error(error) from None
+        self._committed = CommittedOffsets(self._consumer)
 
     def __enter__(self) -> Self:
         return self
@@ -64,15 +68,14 @@ class TopicReader:
         silent_since = time.monotonic()
         while True:
             messages = self._consumer.consume(MESSAGES_PER_CALL, 0.5)
+            # First, because the caller may stop at any message, and Kafka's client reports an error once.
+            self._raise_errors(messages, topic, number)
             for message in messages:
-                error = message.error()
-                if error is None and message.offset() < end:
+                is_end = message.error() is not None
+                if not is_end and message.offset() < end:
                     yield message
-                if error is None and message.offset() < end - 1:
-                    continue
-                if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                if is_end or message.offset() >= end - 1:
                     return
-                raise CommandError(f"reading {topic}[{number}]: {error.str()}")
             now = time.monotonic()
             if messages:
                 silent_since = now
@@ -108,11 +111,10 @@ class TopicReader:
                 break
             # A call returns early only when it has all these messages, so its time-out has to be short.
             for message in self._consumer.consume(MESSAGES_PER_LIMITED_CALL, min(left_s, 0.1)):
+                self._raise_errors([message], topic, message.partition())
                 number, error = message.partition(), message.error()
                 if number not in waiting:
                     continue
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    raise CommandError(f"reading {topic}[{number}]: {error.str()}")
                 if error is None and message.offset() < waiting[number]:
                     messages.append(message)
                     size += len(message.value() or b"")
@@ -131,11 +133,11 @@ class TopicReader:
             CommandError: The coordinator does not answer.
         """
         try:
-            (partition,) = self._consumer.committed([TopicPartition(topic, number)], timeout=SILENCE_S)
+            (partition,) = self._committed.ask([TopicPartition(topic, number)], SILENCE_S)
         except KafkaException as error:
-            raise CommandError(
-                f"reading the committed offset of {topic}[{number}]: {error.args[0].str()}"
-            ) from None
+            rights = f"DESCRIBE on topic {topic}", f"DESCRIBE on group {self._group}"
+            text = rejection(error.args[0], *rights)
+            raise CommandError(f"reading the committed offset of {topic}[{number}]: {text}") from None
         return int(partition.offset), str(partition.metadata or "")
 
     def commit(self, offset: TopicPartition) -> None:
@@ -147,7 +149,15 @@ class TopicReader:
         try:
             self._consumer.commit(offsets=[offset], asynchronous=False)
         except KafkaException as error:
-            raise CommandError(f"committing an offset: {error.args[0].str()}") from None
+            rights = f"READ on topic {offset.topic}", f"READ on group {self._group}"
+            raise CommandError(f"committing an offset: {rejection(error.args[0], *rights)}") from None
+
+    def _raise_errors(self, messages: Iterable[Any], topic: str, number: int) -> None:
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+                text = rejection(error, f"READ on topic {topic}", f"DESCRIBE on group {self._group}")
+                raise CommandError(f"reading {topic}[{number}]: {text}")
 
     def _on_error(self, error: KafkaError) -> None:
         self._why = error.str()

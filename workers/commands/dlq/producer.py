@@ -10,6 +10,7 @@ from workers.commands.console import ProgressWait
 from workers.commands.dlq.dead_letter import REPLAYED, REPLAYS, StoredDeadLetter
 from workers.config.settings import Settings
 from workers.kafka.properties import producer_properties, settings_error
+from workers.kafka.rights import producer_rights, rejection
 
 #: Seconds for the delivery reports of one batch: above the producer's own message.timeout.ms.
 REPORTS_S = 60.0
@@ -54,6 +55,8 @@ class ReplayProducer:
 
     def __init__(self, settings: Settings) -> None:
         self._dead_letter_topic = settings.dead_letter_topic
+        #: Why the producer rejects every record; None if it does not.
+        self._fatal_error: KafkaError | None = None
         quiet = logging.getLogger("tower.kafka.resend")
         quiet.setLevel(logging.CRITICAL)
         try:
@@ -81,10 +84,11 @@ class ReplayProducer:
             try:
                 self._produce(letter, self._report(letter, outcomes))
             except (BufferError, KafkaException) as error:
+                self._poll(0)
                 self._report(letter, outcomes)(error.args[0] if error.args else error, None)
         wait = ProgressWait("Kafka to confirm the records", REPORTS_S)
         while len(outcomes) < len(letters) and not wait.is_over:
-            self._producer.poll(0.2)
+            self._poll(0.2)
             wait.tick()
         for letter in letters:
             outcomes.setdefault(letter.offset, Outcome(letter, f"no answer from Kafka in {REPORTS_S:g} s"))
@@ -107,14 +111,21 @@ class ReplayProducer:
             timestamp=letter.timestamp_ms or 0,
         )
 
-    @staticmethod
-    def _report(letter: StoredDeadLetter, outcomes: dict[int, Outcome]) -> Callable[[Any, Any], None]:
+    def _report(self, letter: StoredDeadLetter, outcomes: dict[int, Outcome]) -> Callable[[Any, Any], None]:
         def on_delivery(error: Any, _: Any) -> None:
             if error is None:
                 outcomes[letter.offset] = Outcome(letter, None)
             elif isinstance(error, KafkaError):
-                outcomes[letter.offset] = Outcome(letter, error.str(), error.code() in FINAL_ERRORS)
+                problem = rejection(self._fatal_error or error, *producer_rights(letter.topic))
+                outcomes[letter.offset] = Outcome(letter, problem, error.code() in FINAL_ERRORS)
             else:
                 outcomes[letter.offset] = Outcome(letter, str(error))
 
         return on_delivery
+
+    def _poll(self, timeout_s: float) -> None:
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as error:
+            # A fatal error. The records that wait get their reports after it.
+            self._fatal_error = error.args[0]

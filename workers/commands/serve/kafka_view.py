@@ -155,7 +155,13 @@ class KafkaView:
             number for number, offset in standing.items() if self._times.get(number, (-1, 0))[0] != offset
         ]
         for number in unknown[:TIMES_PER_READING]:
-            time_s = self._reader.time_of(number, standing[number], offsets.ends[number])
+            try:
+                time_s = self._reader.time_of(number, standing[number], offsets.ends[number])
+            except CommandError as error:
+                self._log.warning(
+                    "times", "%s. Until the records can be read, the age of the oldest is unknown", error
+                )
+                break
             if time_s is not None:
                 self._times[number] = (standing[number], time_s)
         self._times = {
