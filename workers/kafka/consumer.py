@@ -60,7 +60,7 @@ class GroupConsumer:
         self._prefetch = Prefetch(settings.batch_bytes)
         self._log = logging.getLogger("tower.consumer")
         self._throttled_log = ThrottledLogger(self._log)
-        self._paused = self._rebalanced = False
+        self._paused = self._rebalanced = self._closing = False
         self._position: dict[Partition, int] = {}
         self._topic_recreation = TopicRecreation(topic_ids or TopicId(settings).ask)
         self._commits = Commits()
@@ -186,9 +186,15 @@ class GroupConsumer:
 
     def close(self) -> None:
         """Leave the group. A static member keeps its partitions until its session ends."""
-        self._consumer.close()
+        if not self._closing:
+            self._closing = True
+            # If an assignment waits in the client, its close() may never return (librdkafka 2.16).
+            self._take(1, 1, 0.0)
+            self._consumer.close()
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            return
         assigned = offsets.from_kafka(partitions)
         self._rebalanced = True
         self.rebalances += 1
@@ -210,7 +216,7 @@ class GroupConsumer:
         # Set in both cases: the client forgets a pause at one rebalance and keeps it across another (if
         # partitions were lost). A forgotten pause fills the memory, and a kept one stops the partition.
         (self._consumer.pause if self._paused else self._consumer.resume)(starts)
-        self._log.info("Partitions assigned: %s", _names(assigned))
+        self._log.info("Partitions assigned: %s", offsets.names(assigned))
         self._stop(self._topic_recreation.stale, RECREATED)
 
     def _renew(self) -> None:
@@ -224,12 +230,11 @@ class GroupConsumer:
         self._rebalanced = True
         if lost:
             self._log.warning(
-                "Partitions lost: %s. Their unwritten records are dropped, and the next owner reads them "
-                "again",
-                _names(revoked),
+                "Partitions lost: %s. Their unwritten records are dropped; the next owner reads them again",
+                offsets.names(revoked),
             )
         else:
-            self._log.info("Partitions revoked: %s", _names(revoked))
+            self._log.info("Partitions revoked: %s", offsets.names(revoked))
         self._revoke_callback(revoked, lost)
         self.owned -= revoked
         for by_partition in (self._position, self.committed, self.stopped):
@@ -290,7 +295,3 @@ class GroupConsumer:
 
     def _seek(self, partition: Partition, offset: int) -> None:
         offsets.seek(self._consumer, partition, offset, lambda: partition in self.owned)
-
-
-def _names(partitions: Iterable[Partition]) -> str:
-    return ", ".join(map(str, sorted(partitions))) or "none"

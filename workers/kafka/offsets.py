@@ -27,6 +27,11 @@ def from_kafka(partitions: Iterable[TopicPartition]) -> set[Partition]:
     return {Partition(partition.topic, partition.partition) for partition in partitions}
 
 
+def names(partitions: Iterable[Partition]) -> str:
+    """Return partitions for people, in order."""
+    return ", ".join(map(str, sorted(partitions))) or "none"
+
+
 def committed(
     client: Any,
     partitions: list[TopicPartition],

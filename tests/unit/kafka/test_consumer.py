@@ -21,6 +21,9 @@ from workers.types import Message, Partition
 
 DEADLINE_S = 20.0
 
+#: Seconds of a call that waits for nothing; one that waits for a request to Kafka takes over 5.
+SHORT_S = 3.0
+
 #: Seconds between two looks at the credentials' files, and the longest pause before a client is replaced.
 CHECK_S = 0.1
 
@@ -151,6 +154,26 @@ def test_the_first_messages_are_returned_as_soon_as_they_arrive(
 
     assert 1 <= len(messages) <= 3
     assert time.monotonic() - begun < DEADLINE_S / 2
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_member_that_is_being_assigned_partitions_leaves_at_once(
+    cluster: Brokers, join: Callable[..., Member], protocol: str
+) -> None:
+    """A stop may come at any moment, also between an assignment's arrival and the next `consume`."""
+    cluster.make_topic("leaving")
+    for moment in (0, 1, 2, 4, 8):
+        name = {
+            "TOWER_KAFKA_GROUP_PROTOCOL": protocol,
+            "TOWER_KAFKA_GROUP_ID": f"leaving-{protocol}-{moment}",
+        }
+        member = join("leaving", name)
+        time.sleep(moment / 10)
+        begun = time.monotonic()
+
+        member.consumer.close()
+
+        assert time.monotonic() - begun < SHORT_S
 
 
 def test_a_new_group_starts_at_the_beginning_and_an_old_one_at_its_commits(
