@@ -255,7 +255,7 @@ class KafkaAdmin:
             (future,) = self._admin.describe_configs([resource], request_timeout=REQUEST_S).values()
             return future
 
-        doing = f"cannot read the settings of {name}"
+        doing = f"cannot read the settings of {kind.name.lower()} {name}"
         rights = f"DESCRIBE_CONFIGS on topic {name}", "DESCRIBE_CONFIGS on the cluster"
         is_new = name in self._created
         entries = ask_about_new_topic(ask, doing, *rights) if is_new else finish(ask(), doing, *rights)
