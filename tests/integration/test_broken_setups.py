@@ -207,7 +207,10 @@ def outcomes(request: pytest.FixtureRequest, lab: Lab, bare: Chain) -> Iterator[
 
 
 def judge(setup: BrokenSetup, outcomes: Mapping[str, Future[None]]) -> None:
-    """Wait for the outcome of a trial, which raises what it found wrong."""
+    """Wait for the outcome of a trial, which raises what it found wrong.
+
+    A trial that mounts a disk needs root: another user skips it, CI fails.
+    """
     if setup.needs_root and os.geteuid() != 0:
         text = "a small disk has to be mounted: run this as root"
         if os.environ.get("CI"):

@@ -188,12 +188,13 @@ class GroupConsumer:
         """Leave the group. A static member keeps its partitions until its session ends."""
         if not self._closing:
             self._closing = True
-            # If an assignment waits in the client, its close() may never return (librdkafka 2.16).
+            # Take an assignment that waits in the client: its close() may never return (librdkafka 2.16).
             self._take(1, 1, 0.0)
             self._consumer.close()
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
         if self._closing:
+            # Its offsets are of no use, and a closing client does not get them.
             return
         assigned = offsets.from_kafka(partitions)
         self._rebalanced = True
