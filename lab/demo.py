@@ -233,7 +233,7 @@ class Demo:
             "  look:  .venv/bin/supervisorctl -c supervisor.conf status\n"
             f"         .venv/bin/python -m lab status{option}\n"
             f"  feed:  .venv/bin/python -m lab feed{option}\n"
-            "  stop:  .venv/bin/supervisorctl -c supervisor.conf shutdown\n"
+            "  stop:  .venv/bin/tower down\n"
             f"         .venv/bin/python -m lab down{option}"
         )
 

@@ -41,7 +41,7 @@ class LabPool(Server):
         if self.serving():
             raise BusyError(
                 "a pool of this checkout runs already; see it with `supervisorctl -c "
-                "supervisor.conf status`, stop it with `supervisorctl -c supervisor.conf shutdown`"
+                "supervisor.conf status`, stop it with `tower down`"
             )
 
     def start(self) -> None:

@@ -172,8 +172,7 @@ def memory_and_cpu_are_floats_at_the_records_own_time(nuc: Nuc) -> None:
 @step("Ctrl-C in the terminal of 1-6")
 def the_pool_stops_and_goes_on_later(nuc: Nuc) -> None:
     """What the Pi sends in between is stored too."""
-    nuc.run("supervisorctl", "-c", "supervisor.conf", "shutdown")
-    nuc.checkout.until(lambda: not nuc.checkout.orphans(), STORED_S, "the workers to end")
+    nuc.run("tower", "down")
     nuc.pi_sends(datetime.now(KOREA))
     nuc.run("supervisord", "-c", "supervisor.conf")
     rows = nuc.rows('SELECT "memory" FROM "Labs"."autogen"."labs" WHERE time > now() - 2d', 7)
@@ -192,8 +191,7 @@ def nuc(kcat: str) -> Iterator[Nuc]:
         try:
             yield Nuc(lab, checkout, kcat)
         finally:
-            checkout.control("shutdown")
-            checkout.until(lambda: not checkout.orphans(), STORED_S, "the workers to end")
+            checkout.operate("down")
 
 
 @pytest.mark.integration

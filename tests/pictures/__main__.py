@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lab.lab import Lab
-from lab.pool import CONFIG, RUN, STOP_S, LabPool
+from lab.pool import RUN, STOP_S, LabPool
 from lab.provision import TOPIC
 from lab.senders.feed import Sender
 from lab.served_page import ServedPage
@@ -180,11 +180,7 @@ def _write(name: str, content: bytes) -> None:
 
 
 def _stop_pool() -> None:
-    command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(CONFIG), "shutdown"]
-    subprocess.run(command, check=False, cwd=ROOT, timeout=SHOWN_S)
-    deadline = time.monotonic() + SHOWN_S
-    while (RUN / "supervisor.sock").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    subprocess.run([sys.executable, "-m", "workers", "down"], check=True, cwd=ROOT, timeout=SHOWN_S)
 
 
 if __name__ == "__main__":

@@ -113,9 +113,12 @@ class TowerPool:
             except subprocess.TimeoutExpired:
                 self._supervisord.kill()
                 self._supervisord.wait()
-        for process in self.orphans():
+        orphans = self.orphans()
+        for process in orphans:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        # Whoever called this may delete the folder next.
+        psutil.wait_procs(orphans, STOP_S)
 
     def kill_supervisord(self) -> None:
         """SIGKILL for supervisord alone: its workers go on without it."""

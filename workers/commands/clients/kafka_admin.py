@@ -217,8 +217,7 @@ class KafkaAdmin:
                 raise CommandError(
                     f"cannot reset the offset of group {group} on {topic}[{partition.partition}]: "
                     f"{partition.error.str()}",
-                    missing_right(partition.error, *rights)
-                    or "stop the pool (`supervisorctl -c supervisor.conf shutdown`) and try again",
+                    missing_right(partition.error, *rights) or "stop the pool (`tower down`) and try again",
                 )
 
     def delete_records(self, topic: str, offsets: Mapping[int, int]) -> None:

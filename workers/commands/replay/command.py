@@ -24,7 +24,7 @@ BROKER_SESSION_S = 45.0
 GRACE_S = 5.0
 
 #: Advice if workers are running.
-STOP = "stop the pool first: `supervisorctl -c supervisor.conf shutdown`"
+STOP = "stop the pool first: `tower down`"
 
 
 @click.command()
