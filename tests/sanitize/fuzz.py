@@ -7,7 +7,7 @@ import ctypes
 import random
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -73,6 +73,17 @@ def names_at_the_end() -> Iterator[bytes]:
         yield b"{%b}" % b",".join(b'"%b":1' % name.encode() for name in record)
 
 
+def left_at_the_end() -> Iterator[bytes]:
+    """A line, and then messages whose last line the kernel leaves to Python: it removes those before it.
+
+    Python's own way to remove several items, but not all, needs memory if there are over eight.
+    """
+    line = b"labs x=1 %d000000000\n" % NOW
+    yield line
+    for count in (1, 8, 9, 20):
+        yield line * count + b"labs x="
+
+
 def doubles(rnd: random.Random) -> Iterator[bytes]:
     """Numbers around the end of the kernel's quick spelling."""
     for _ in range(200):
@@ -91,7 +102,7 @@ def seeds(rnd: random.Random) -> list[bytes]:
     ]
     made = (message.value() for message in Variants(rnd.randrange(2**32)).messages(300))
     values += [value for value in made if value]
-    values += [*names_at_the_end(), *doubles(rnd)]
+    values += [*names_at_the_end(), *left_at_the_end(), *doubles(rnd)]
     values += [
         b"labs,host=a x=1,y=2i,z=t 1700000000000000000",
         b'labs x="a b",y=-1.5e3 1700000000000000000\n',
@@ -151,6 +162,17 @@ class Fuzzer:
         if self._guide.guide_take():
             self._keep(messages)
 
+    def starve(self, values: Iterable[bytes]) -> None:
+        """Let allocations fail while each of the values is converted behind the first.
+
+        Raises:
+            AssertionError: What is in the batch then does not belong together.
+        """
+        first, *others = [_message(value, offset, NOW * 1000) for offset, value in enumerate(values)]
+        for native, _ in self._pairs:
+            for message in others:
+                self._starve(native, [first, message])
+
     def _starve(self, native: Path, messages: list[Message]) -> None:
         """Let one allocation of the kernel fail after the other, until none is left to fail."""
         kernel: Any = native.converter._kernel
@@ -178,11 +200,8 @@ class Fuzzer:
         count = self._random.choice([1, 1, 2, 3, 6])
         if self._random.random() < 0.3:
             return self._variants.messages(count)
-        stamp = (1, NOW * 1000 + self._random.randrange(1000))
-        return [
-            KafkaMessage(topic="resource", partition=0, offset=offset, value=self._value(), timestamp=stamp)  # type: ignore[misc]
-            for offset in range(count)
-        ]
+        milliseconds = NOW * 1000 + self._random.randrange(1000)
+        return [_message(self._value(), offset, milliseconds) for offset in range(count)]
 
     def _value(self) -> bytes:
         rnd = self._random
@@ -216,6 +235,11 @@ class Fuzzer:
                     self._values[self._random.randrange(KEPT)] = value
 
 
+def _message(value: bytes, offset: int, milliseconds: int) -> Message:
+    stamp = (1, milliseconds)
+    return KafkaMessage(topic="resource", partition=0, offset=offset, value=value, timestamp=stamp)  # type: ignore[return-value]
+
+
 @click.command()
 @click.option("--seconds", default=120.0, help="How long to go on.")
 @click.option("--seed", default=0, help="Each seed gives other messages.")
@@ -223,6 +247,7 @@ def main(seconds: float, seed: int) -> None:
     """Fuzz for so many seconds; exit with 1 at the first message that the paths convert differently."""
     fuzzer = Fuzzer(seed)
     before = fuzzer.edges
+    fuzzer.starve(left_at_the_end())
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         fuzzer.round()

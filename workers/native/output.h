@@ -95,15 +95,25 @@ find_account(Kernel *self, PyObject *message, int64_t number, const Output *outp
     return DONE;
 }
 
-/* Remove the lines behind the first `count`, and keep an exception that is set. */
+/* Remove the items behind the first `count`. Unlike PyList_SetSlice, this needs no memory and so cannot
+ * fail: lines and origins never come apart. */
+static void
+keep_items(PyObject *list, Py_ssize_t count)
+{
+    while (PyList_GET_SIZE(list) > count) {
+        Py_ssize_t last = PyList_GET_SIZE(list) - 1;
+        PyObject *item = PyList_GET_ITEM(list, last);
+        Py_SET_SIZE(list, last);
+        Py_DECREF(item);
+    }
+}
+
+/* Remove the lines behind the first `count` and their origins. */
 static void
 keep_lines(Output *output, Py_ssize_t count)
 {
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyList_SetSlice(output->lines, count, PY_SSIZE_T_MAX, NULL);
-    PyList_SetSlice(output->origins, count, PY_SSIZE_T_MAX, NULL);
-    PyErr_Restore(type, error, traceback);
+    keep_items(output->lines, count);
+    keep_items(output->origins, count);
 }
 
 /* Append a line and its origin: both or none. */
