@@ -12,8 +12,8 @@ from workers.commands.check import command, dashboard_points, pool, topics
 from workers.commands.check import influxdb as check_influxdb
 from workers.commands.check.result import CheckResult, Level, as_object, fail, ok, summary, warn
 from workers.commands.clients import influxdb_api
+from workers.commands.clients.descriptions import PartitionReplicas
 from workers.commands.clients.influxdb_api import ApiResponse, result_rows
-from workers.commands.clients.kafka_admin import PartitionReplicas
 from workers.commands.clients.supervisor_conf import stop_wait_s
 from workers.config.settings import Settings, load
 from workers.errors import CommandError

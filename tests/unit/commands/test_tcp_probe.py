@@ -1,12 +1,15 @@
 """Whether servers are reached, and what check says where they are not."""
 
 import socket
+import socketserver
 import threading
+import time
 
 import pytest
 
 from workers.commands.check import kafka
-from workers.commands.check.result import Level
+from workers.commands.check.result import CheckResult, Level
+from workers.commands.clients.kafka_admin import FIRST_ANSWER_S
 from workers.commands.clients.tcp_probe import (
     BrokerAddress,
     Unreachable,
@@ -17,6 +20,9 @@ from workers.commands.clients.tcp_probe import (
     probe,
 )
 from workers.config.settings import Settings, load
+
+#: Seconds after which a busy server closes a connection.
+BUSY_S = 1.2
 
 
 def settings(**more: str) -> Settings:
@@ -116,6 +122,29 @@ def test_a_server_without_tls_is_not_taken_for_one_with_it() -> None:
 
         reader.join()
     assert not accepts_tls(address)
+
+
+class Busy(socketserver.BaseRequestHandler):
+    """A broker without TLS: it closes a connection that begins with a TLS handshake, but not at once."""
+
+    def handle(self) -> None:
+        if self.request.recv(1):
+            time.sleep(BUSY_S)
+
+
+def test_a_reason_that_will_not_go_away_ends_the_wait_for_a_broker_whenever_it_comes() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        config = settings(TOWER_KAFKA_BOOTSTRAP_SERVERS=address, TOWER_KAFKA_SECURITY_PROTOCOL="ssl")
+        begun = time.monotonic()
+
+        result = kafka.connect(config)
+
+        assert time.monotonic() - begun < FIRST_ANSWER_S
+        server.shutdown()
+    assert isinstance(result, CheckResult)
+    assert "TOWER_KAFKA_SECURITY_PROTOCOL=plaintext" in result.next
 
 
 def test_the_address_for_etc_hosts_is_one_that_accepts_connections() -> None:

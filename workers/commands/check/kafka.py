@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from workers.commands.check.result import CheckResult, fail, ok, warn
-from workers.commands.clients.kafka_admin import FIRST_ANSWER_S, KafkaAdmin
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.clients.tcp_probe import (
     BrokerAddress,
     Unreachable,
@@ -28,9 +28,6 @@ USE_TLS = (
     "set TOWER_KAFKA_SECURITY_PROTOCOL=ssl (with a password: sasl_ssl), or the port of a listener "
     "without TLS"
 )
-
-#: Seconds of the first try. A broker that answers does so at once.
-FIRST_TRY_S = 1.0
 
 MAY_NEED_TLS = (
     "a server that accepts connections but does not answer may need TLS or SASL: see the settings "
@@ -137,23 +134,15 @@ def group(
 
 def connect(settings: Settings) -> KafkaAdmin | CheckResult:
     """Connect to Kafka; a failed check if it does not answer."""
-    problem = ""
     try:
         kafka_admin = KafkaAdmin(settings, verified=False)
     except CommandError as error:
         return fail("kafka brokers", error.problem, error.do)
-    # If the first try says why, the second one is not needed.
-    for timeout_s in (FIRST_TRY_S, FIRST_ANSWER_S):
-        try:
-            kafka_admin.brokers(timeout_s)
-        except CommandError as error:
-            problem = error.problem
-            remedy = tls_remedy(settings, problem)
-            if remedy:
-                return fail("kafka brokers", problem, remedy)
-        else:
-            return kafka_admin
-    return fail("kafka brokers", problem, MAY_NEED_TLS)
+    try:
+        kafka_admin.wait_for_broker(lambda why: bool(tls_remedy(settings, why)))
+    except CommandError as error:
+        return fail("kafka brokers", error.problem, tls_remedy(settings, error.problem) or MAY_NEED_TLS)
+    return kafka_admin
 
 
 def tls_remedy(settings: Settings, problem: str) -> str:

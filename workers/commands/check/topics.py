@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from workers.commands.check.result import CheckResult, fail, ok, warn
-from workers.commands.clients.kafka_admin import KafkaAdmin, PartitionReplicas
+from workers.commands.clients.descriptions import PartitionReplicas
+from workers.commands.clients.kafka_admin import KafkaAdmin
 from workers.commands.console import age
 from workers.commands.dlq.dead_letter import OVERHEAD_BYTES
 from workers.config.settings import Settings

@@ -1,6 +1,8 @@
 """Requests to Kafka's admin API: their results, and errors that say what to do next."""
 
+import threading
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -105,6 +107,20 @@ def finish(future: Any, doing: str, *rights: str, harmless: Collection[int] = ()
     except TimeoutError:
         do = ADVICE[KafkaError._TIMED_OUT]  # noqa: SLF001
         raise CommandError(f"{doing}: no answer from Kafka", do) from None
+
+
+def in_background(ask: Callable[[], Any]) -> "Future[Any]":
+    """Start a request that waits for its answer by itself; the program's end does not wait for it."""
+    answer: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return answer
 
 
 def failure(doing: str, error: KafkaException, *rights: str, why: str = "") -> CommandError:

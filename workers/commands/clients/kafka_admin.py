@@ -1,8 +1,7 @@
 """Kafka's admin API for the operator's commands: topics, offsets, the consumer group."""
 
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from confluent_kafka import (
@@ -20,8 +19,10 @@ from workers.commands.clients.admin_request import (
     ask_coordinator,
     failure,
     finish,
+    in_background,
 )
 from workers.commands.clients.coordinator import find_coordinator
+from workers.commands.clients.descriptions import Group, GroupMember, PartitionReplicas
 from workers.commands.clients.tcp_probe import BrokerAddress, addresses, require_reachable
 from workers.commands.console import show_wait
 from workers.config.settings import Settings
@@ -36,31 +37,8 @@ kafka: Any = admin
 #: client retries silently.
 FIRST_ANSWER_S = 3.0
 
-
-@dataclass(frozen=True)
-class PartitionReplicas:
-    """One partition: node id of its leader (-1 if none), number of replicas, number of them in sync."""
-
-    leader: int
-    replicas: int
-    in_sync: int
-
-
-@dataclass(frozen=True)
-class GroupMember:
-    """One member of a group and its assigned partitions, as (topic, number)."""
-
-    id: str
-    host: str
-    partitions: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """A consumer group. One that does not exist has no members."""
-
-    state: str
-    members: tuple[GroupMember, ...]
+#: Seconds between two looks at whether a broker has answered.
+POLL_S = 0.05
 
 
 class KafkaAdmin:
@@ -97,9 +75,29 @@ class KafkaAdmin:
             do = "`tower check` shows what to do"
             require_reachable(self.brokers().values(), do)
 
-    def brokers(self, timeout_s: float = FIRST_ANSWER_S) -> dict[int, BrokerAddress]:
+    def wait_for_broker(self, is_lasting: Callable[[str], bool]) -> None:
+        """Wait until a broker answers.
+
+        Args:
+            is_lasting: Whether a failed connection's reason, in the client's words, will not go away. The
+                client itself tries again until the time is up.
+
+        Raises:
+            CommandError: None answers; with the client's reason, if it has one.
+        """
+        answer, why = in_background(self._metadata), ""
+        while not answer.done():
+            # The reason comes by callback, and callbacks run in poll.
+            self._admin.poll(POLL_S)
+            if self._why != why:
+                why = self._why
+                if is_lasting(why):
+                    raise CommandError(f"no broker answers: {why}")
+        answer.result()
+
+    def brokers(self) -> dict[int, BrokerAddress]:
         """Return each broker's advertised address, by node id."""
-        brokers = self._metadata(timeout_s).brokers
+        brokers = self._metadata().brokers
         return {node: BrokerAddress(broker.host, broker.port) for node, broker in sorted(brokers.items())}
 
     def partitions(self, topic: str) -> dict[int, PartitionReplicas]:
@@ -266,11 +264,11 @@ class KafkaAdmin:
             find_coordinator(self._settings, group)
             self._coordinated.add(group)
 
-    def _metadata(self, timeout_s: float = FIRST_ANSWER_S) -> Any:
+    def _metadata(self) -> Any:
         try:
             # Of all topics: asking for one by name could make a broker create it.
-            with show_wait("Kafka's answer", timeout_s):
-                return self._admin.list_topics(timeout=timeout_s)
+            with show_wait("Kafka's answer", FIRST_ANSWER_S):
+                return self._admin.list_topics(timeout=FIRST_ANSWER_S)
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._admin.poll(0)
