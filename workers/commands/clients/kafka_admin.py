@@ -85,14 +85,14 @@ class KafkaAdmin:
         Raises:
             CommandError: None answers; with the client's reason, if it has one.
         """
-        answer, why = in_background(self._metadata), ""
-        while not answer.done():
-            # The reason comes by callback, and callbacks run in poll.
-            self._admin.poll(POLL_S)
-            if self._why != why:
-                why = self._why
-                if is_lasting(why):
-                    raise CommandError(f"no broker answers: {why}")
+        answer, why = in_background(self._list_topics), ""
+        with show_wait("Kafka's answer", FIRST_ANSWER_S):
+            while not answer.done():
+                self._admin.poll(POLL_S)
+                if self._why != why:
+                    why = self._why
+                    if is_lasting(why):
+                        raise CommandError(f"no broker answers: {why}")
         answer.result()
 
     def brokers(self) -> dict[int, BrokerAddress]:
@@ -265,10 +265,13 @@ class KafkaAdmin:
             self._coordinated.add(group)
 
     def _metadata(self) -> Any:
+        with show_wait("Kafka's answer", FIRST_ANSWER_S):
+            return self._list_topics()
+
+    def _list_topics(self) -> Any:
         try:
             # Of all topics: asking for one by name could make a broker create it.
-            with show_wait("Kafka's answer", FIRST_ANSWER_S):
-                return self._admin.list_topics(timeout=FIRST_ANSWER_S)
+            return self._admin.list_topics(timeout=FIRST_ANSWER_S)
         except KafkaException as error:
             # The reason of a failed connection comes by callback, and callbacks run in poll.
             self._admin.poll(0)
