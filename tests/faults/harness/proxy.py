@@ -33,6 +33,12 @@ def reset(writer: StreamWriter) -> None:
     writer.transport.abort()
 
 
+async def _turns() -> None:
+    """Let the loop do what is due: begin what was accepted, end what was closed."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
 @dataclass
 class _Client:
     """The worker's side of one connection."""
@@ -59,6 +65,8 @@ class Proxy:
         self._fault: Fault | None = None
         self._released = asyncio.Event()
         self._clients: set[StreamWriter] = set()
+        #: The loop itself keeps no task alive.
+        self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._listen = (host, 0)
         self._loop = asyncio.new_event_loop()
@@ -80,7 +88,7 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self.down()
-        self._call(self._cancel())
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -142,21 +150,31 @@ class Proxy:
         self._fault = fault
         self._released.clear()
 
-    async def _cancel(self) -> None:
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+    async def _end(self) -> None:
+        """End all tasks and connections."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in self._clients:
+            reset(writer)
+        await _turns()
 
     async def _open(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, *self._listen, limit=MAX_HEAD)
+            self._server = await asyncio.start_server(self._accept, *self._listen, limit=MAX_HEAD)
             for sock in self._server.sockets:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
             self._listen = self._server.sockets[0].getsockname()[:2]
 
     async def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            # A server that is closed while it accepts a connection leaves it open (asyncio of Python 3.11).
+            for sock in server.sockets:
+                self._loop.remove_reader(sock.fileno())
+            await _turns()
+            server.close()
         for writer in list(self._clients):
             reset(writer)
 
@@ -169,17 +187,26 @@ class Proxy:
             self._fault = replace(fault, times=fault.times - 1) if fault.times > 1 else None
         return fault
 
-    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        client = _Client(reader, writer)
+    def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if self._server is None:
+            # It was on its way when the proxy went down.
+            reset(writer)
+            return
+        # Here and not in the task: one that is cancelled before its first step would leave it open.
         self._clients.add(writer)
+        task = self._loop.create_task(self._serve(_Client(reader, writer)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, client: _Client) -> None:
         try:
             while await self._exchange(client):
                 pass
         except (OSError, asyncio.IncompleteReadError):
-            reset(writer)
+            reset(client.writer)
         finally:
-            self._clients.discard(writer)
-            writer.close()
+            self._clients.discard(client.writer)
+            client.writer.close()
 
     async def _exchange(self, client: _Client) -> bool:
         """One request and its answer; False where the connection is at its end."""

@@ -1,9 +1,12 @@
 """The fault proxy does to a write what it is told, and takes down what happened."""
 
+import gc
 import gzip
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -177,3 +180,14 @@ def test_chance_spares_some(proxy: Proxy) -> None:
     statuses = {post(proxy).status for _ in range(20)}
 
     assert statuses == {204, 503}
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_connection_outlives_the_proxy_even_if_it_begins_as_the_proxy_ends() -> None:
+    """Python warns of one that does, in whichever test runs by then."""
+    for _ in range(40):
+        with Proxy("http://127.0.0.1:1") as proxy, ExitStack() as workers:
+            host, _, port = proxy.url.removeprefix("http://").partition(":")
+            for _ in range(4):
+                workers.enter_context(socket.create_connection((host, int(port))))
+    gc.collect()
