@@ -71,6 +71,9 @@ class Report:
             ),
             "owned": [key(partition) for partition in sorted(consumer.owned)],
             "stopped": {str(key(partition)): why for partition, why in consumer.stopped.items()},
+            "read_errors": {
+                str(key(partition)): why for partition, why in consumer.read_errors.current().items()
+            },
             "oldest_ms": {str(key(partition)): ms for partition, ms in oldest_ms.items()},
             "native": not self._converter.why_not_native,
             "why_not_native": self._converter.why_not_native,

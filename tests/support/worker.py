@@ -11,6 +11,7 @@ from workers.drain import Drain
 from workers.influxdb.delivery import Delivery
 from workers.influxdb.write_figures import WriteFigures
 from workers.kafka.consumer import RevokeCallback
+from workers.kafka.read_errors import ReadErrors
 from workers.log import ThrottledLogger
 from workers.loop import Loop
 from workers.parts import Parts
@@ -41,6 +42,7 @@ class FakeConsumer:
     def __init__(self, clock: FakeClock) -> None:
         self.owned = {partition(number) for number in range(3)}
         self.stopped: dict[Partition, str] = {}
+        self.read_errors = ReadErrors()
         self.committed: dict[Partition, int] = {}
         self.group_offsets: dict[Partition, int] = {}
         self.rebalances = self.renewals = self.commit_failures = 0

@@ -11,6 +11,7 @@ from workers.kafka import offsets
 from workers.kafka.commits import Commits
 from workers.kafka.membership import ConsumerCallbacks, Membership
 from workers.kafka.prefetch import Prefetch
+from workers.kafka.read_errors import ReadErrors
 from workers.kafka.replay_command import replay_command
 from workers.kafka.topic_id import TopicId
 from workers.kafka.topic_recreation import RECREATED, TopicRecreation
@@ -25,7 +26,7 @@ RevokeCallback = Callable[[set[Partition], bool], None]
 class GroupConsumer:
     """Consumes the topics as one member of the group, and commits offsets on request.
 
-    Partitions are assigned and revoked inside `consume` and `poll_paused` only.
+    Partitions are assigned inside `consume` and `poll_paused` only, and revoked there and in `close`.
 
     Args:
         settings: Topic and Kafka properties.
@@ -37,6 +38,7 @@ class GroupConsumer:
     Attributes:
         owned: Partitions assigned to this worker now.
         stopped: Owned partitions that are not read, with the reason.
+        read_errors: Errors of owned partitions that the client tries to read.
         rebalances: Assignments so far.
 
     Raises:
@@ -53,6 +55,7 @@ class GroupConsumer:
         self.owned: set[Partition] = set()
         self.stopped: dict[Partition, str] = {}
         self.rebalances = 0
+        self.read_errors = ReadErrors()
         self._revoke_callback = on_revoke
         self._check = check
         #: The only topic; empty if there may be several.
@@ -116,6 +119,7 @@ class GroupConsumer:
         if not self._topic_recreation.is_unchanged(bool(messages or ends)):
             self._stop(self._topic_recreation.stale, RECREATED)
             return self._rewind(messages, ends)
+        self.read_errors.progress(messages, ends)
         offsets.advance(self._position, messages, self._topic, len(self.owned) == 1)
         for partition in self.owned & ends.keys():
             self._position[partition] = max(ends[partition], self._position.get(partition, 0))
@@ -242,6 +246,7 @@ class GroupConsumer:
             for partition in revoked:
                 by_partition.pop(partition, None)
         self._topic_recreation.remove(revoked)
+        self.read_errors.remove(revoked)
 
     def _without_events(self, messages: list[Any]) -> tuple[list[Message], dict[Partition, int]]:
         """Handle events. Return the messages, and the end of each partition that was read to its end."""
@@ -257,10 +262,10 @@ class GroupConsumer:
     def _on_event(self, message: Any) -> None:
         """Handle an event that the client returns in place of a message."""
         error = message.error()
-        if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            self._membership.on_error(error)
-            return
         partitions = {Partition(message.topic(), message.partition())}
+        if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            self.read_errors.add(partitions & self.owned, error, self._membership.on_error(error))
+            return
         recreated = self._topic_recreation.refresh() and partitions <= self._topic_recreation.stale
         self._stop(partitions, RECREATED if recreated else error.str())
 
@@ -277,11 +282,7 @@ class GroupConsumer:
                 partition,
                 self.stopped[partition],
                 replay_command(partition.key(has_several_topics=not self._topic)),
-                extra={
-                    "reason": "stopped",
-                    "topic": partition.topic,
-                    "partition": partition.number,
-                },
+                extra={"reason": "stopped", "topic": partition.topic, "partition": partition.number},
             )
         if stopping:
             self._consumer.pause(offsets.to_kafka(stopping))

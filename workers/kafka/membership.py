@@ -219,23 +219,20 @@ class Membership:
             self._check()
             time.sleep(min(SLICE_S, left_s))
 
-    def on_error(self, error: KafkaError) -> None:
-        """Handle an error that the client reports."""
+    def on_error(self, error: KafkaError) -> str:
+        """Handle an error that the client reports. Return what to do about it."""
         if error.fatal() or error.code() in CLIENT_FAILED:
             # The client is replaced outside its own call: an exception raised in here would be lost.
             self._failure = error.str()
             if NO_RIGHT_ON_GROUP.str() in error.str():
                 self._failure += f"; {missing_right(NO_RIGHT_ON_GROUP, *self._rights)}"
             self._is_fenced = any(text in error.str() for text in FENCED)
-            return
+            return "The client is replaced"
         if error.code() in CREDENTIAL_ERRORS:
             self._credentials.reject()
-        self._throttled_log.warning(
-            f"kafka {error.code()}",
-            "Kafka: %s. %s",
-            error.str(),
-            advice(error, self._topics, *self._rights),
-        )
+        do = advice(error, self._topics, *self._rights)
+        self._throttled_log.warning(f"kafka {error.code()}", "Kafka: %s. %s", error.str(), do)
+        return do
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
         self._callbacks.assigned(partitions)

@@ -89,6 +89,12 @@ def test_three_workers_that_run_are_well() -> None:
             id="offset",
         ),
         pytest.param(
+            report(2, read_errors={2: "not authorised. Give the right"}),
+            offsets(),
+            "worker 2 cannot read partition 2: not authorised",
+            id="unreadable",
+        ),
+        pytest.param(
             report(2, accounts={2: account(written=8)}), offsets(), "10 consumed, but 9", id="account"
         ),
         pytest.param(report(2), offsets(problem="no broker can be reached"), "no broker", id="Kafka away"),

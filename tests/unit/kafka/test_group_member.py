@@ -37,6 +37,14 @@ class End(Record):
         return KafkaError(KafkaError._PARTITION_EOF)
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable(Record):
+    """The event of a partition that Kafka does not let this user read."""
+
+    def error(self) -> Any:
+        return KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+
+
 def records(number: int, *offsets: int) -> Fetched:
     return [Record(number=number, place=offset) for offset in offsets]
 
@@ -266,3 +274,21 @@ def test_a_stopped_partition_has_no_position_to_commit(member: Member) -> None:
 
     assert member.consumer.positions() == {}
     assert member.position(0) == 3
+
+
+def test_an_error_of_a_partition_is_told_until_the_partition_is_read_again(member: Member) -> None:
+    member.consume(lambda: [Unreadable(number=0, place=3)])
+
+    assert list(member.consumer.read_errors.current()) == [partition(0)]
+    assert "READ on topic resource" in member.consumer.read_errors.current()[partition(0)]
+
+    assert member.consume(lambda: records(0, 3)) == [(0, 3)]
+
+    assert member.consumer.read_errors.current() == {}
+
+
+def test_an_error_of_a_partition_goes_with_it(member: Member) -> None:
+    member.consume(lambda: [Unreadable(number=0, place=3), Unreadable(number=1, place=3)])
+    member.consume(lambda: member.client.go(0))
+
+    assert member.consumer.read_errors.current() == {}

@@ -30,6 +30,7 @@ class WorkerReport:
         alive: Whether a process with that id runs.
         owned: Partitions assigned to it.
         stopped: Those of them that it does not read, with the reason.
+        read_errors: Those of them that Kafka's client cannot read now, with its error and what to do.
         accounts: Its counters of each partition it has had.
         values_omitted: Values left out, because InfluxDB has no type for them or their field is a number.
         names_doubled: Values left out, because an earlier field of their record has the same name.
@@ -52,6 +53,7 @@ class WorkerReport:
     alive: bool
     owned: tuple[PartitionKey, ...] = ()
     stopped: Mapping[PartitionKey, str] = field(default_factory=dict)
+    read_errors: Mapping[PartitionKey, str] = field(default_factory=dict)
     accounts: Mapping[PartitionKey, Mapping[str, Any]] = field(default_factory=dict)
     values_omitted: int = 0
     names_doubled: int = 0
@@ -104,6 +106,7 @@ def parse(content: Mapping[str, Any], now: float) -> WorkerReport:
         alive=is_alive(pid),
         owned=tuple(partition_key(str(name)) for name in content.get("owned", ())),
         stopped={partition_key(name): str(why) for name, why in content.get("stopped", {}).items()},
+        read_errors={partition_key(name): str(why) for name, why in content.get("read_errors", {}).items()},
         accounts={partition_key(name): account for name, account in content.get("partitions", {}).items()},
         values_omitted=int(counters.get("values_omitted", 0)),
         names_doubled=int(counters.get("names_doubled", 0)),

@@ -36,6 +36,13 @@ def worker_troubles(worker: WorkerReport, facts: PoolFacts) -> Iterator[Trouble]
             worker=worker.number,
             partition=number,
         )
+    for number, why in worker.read_errors.items():
+        yield Trouble(
+            f"{name} cannot read partition {number}: {why}",
+            "its records stay in Kafka; `tower check` tests the brokers and the rights",
+            worker=worker.number,
+            partition=number,
+        )
     yield from _membership(worker, name)
 
 
