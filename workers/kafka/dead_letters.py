@@ -16,8 +16,8 @@ from workers.kafka.dead_letter_log import DeadLetterLog
 from workers.kafka.properties import (
     CREDENTIAL_ERRORS,
     advice,
+    creation_error,
     producer_properties,
-    settings_error,
 )
 from workers.kafka.rights import producer_rights, rejection
 from workers.log import ThrottledLogger, printable
@@ -84,10 +84,10 @@ class DeadLetterProducer:
             confirmed: list[DeadLetter] = []
             try:
                 self._produce(unconfirmed, confirmed, failures, why)
-            except SettingsError as error:
-                if not self._connected:
+            except (SettingsError, KafkaException) as error:
+                if isinstance(error, SettingsError) and not self._connected:
                     raise
-                # The settings were valid before, so a file is being written: the worker goes on.
+                # The machine lacks threads, or a file is being written: the settings were valid before.
                 failures = [(dead_letter, str(error)) for dead_letter in unconfirmed]
             self.reasons.update(dead_letter.reason for dead_letter in confirmed)
             self.write_log()
@@ -215,7 +215,7 @@ class DeadLetterProducer:
         try:
             producer = Producer(properties)
         except KafkaException as error:
-            raise settings_error(error) from None
+            raise creation_error(error) from None
         self._connected, self._credentials = True, credentials
         self._has_id, self._fatal_error = False, None
         return producer

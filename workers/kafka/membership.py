@@ -16,8 +16,8 @@ from workers.kafka.properties import (
     CREDENTIAL_ERRORS,
     advice,
     consumer_properties,
+    creation_error,
     is_incremental,
-    settings_error,
 )
 from workers.kafka.rights import missing_right
 from workers.kafka.topic_id import DEBUG, ClientLog
@@ -115,6 +115,7 @@ class Membership:
 
         Raises:
             SettingsError: librdkafka rejects a property.
+            KafkaException: The machine lacks threads or memory for a client.
         """
         return self._join(0)
 
@@ -142,7 +143,7 @@ class Membership:
         try:
             consumer = Consumer(properties)
         except KafkaException as error:
-            raise settings_error(error) from None
+            raise creation_error(error) from None
         consumer.subscribe(
             [*self._settings.topics],
             on_assign=lambda _, assigned: self._on_assign(assigned) if number == self.renewals else None,
@@ -182,8 +183,8 @@ class Membership:
         self._pause(self._backoff.next())
         try:
             successor = self._join(self.renewals + 1)
-        except SettingsError as error:
-            # A file may be half written. The settings were valid at start, so the worker goes on.
+        except (SettingsError, KafkaException) as error:
+            # A file may be half written, or the machine lacks threads. The settings were valid at start.
             self._throttled_log.error(
                 "renew", "Kafka: cannot create a new client, retrying. Check %s", error
             )

@@ -177,3 +177,12 @@ def settings_error(error: KafkaException) -> SettingsError:
     )
     key = match[match.lastindex or 0] if match else ""
     return SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), f"Kafka's client rejects it: {text}")
+
+
+def creation_error(error: KafkaException) -> SettingsError | KafkaException:
+    """Return why a client cannot be created: a setting, unless the machine lacks threads or memory.
+
+    That passes. A worker that ended because of a setting would not be started again.
+    """
+    lacks_resources = error.args[0].code() == KafkaError._CRIT_SYS_RESOURCE  # noqa: SLF001
+    return error if lacks_resources else settings_error(error)

@@ -274,6 +274,26 @@ def test_one_producer_serves_all_batches(kafka: FakeProducer) -> None:
     assert kafka.created == 1
 
 
+def test_a_lack_of_threads_for_the_first_producer_is_waited_out(
+    kafka: FakeProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rd_kafka_new` of librdkafka fails so if it cannot create its main thread."""
+
+    def lack_threads(_: dict[str, Any]) -> None:
+        raise KafkaException(failed(KafkaError._CRIT_SYS_RESOURCE))
+
+    def wait(_: float, why: str) -> None:
+        assert "dead letters cannot be written" in why
+        monkeypatch.setattr(dead_letters, "Producer", kafka.make)
+
+    monkeypatch.setattr(dead_letters, "Producer", lack_threads)
+    store = DeadLetterProducer(fakes.settings(), wait)
+
+    store.store([letter()])
+
+    assert (kafka.created, store.reasons.total()) == (1, 1)
+
+
 def test_a_property_the_producer_rejects_is_a_wrong_setting() -> None:
     store = DeadLetterProducer(fakes.settings(kafka_client_dns_lookup="somehow"), FakeWait())
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from tests.support import fakes
 from workers.kafka import membership
@@ -80,3 +80,32 @@ def test_a_client_that_failed_otherwise_is_not(
 
     assert (member.renewals, member.fenced) == (1, 0)
     assert "the client failed (Fatal error: something else)" in caplog.text
+
+
+def lack_threads(_: dict[str, Any]) -> None:
+    """What `rd_kafka_new` of librdkafka says if it cannot create its main thread."""
+    raise KafkaException(KafkaError(KafkaError._CRIT_SYS_RESOURCE, "Failed to create thread"))
+
+
+def test_a_lack_of_threads_is_no_wrong_setting(member: Membership, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that ends because of a setting is not started again."""
+    monkeypatch.setattr(membership, "Consumer", lack_threads)
+
+    with pytest.raises(KafkaException, match="Failed to create thread"):
+        member.join()
+
+
+def test_a_lack_of_threads_leaves_the_old_client_until_it_has_passed(
+    member: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = member.join()
+    member.on_error(KafkaError(KafkaError._FATAL, "Fatal error: something else", True))
+    monkeypatch.setattr(membership, "Consumer", lack_threads)
+
+    assert member.renew(client) is client
+    assert member.renewals == 0
+
+    monkeypatch.setattr(membership, "Consumer", FakeClient)
+
+    assert member.renew(client) is not client
+    assert member.renewals == 1
