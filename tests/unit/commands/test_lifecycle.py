@@ -1,7 +1,9 @@
 """`down` and `restart` with a real supervisord that is stopping already, hangs, or takes long."""
 
+import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,9 +13,10 @@ from click.testing import CliRunner, Result
 
 from tests.support.served import until
 from workers.commands.clients import supervisord as client
-from workers.commands.clients.supervisord import Supervisord
-from workers.commands.clients.worker_states import is_alive
+from workers.commands.clients.supervisord import Supervisord, WorkerProcess
+from workers.commands.clients.worker_states import HEARTBEAT_TIMEOUT_S, WorkerReport, is_alive
 from workers.commands.lifecycle import command
+from workers.commands.lifecycle.readiness import readiness
 from workers.commands.main import tower
 from workers.exit_codes import FAILED, OK
 
@@ -118,6 +121,35 @@ def test_down_of_a_pool_that_does_not_run_has_nothing_to_do(short_folder: Path) 
     conf.write_text(CONF.replace("STOP_WAIT_S", "10"))
 
     assert run("down", conf).stdout == "The pool has stopped.\n"
+
+
+def test_down_names_the_workers_that_run_without_supervisord(short_folder: Path) -> None:
+    """The daemon was killed; they go on, as docs/operations.md says."""
+    conf, var = short_folder / "supervisor.conf", short_folder / "var"
+    conf.write_text(CONF.replace("STOP_WAIT_S", "10"))
+    var.mkdir()
+    running = {"worker": 1, "pid": os.getpid(), "state": "running", "heartbeat": time.time()}
+    (var / "worker-1.json").write_text(json.dumps(running))
+    (var / "worker-2.json").write_text(json.dumps(running | {"worker": 2, "state": "stopped"}))
+
+    done = run("down", conf)
+
+    assert done.exit_code == FAILED
+    assert "has stopped" not in done.stdout
+    assert f"supervisord does not run, but worker 1 (process {os.getpid()}) does" in done.stderr
+    assert f"`kill {os.getpid()}`" in done.stderr
+
+
+def test_a_worker_without_a_heartbeat_is_not_ready(tmp_path: Path) -> None:
+    process = WorkerProcess(0, 17, "RUNNING", 0)
+    reports = [
+        WorkerReport(0, 17, "running", "", age_s, True, owned=(0,)) for age_s in (1.0, HEARTBEAT_TIMEOUT_S)
+    ]
+    (well,), (hung,) = (readiness([process], [report], tmp_path) for report in reports)
+
+    assert (well.ready, well.has_partition) == (True, True)
+    assert (hung.ready, hung.has_partition) == (False, False)
+    assert "worker 0 has had no heartbeat for 10 s" in hung.text
 
 
 @pytest.mark.parametrize("pool", [30], indirect=True)

@@ -139,7 +139,9 @@ def connect(settings: Settings) -> KafkaAdmin | CheckResult:
     except CommandError as error:
         return fail("kafka brokers", error.problem, error.do)
     try:
-        kafka_admin.wait_for_broker(lambda why: bool(tls_remedy(settings, why)))
+        # With several servers, another one may answer yet.
+        is_only = len(addresses(str(settings.kafka["bootstrap.servers"]))) == 1
+        kafka_admin.wait_for_broker(lambda why: is_only and bool(tls_remedy(settings, why)))
     except CommandError as error:
         return fail("kafka brokers", error.problem, tls_remedy(settings, error.problem) or MAY_NEED_TLS)
     return kafka_admin

@@ -8,11 +8,11 @@ import click
 
 from workers.commands.clients.supervisor_conf import stop_wait_s
 from workers.commands.clients.supervisord import Supervisord
-from workers.commands.clients.worker_states import is_alive, read_states
+from workers.commands.clients.worker_states import WorkerReport, is_alive, read_states
 from workers.commands.console import ProgressWait
 from workers.commands.lifecycle.readiness import WorkerReadiness, readiness
 from workers.config.settings import load
-from workers.errors import CommandError
+from workers.errors import CommandError, SettingsError
 from workers.exit_codes import FAILED
 
 #: Seconds between two looks at the pool.
@@ -70,9 +70,19 @@ def up(config: Path, timeout: float) -> None:
 def down(config: Path) -> None:
     """Stop the pool and wait until it has stopped: each worker stores and commits what it has in hand.
 
-    Exit codes: 0 no worker runs, 1 the pool did not stop in time, or supervisord does not answer.
+    Exit codes: 0 no worker runs, 1 the pool did not stop in time, supervisord does not answer, or workers
+    run without it.
     """
-    _stop(Supervisord(config), "look at its log, or end it with `kill`")
+    supervisord = Supervisord(config)
+    _stop(supervisord, "look at its log, or end it with `kill`")
+    orphans = [report for report in _reports(supervisord) if report.is_running]
+    if orphans:
+        names = ", ".join(f"worker {report.number} (process {report.pid})" for report in orphans)
+        pids = " ".join(str(report.pid) for report in orphans)
+        raise CommandError(
+            f"supervisord does not run, but {names} does",
+            f"end it with `kill {pids}`: what a worker has in hand is stored and committed first",
+        )
     click.echo("The pool has stopped.")
 
 
@@ -118,9 +128,7 @@ def _stop(supervisord: Supervisord, remedy: str) -> None:
 
 def _wait_until_ready(supervisord: Supervisord, timeout_s: float) -> None:
     """Print each worker's state, and raise unless all of them run within `timeout_s`."""
-    settings = load(os.environ, credentials=False)
-    # Workers read a relative path from the folder of supervisor.conf.
-    run_dir = supervisord.config.parent / settings.run_dir
+    run_dir = _run_dir(supervisord)
     wait = ProgressWait("the workers to run", timeout_s)
     last: list[WorkerReadiness] = []
     changed_at = time.monotonic()
@@ -145,6 +153,19 @@ def _wait_until_ready(supervisord: Supervisord, timeout_s: float) -> None:
             "The pool is not ready. `tower check` tries Kafka and InfluxDB and says what to do.", err=True
         )
         raise click.exceptions.Exit(FAILED)
+
+
+def _run_dir(supervisord: Supervisord) -> Path:
+    # Workers read a relative path from the folder of supervisor.conf.
+    return supervisord.config.parent / load(os.environ, credentials=False).run_dir
+
+
+def _reports(supervisord: Supervisord) -> list[WorkerReport]:
+    """Return the workers' state files; none if a wrong setting hides where they are."""
+    try:
+        return read_states(_run_dir(supervisord), time.time())
+    except SettingsError:
+        return []
 
 
 def _look(supervisord: Supervisord, run_dir: Path) -> list[WorkerReadiness]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.commands.clients.supervisord import WorkerProcess
-from workers.commands.clients.worker_states import WorkerReport
+from workers.commands.clients.worker_states import HEARTBEAT_TIMEOUT_S, WorkerReport
+from workers.commands.console import age
 from workers.exit_codes import MISCONFIGURED
 from workers.log import printable
 from workers.state import WorkerState
@@ -59,6 +60,9 @@ def _readiness(process: WorkerProcess, report: WorkerReport | None, run_dir: Pat
         text = f"ended: {_last_error(number, run_dir)}"
     elif report is None:
         text = "starts"
+    elif report.age_s >= HEARTBEAT_TIMEOUT_S:
+        log = run_dir / f"worker-{number}.log"
+        text = f"has had no heartbeat for {age(report.age_s)}; look at the end of {log}"
     elif report.state == WorkerState.RUNNING:
         ready, has_partition = True, bool(report.owned)
         partitions = ", ".join(map(str, report.owned))
