@@ -17,6 +17,10 @@ from workers.retry import Backoff
 #: Waits a number of seconds for a reason, and keeps the group membership meanwhile. Raises `DrainExpired`.
 WaitFunction = Callable[[float, str], None]
 
+#: Seconds of one delivery after which the group is polled between its writes. A batch of many buckets, or
+#: in many parts over a slow network, can take longer than a member may be silent (max.poll.interval.ms).
+POLL_S = 10.0
+
 USUAL = "If this repeats, check that InfluxDB runs and that TOWER_INFLUXDB_URL is right"
 
 
@@ -58,6 +62,7 @@ class Delivery:
         self._reread = reread
         self._throttled_log = throttled_log
         self._report = report
+        self._clock = clock
         self._backoff = Backoff(settings.retry_max_s)
         self._witness = Witness(sink, names)
         convert = settings.convert_values == "yes"
@@ -110,7 +115,7 @@ class Delivery:
         # The lines that InfluxDB may reject come first, on top of the others.
         ready = [self._search.sort(piece, work) for piece in self._by_bucket(batch)]
         work.pieces[:0] = self._split(ready)
-        partitions = set(batch.next_offsets)
+        partitions, polled_at = set(batch.next_offsets), self._clock()
         self._witness.is_fresh = False
         while work.pieces:
             if batch.next_offsets.keys() != partitions:
@@ -146,6 +151,9 @@ class Delivery:
                 self._backoff.reset()
                 # Many pieces over a slow network take long: the heartbeat and the watchdog go on.
                 self._report()
+                if work.pieces and self._clock() - polled_at >= POLL_S:
+                    polled_at = self._clock()
+                    self._wait(0, "InfluxDB is slow: a batch takes many requests and over 10 s")
         if work.largest:
             # What was stored counts, not what was refused: a proxy may refuse any size during an outage.
             self._max_lines = work.largest

@@ -13,11 +13,14 @@ from tests.support.examples import examples
 from tests.support.fakes import FakeClock, FakeSink, FakeWait, partition
 from workers.batch import Batch
 from workers.errors import DrainExpired, Misconfigured, Rejected, TooLarge, Unavailable, WriteError
-from workers.influxdb.delivery import Delivery
+from workers.influxdb.delivery import POLL_S, Delivery
 from workers.log import REPEAT_S, ThrottledLogger
 from workers.types import Reason
 
 TIMEOUT_S = 30.0
+
+#: Seconds of a slow write.
+SLOW_S = 4.0
 
 
 def batch_of(lines: int, partitions: int = 1) -> Batch:
@@ -55,7 +58,9 @@ class Bench:
         throttled_log = ThrottledLogger(logging.getLogger("tower.loop"), self.clock)
         self.reports = 0
         config = fakes.settings(**options)
-        self.delivery = Delivery(config, sink, self.wait, reread, throttled_log, report=self._count)
+        self.delivery = Delivery(
+            config, sink, self.wait, reread, throttled_log, report=self._count, clock=self.clock
+        )
         if not new:
             judge, sink.judge = sink.judge, lambda _: None
             known = Batch([KNOWN], [fakes.origin(0, 99_999)], next_offsets={partition(0): 100_000})
@@ -119,6 +124,25 @@ def test_an_empty_batch_is_no_request() -> None:
     bench.deliver(Batch())
 
     assert bench.sink.writes == []
+
+
+def test_the_group_is_polled_between_slow_writes_of_one_batch() -> None:
+    """A member that is silent for max.poll.interval.ms loses its partitions, so it would never get on."""
+    bench, count = Bench(FakeSink()), 32
+
+    def take_single_lines_slowly(lines: list[bytes]) -> WriteError | None:
+        if len(lines) > 1:
+            return TooLarge(413, "too large")
+        bench.clock.now += SLOW_S
+        return None
+
+    bench.sink.judge = take_single_lines_slowly
+
+    bench.deliver(batch_of(count))
+
+    assert len(bench.stored) == count
+    assert count * SLOW_S / (POLL_S + SLOW_S) <= len(bench.wait.asked) <= count * SLOW_S / POLL_S
+    assert {seconds for seconds, _ in bench.wait.asked} == {0}
 
 
 class TestUnavailable:
