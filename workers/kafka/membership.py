@@ -171,7 +171,7 @@ class Membership:
         Raises:
             DrainExpired: supervisord is gone and another worker has replaced this one, or from `check`.
         """
-        if os.getppid() != self._parent:
+        if self._is_fenced and os.getppid() != self._parent:
             self._log.error(
                 "supervisord is gone and another worker has replaced this one (%s): stopping. The other "
                 "worker reads the uncommitted records again",

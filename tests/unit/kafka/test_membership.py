@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tests.support import fakes
+from workers.errors import DrainExpired
 from workers.kafka import membership
 from workers.kafka.membership import ConsumerCallbacks, Membership
 from workers.log import ThrottledLogger
@@ -109,3 +110,20 @@ def test_a_lack_of_threads_leaves_the_old_client_until_it_has_passed(
 
     assert member.renew(client) is not client
     assert member.renewals == 1
+
+
+def test_a_worker_without_supervisord_ends_only_if_another_one_has_its_place(
+    member: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = member.join()
+    monkeypatch.setattr("workers.kafka.membership.os.getppid", lambda: 1)
+    member.on_error(KafkaError(KafkaError._FATAL, "Fatal error: something else", True))
+
+    client = member.renew(client)
+
+    assert member.renewals == 1
+
+    member.on_error(KafkaError(KafkaError._FATAL, FENCED, True))
+
+    with pytest.raises(DrainExpired, match="another worker has replaced this one"):
+        member.renew(client)
