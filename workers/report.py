@@ -101,6 +101,7 @@ class Report:
                     "names_doubled": counts["names_doubled"],
                     **{name: counts[name] for name in PROBLEMS},
                     "renewals": consumer.renewals,
+                    "commit_failures": consumer.commit_failures,
                 },
                 self._dead_letters.reasons,
                 fenced,

@@ -246,6 +246,14 @@ def test_two_pools_of_one_name_are_told_and_a_client_that_was_replaced_once_is_a
     assert "fatal: x" in renewed.cause
 
 
+def test_failed_commits_are_a_warning() -> None:
+    (trouble,) = troubles(report(2, recent=RecentCounts(300, 9, commit_failures=4)))
+
+    assert trouble.cause == "worker 2 had 4 failed commits in the last 5 min"
+    assert trouble.severity is Severity.WARNING
+    assert "worker-2.log" in trouble.remedy
+
+
 def test_a_worker_without_supervisord_is_told() -> None:
     (trouble,) = troubles(report(2, has_parent=False))
 

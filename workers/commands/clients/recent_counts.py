@@ -21,6 +21,7 @@ class RecentCounts:
         renewals: Kafka clients that were replaced.
         fenced: Those of them that another client with the same name pushed out of the group.
         names_doubled: Values whose name an earlier value of their record has.
+        commit_failures: Commits that failed. They are repeated.
     """
 
     seconds: float = 0.0
@@ -31,6 +32,7 @@ class RecentCounts:
     renewals: int = 0
     fenced: int = 0
     names_doubled: int = 0
+    commit_failures: int = 0
 
     @property
     def dead_share(self) -> float:
@@ -49,6 +51,7 @@ class RecentCounts:
             names_doubled=int(content.get("names_doubled", 0)),
             times={name: int(content[name]) for name in PROBLEMS if content.get(name)},
             renewals=int(content.get("renewals", 0)),
+            commit_failures=int(content.get("commit_failures", 0)),
             fenced=int(content.get("fenced", 0)),
         )
 
@@ -69,5 +72,6 @@ def add(counts: Iterable[RecentCounts]) -> RecentCounts:
         names_doubled=sum(item.names_doubled for item in items),
         times=dict(times),
         renewals=sum(item.renewals for item in items),
+        commit_failures=sum(item.commit_failures for item in items),
         fenced=sum(item.fenced for item in items),
     )

@@ -44,12 +44,21 @@ def worker_troubles(worker: WorkerReport, facts: PoolFacts) -> Iterator[Trouble]
             partition=number,
         )
     yield from _membership(worker, name)
+    if worker.recent.commit_failures:
+        yield Trouble(
+            f"{name} had {worker.recent.commit_failures} failed commits in the last "
+            f"{age(worker.recent.seconds)}",
+            "they are repeated, and until then a restart reads their records again; if it goes on, the end "
+            f"of {_log(worker, facts)} says why",
+            Severity.WARNING,
+            worker.number,
+        )
 
 
 def _not_running(worker: WorkerReport, facts: PoolFacts) -> Trouble | None:
     number, name = worker.number, f"worker {worker.number}"
     restart = f"start it with `supervisorctl -c supervisor.conf start worker:{number}`"
-    log = f"{facts.run_dir}/worker-{number}.log"
+    log = _log(worker, facts)
     if worker.ended:
         # A worker gets supervisord's environment, so a variable needs another supervisord.
         return Trouble(
@@ -76,6 +85,10 @@ def _not_running(worker: WorkerReport, facts: PoolFacts) -> Trouble | None:
             worker=number,
         )
     return None
+
+
+def _log(worker: WorkerReport, facts: PoolFacts) -> str:
+    return f"{facts.run_dir}/worker-{worker.number}.log"
 
 
 def _membership(worker: WorkerReport, name: str) -> Iterator[Trouble]:
