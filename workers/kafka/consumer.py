@@ -1,4 +1,4 @@
-"""This worker's member of the consumer group. Only this module consumes and commits."""
+"""This worker's member of the consumer group. Only its client consumes and commits."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
