@@ -55,12 +55,15 @@ lab-up: $(INSTALLED) ## real Kafka and InfluxDB on the lab's own ports (TOPOLOGY
 lab-down: $(INSTALLED) ## stop them
 	@$(BIN)/python -m lab down
 
+# Some tests wait, so there are more processes than cores. One that is done takes tests over from another.
+PROCESSES := --numprocesses 3 --dist worksteal
+
 check: $(INSTALLED) ## format, lint, spelling, types and unit tests, in about a minute
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/clang-format --dry-run -Werror workers/native/*.c workers/native/*.h
 	@$(BIN)/codespell
-	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q --numprocesses 3 $(COVERAGE) tests/unit; wait $$types
+	@$(BIN)/mypy --no-error-summary & types=$$!; $(BIN)/pytest -q $(PROCESSES) $(COVERAGE) tests/unit; wait $$types
 
 # Integration tests mostly wait, so several processes run them, each with a lab of its own.
 LABS := 4
@@ -71,7 +74,7 @@ SANITIZE_S ?= 20
 # The unit tests' share of lines and branches of workers/; the floor is in pyproject.toml.
 test: COVERAGE := --cov --cov-report=term
 test: check ## everything CI runs: check with coverage, all examples, sanitizers, integration and the quick fault tests
-	@$(BIN)/pytest -q --numprocesses 3 --hypothesis-profile=thorough -m hypothesis tests/unit
+	@$(BIN)/pytest -q $(PROCESSES) --hypothesis-profile=thorough -m "hypothesis or sized" tests/unit
 	@$(BIN)/python -m tests.sanitize --seconds $(SANITIZE_S)
 	@$(BIN)/python -m lab prepare
 	@$(BIN)/pytest -q --numprocesses $(LABS) --dist loadfile tests/integration

@@ -1,4 +1,7 @@
-"""How many examples a property is tried with: a quarter in `make check`, and all of them in `make test`."""
+"""How many examples a property is tried with: a quarter in `make check`, and all of them in `make test`.
+
+A test without examples that takes records or bytes in their place has the mark `sized`.
+"""
 
 from hypothesis import settings
 
@@ -18,5 +21,5 @@ def load_profiles() -> None:
 
 
 def examples(thorough: int) -> int:
-    """Return how many examples to try, given how many the thorough profile tries."""
+    """Return how many examples, records or bytes to try, given how many the thorough profile tries."""
     return max(1, thorough * settings().max_examples // PROFILES["thorough"].max_examples)

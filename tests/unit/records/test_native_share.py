@@ -11,6 +11,7 @@ from confluent_kafka import Message as KafkaMessage
 from bench.load.record import Clock, RecordShape, Unit
 from lab.senders.formats import Format
 from tests.support import fakes
+from tests.support.examples import examples
 from tests.support.kernel import needs_kernel, require_kernel_on_ci
 from workers.batch import Batch
 from workers.records import msgpack_records, native, number_text, point_time, timestamps
@@ -18,7 +19,7 @@ from workers.records.converter import Converter
 from workers.records.encoder import Encoder
 from workers.types import MAX_RECORDS, Message
 
-RECORDS = 100_000
+RECORDS = examples(100_000)
 #: Least share of the records that the kernel must convert.
 SHARE = 0.99
 
@@ -45,12 +46,11 @@ def test_the_kernel_is_built_if_there_is_a_compiler_and_always_on_ci() -> None:
 
 
 @needs_kernel
+@pytest.mark.sized
 @pytest.mark.parametrize("form", [Format.JSON, Format.MSGPACK])
 @pytest.mark.parametrize("unit", list(Unit))
 @pytest.mark.parametrize("devices", [1, 50])
-def test_the_kernel_converts_nearly_all_of_100_000_records_of_the_lab(
-    form: Format, unit: Unit, devices: int
-) -> None:
+def test_the_kernel_converts_nearly_all_records_of_the_lab(form: Format, unit: Unit, devices: int) -> None:
     shape = RecordShape(Clock(fakes.KAFKA_MS - RECORDS), form, devices=devices, unit=unit)
     worker, batch = converter(), Batch()
 

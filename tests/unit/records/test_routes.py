@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import fakes, line_protocol
+from tests.support.examples import examples
 from tests.support.fakes import KAFKA_MS, FakeMessage
 from tests.support.kernel import needs_kernel
 from workers.batch import Batch
@@ -353,6 +354,7 @@ def of_two_topics(count: int) -> Iterator[FakeMessage]:
             yield FakeMessage(b'{"v":1,"time":1700000000}', place % 4, place // 4, topic)
 
 
+@pytest.mark.sized
 @pytest.mark.parametrize("native", [False, pytest.param(True, marks=needs_kernel)])
 @pytest.mark.parametrize(
     "routes",
@@ -362,8 +364,8 @@ def of_two_topics(count: int) -> Iterator[FakeMessage]:
         pytest.param([route(name="1", topics=("a",)), route(name="2", topics=("b",))], id="two routes"),
     ],
 )
-def test_of_200_000_records_of_two_topics_none_meet(routes: list[Route], native: bool) -> None:
-    count = 200_000 if native else 20_000
+def test_no_two_records_of_two_topics_meet(routes: list[Route], native: bool) -> None:
+    count = examples(200_000 if native else 20_000)
     made = batch(topic_tags.added(routes), *of_two_topics(count), native=native)
 
     points = {(line.partition(b" ")[0], line.rpartition(b" ")[2]) for line in made.lines}

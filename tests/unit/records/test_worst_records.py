@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from tests.support import fakes, worst_records
+from tests.support.examples import examples
 from workers import gc_tuning
 from workers.batch import Batch
 from workers.errors import RecordError
@@ -25,8 +26,11 @@ from workers.records.encoder import Encoder
 from workers.records.native import BUILT
 from workers.types import Message
 
-#: Bytes of the largest record that is taken, and of a small one to compare with.
-LARGE = fakes.route().limits.max_record_bytes
+#: Bytes of the largest record that is taken.
+LARGEST = fakes.route().limits.max_record_bytes
+
+#: Bytes of a record as large in `make test`, and of a small one to compare with.
+LARGE = examples(LARGEST)
 SMALL = LARGE // 4
 
 #: How many times the cost of as many bytes of common records a record may cost, and a message of 1,024 of
@@ -119,6 +123,7 @@ def fault(work: Work, small: bytes, large: bytes, most: float, tries: int = TRIE
     return f"{large_s:.3f} s; {small_s:.3f} s for a quarter; {common_s():.3f} s for common records"
 
 
+@pytest.mark.sized
 @pytest.mark.parametrize(("shape", "most"), SHAPES)
 def test_a_record_costs_a_few_times_what_common_ones_of_its_size_do(
     shape: worst_records.Shape, most: float
@@ -173,7 +178,7 @@ def test_a_cost_three_times_too_high_is_caught() -> None:
 )
 def test_a_message_takes_no_memory_for_what_it_only_claims(name: str) -> None:
     """An array's memory is taken before its first element is read: 5 bytes could ask for megabytes."""
-    value = worst_records.MSGPACK[name](LARGE)
+    value = worst_records.MSGPACK[name](LARGEST)
     tracemalloc.start()
     try:
         with pytest.raises(RecordError):
@@ -182,4 +187,4 @@ def test_a_message_takes_no_memory_for_what_it_only_claims(name: str) -> None:
     finally:
         tracemalloc.stop()
 
-    assert peak < 100 * LARGE
+    assert peak < 100 * LARGEST
