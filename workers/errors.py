@@ -9,6 +9,7 @@ TowerError
 │   ├── Misconfigured      keep the batch, log what to correct, try again slowly: 401, 403, 404
 │   ├── Rejected           find the lines that InfluxDB rejects: 400, 422
 │   └── TooLarge           send fewer lines at once: 413, or a write that took too long
+├── LacksResources         Kafka's client cannot be created now: try again, or end and be started again
 └── DrainExpired           the time to finish is over, or another worker has replaced this one: drop what
                            is not committed
 """
@@ -108,6 +109,20 @@ class TooLarge(WriteError):
     def __init__(self, status: int, message: str, advice: str = "", *, by_influxdb: bool = True) -> None:
         super().__init__(status, message, advice)
         self.by_influxdb = by_influxdb
+
+
+class LacksResources(TowerError):
+    """The machine lacks threads or memory for one of Kafka's clients.
+
+    Args:
+        text: What the client says.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"this machine lacks threads or memory for Kafka's client ({text}). Allow this user more "
+            "processes (`ulimit -u`, TasksMax of a systemd unit), or make memory free"
+        )
 
 
 class DrainExpired(TowerError):

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from workers.errors import CommandError, SettingsError
+from workers.errors import CommandError, LacksResources, SettingsError
 from workers.exit_codes import FAILED, MISCONFIGURED
 
 
@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except SettingsError as error:
             code, text = MISCONFIGURED, str(error)
-        except CommandError as error:
+        except (CommandError, LacksResources) as error:
             code, text = FAILED, str(error)
         click.echo(f"tower: {text}", err=True)
         return ctx.exit(code)

@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from workers.config.settings import Settings
-from workers.errors import SettingsError
+from workers.errors import LacksResources, SettingsError
 from workers.kafka.credentials import Credentials
 from workers.kafka.dead_letter_log import DeadLetterLog
 from workers.kafka.properties import (
@@ -84,7 +84,7 @@ class DeadLetterProducer:
             confirmed: list[DeadLetter] = []
             try:
                 self._produce(unconfirmed, confirmed, failures, why)
-            except (SettingsError, KafkaException) as error:
+            except (SettingsError, LacksResources) as error:
                 if isinstance(error, SettingsError) and not self._connected:
                     raise
                 # The machine lacks threads, or a file is being written: the settings were valid before.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from workers.config.settings import Settings
-from workers.errors import DrainExpired, SettingsError
+from workers.errors import DrainExpired, LacksResources, SettingsError
 from workers.kafka.credentials import Credentials
 from workers.kafka.properties import (
     CREDENTIAL_ERRORS,
@@ -115,7 +115,7 @@ class Membership:
 
         Raises:
             SettingsError: librdkafka rejects a property.
-            KafkaException: The machine lacks threads or memory for a client.
+            LacksResources: There is no thread or memory for a client.
         """
         return self._join(0)
 
@@ -183,11 +183,9 @@ class Membership:
         self._pause(self._backoff.next())
         try:
             successor = self._join(self.renewals + 1)
-        except (SettingsError, KafkaException) as error:
+        except (SettingsError, LacksResources) as error:
             # A file may be half written, or the machine lacks threads. The settings were valid at start.
-            self._throttled_log.error(
-                "renew", "Kafka: cannot create a new client, retrying. Check %s", error
-            )
+            self._throttled_log.error("renew", "Kafka: cannot create a new client, retrying: %s", error)
             return client
         if self._failure == NEW_CREDENTIALS:
             self._log.warning("%s: reconnecting with the new ones", NEW_CREDENTIALS)

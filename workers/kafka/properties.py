@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from workers.config.kafka_properties import FIXED_KAFKA, KAFKA_PREFIX
 from workers.config.secret import Secret
 from workers.config.settings import Settings
-from workers.errors import SettingsError
+from workers.errors import LacksResources, SettingsError
 from workers.kafka.rights import missing_right
 
 #: Defaults that a setting can change. Each comment gives librdkafka's default and why Tower differs.
@@ -168,21 +168,20 @@ def reader_properties(settings: Settings) -> dict[str, Any]:
     }
 
 
-def settings_error(error: KafkaException) -> SettingsError:
-    """Return an error that names the setting of a property that librdkafka rejects."""
+def creation_error(error: KafkaException) -> SettingsError | LacksResources:
+    """Return why a client cannot be created: a setting, unless the machine lacks threads or memory.
+
+    That passes. A worker that ended because of a setting would not be started again.
+
+    Args:
+        error: What librdkafka says. If it rejects a property, the result names its setting.
+    """
     text = " ".join(str(error.args[0].str()).split())
+    if error.args[0].code() == KafkaError._CRIT_SYS_RESOURCE:  # noqa: SLF001
+        return LacksResources(text)
     # If the text quotes a value as well, the property follows this word. An unknown one may have no dot.
     match = (
         _UNKNOWN.search(text) or _PROPERTY.search(text.partition("property ")[2]) or _PROPERTY.search(text)
     )
     key = match[match.lastindex or 0] if match else ""
     return SettingsError(KAFKA_PREFIX + key.upper().replace(".", "_"), f"Kafka's client rejects it: {text}")
-
-
-def creation_error(error: KafkaException) -> SettingsError | KafkaException:
-    """Return why a client cannot be created: a setting, unless the machine lacks threads or memory.
-
-    That passes. A worker that ended because of a setting would not be started again.
-    """
-    lacks_resources = error.args[0].code() == KafkaError._CRIT_SYS_RESOURCE  # noqa: SLF001
-    return error if lacks_resources else settings_error(error)

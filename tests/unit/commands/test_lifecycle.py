@@ -136,8 +136,17 @@ def test_down_names_the_workers_that_run_without_supervisord(short_folder: Path)
 
     assert done.exit_code == FAILED
     assert "has stopped" not in done.stdout
-    assert f"supervisord does not run, but worker 1 (process {os.getpid()}) does" in done.stderr
+    assert f"some of its workers do: worker 1 (process {os.getpid()});" in done.stderr
     assert f"`kill {os.getpid()}`" in done.stderr
+
+
+def test_down_says_if_it_cannot_know_whether_workers_run(short_folder: Path) -> None:
+    conf = short_folder / "supervisor.conf"
+    conf.write_text(CONF.replace("STOP_WAIT_S", "10"))
+
+    done = CliRunner().invoke(tower, ["down", "-c", str(conf)], env={"TOWER_BATCH_LINES": "none"})
+
+    assert "is not known, because of TOWER_BATCH_LINES" in done.stderr
 
 
 def test_a_worker_without_a_heartbeat_is_not_ready(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ class Busy(socketserver.BaseRequestHandler):
 
 def test_a_reason_that_will_not_go_away_ends_the_wait_for_a_broker_whenever_it_comes() -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Busy) as server:
+        # Its end does not wait for the connections that the client has made since.
+        server.block_on_close = False
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         address = f"127.0.0.1:{server.server_address[1]}"
         config = settings(TOWER_KAFKA_BOOTSTRAP_SERVERS=address, TOWER_KAFKA_SECURITY_PROTOCOL="ssl")

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tests.support import fakes
-from workers.errors import DrainExpired
+from workers.errors import DrainExpired, LacksResources
 from workers.kafka import membership
 from workers.kafka.membership import ConsumerCallbacks, Membership
 from workers.log import ThrottledLogger
@@ -92,7 +92,7 @@ def test_a_lack_of_threads_is_no_wrong_setting(member: Membership, monkeypatch: 
     """A worker that ends because of a setting is not started again."""
     monkeypatch.setattr(membership, "Consumer", lack_threads)
 
-    with pytest.raises(KafkaException, match="Failed to create thread"):
+    with pytest.raises(LacksResources, match=r"Failed to create thread.*ulimit"):
         member.join()
 
 

@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from tests.support import fakes
 from workers.config.kafka_properties import FIXED_KAFKA
+from workers.errors import SettingsError
 from workers.kafka.properties import (
     CLASSIC,
     COMMON,
@@ -15,10 +16,10 @@ from workers.kafka.properties import (
     advice,
     client_properties,
     consumer_properties,
+    creation_error,
     is_incremental,
     producer_properties,
     reader_properties,
-    settings_error,
 )
 
 BROKERS = {"TOWER_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
@@ -183,8 +184,9 @@ def test_a_property_that_librdkafka_rejects_is_named_as_its_option(
     with pytest.raises(KafkaException) as caught:
         Consumer({**consumer({**BROKERS, **environ}), "log_level": 0})
 
-    error = settings_error(caught.value)
+    error = creation_error(caught.value)
 
+    assert isinstance(error, SettingsError)
     assert error.option == option
     assert str(error).isprintable()
 

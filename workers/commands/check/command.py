@@ -35,7 +35,7 @@ from workers.config.settings import Settings, load
 from workers.errors import CommandError, SettingsError
 from workers.exit_codes import FAILED
 from workers.expected_workers import expected_workers
-from workers.kafka.properties import consumer_properties, settings_error
+from workers.kafka.properties import consumer_properties, creation_error
 
 Result = TypeVar("Result")
 
@@ -235,7 +235,7 @@ def _refuse_unknown_properties(settings: Settings) -> None:
         quiet.setLevel(logging.CRITICAL)
         Consumer(consumer_properties(settings) | {"logger": quiet}).close()
     except KafkaException as error:
-        raise settings_error(error) from None
+        raise creation_error(error) from None
 
 
 def _authorization(settings: Settings, file: Path | None, admin: str | None) -> str:

@@ -14,7 +14,7 @@ from workers.commands.clients.committed_offsets import CommittedOffsets
 from workers.commands.console import show_wait
 from workers.config.settings import Settings
 from workers.errors import CommandError
-from workers.kafka.properties import reader_properties
+from workers.kafka.properties import creation_error, reader_properties
 
 
 def _any_topic(settings: Settings) -> str:
@@ -36,7 +36,10 @@ def find_coordinator(settings: Settings, group: str) -> None:
     """
     quiet = logging.getLogger("tower.kafka.coordinator")
     quiet.setLevel(logging.CRITICAL)
-    consumer = Consumer(reader_properties(settings) | {"group.id": group, "logger": quiet})
+    try:
+        consumer = Consumer(reader_properties(settings) | {"group.id": group, "logger": quiet})
+    except KafkaException as error:
+        raise creation_error(error) from None
     try:
         with show_wait("the group's coordinator", COORDINATOR_S):
             CommittedOffsets(consumer).ask([TopicPartition(_any_topic(settings), 0)], COORDINATOR_S)

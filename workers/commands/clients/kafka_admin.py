@@ -27,7 +27,7 @@ from workers.commands.clients.tcp_probe import BrokerAddress, addresses, require
 from workers.commands.console import show_wait
 from workers.config.settings import Settings
 from workers.errors import CommandError
-from workers.kafka.properties import client_properties, settings_error
+from workers.kafka.properties import client_properties, creation_error
 from workers.kafka.rights import missing_right
 
 #: The library exports these classes, but not to a type checker.
@@ -70,7 +70,7 @@ class KafkaAdmin:
         try:
             self._admin = kafka.AdminClient(properties, logger=quiet)
         except KafkaException as error:
-            raise settings_error(error) from None
+            raise creation_error(error) from None
         if verified:
             do = "`tower check` shows what to do"
             require_reachable(self.brokers().values(), do)

@@ -19,7 +19,7 @@ from confluent_kafka import (
 from workers.commands.clients.committed_offsets import CommittedOffsets
 from workers.config.settings import Settings
 from workers.errors import CommandError
-from workers.kafka.properties import reader_properties, settings_error
+from workers.kafka.properties import creation_error, reader_properties
 from workers.kafka.rights import missing_right
 from workers.types import Partition, PartitionKey
 
@@ -87,7 +87,7 @@ class OffsetsReader:
         try:
             self._consumer: Any = Consumer(properties)
         except KafkaException as error:
-            raise settings_error(error) from None
+            raise creation_error(error) from None
         self._committed = CommittedOffsets(self._consumer)
 
     def read(self) -> Offsets:

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from workers.commands.clients.committed_offsets import CommittedOffsets
 from workers.config.settings import Settings
 from workers.errors import CommandError
-from workers.kafka.properties import reader_properties, settings_error
+from workers.kafka.properties import creation_error, reader_properties
 from workers.kafka.rights import rejection
 
 #: Seconds without a message after which reading fails.
@@ -47,7 +47,7 @@ class TopicReader:
         try:
             self._consumer: Any = Consumer(properties)
         except KafkaException as error:
-            raise settings_error(error) from None
+            raise creation_error(error) from None
         self._committed = CommittedOffsets(self._consumer)
 
     def __enter__(self) -> Self:

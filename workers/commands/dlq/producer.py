@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from workers.commands.console import ProgressWait
 from workers.commands.dlq.dead_letter import REPLAYED, REPLAYS, StoredDeadLetter
 from workers.config.settings import Settings
-from workers.kafka.properties import producer_properties, settings_error
+from workers.kafka.properties import creation_error, producer_properties
 from workers.kafka.rights import producer_rights, rejection
 
 #: Seconds for the delivery reports of one batch: above the producer's own message.timeout.ms.
@@ -62,7 +62,7 @@ class ReplayProducer:
         try:
             self._producer = Producer(producer_properties(settings) | {"logger": quiet})
         except KafkaException as error:
-            raise settings_error(error) from None
+            raise creation_error(error) from None
 
     def send(self, letters: Sequence[StoredDeadLetter]) -> list[Outcome]:
         """Send all and wait for Kafka's confirmations. The wait is bounded and shown.

@@ -8,7 +8,7 @@ import click
 
 from workers.commands.clients.supervisor_conf import stop_wait_s
 from workers.commands.clients.supervisord import Supervisord
-from workers.commands.clients.worker_states import WorkerReport, is_alive, read_states
+from workers.commands.clients.worker_states import is_alive, read_states
 from workers.commands.console import ProgressWait
 from workers.commands.lifecycle.readiness import WorkerReadiness, readiness
 from workers.config.settings import load
@@ -75,14 +75,7 @@ def down(config: Path) -> None:
     """
     supervisord = Supervisord(config)
     _stop(supervisord, "look at its log, or end it with `kill`")
-    orphans = [report for report in _reports(supervisord) if report.is_running]
-    if orphans:
-        names = ", ".join(f"worker {report.number} (process {report.pid})" for report in orphans)
-        pids = " ".join(str(report.pid) for report in orphans)
-        raise CommandError(
-            f"supervisord does not run, but {names} does",
-            f"end it with `kill {pids}`: what a worker has in hand is stored and committed first",
-        )
+    _require_no_worker(supervisord)
     click.echo("The pool has stopped.")
 
 
@@ -160,12 +153,21 @@ def _run_dir(supervisord: Supervisord) -> Path:
     return supervisord.config.parent / load(os.environ, credentials=False).run_dir
 
 
-def _reports(supervisord: Supervisord) -> list[WorkerReport]:
-    """Return the workers' state files; none if a wrong setting hides where they are."""
+def _require_no_worker(supervisord: Supervisord) -> None:
+    """Raise if workers run without supervisord, for example because it was killed."""
     try:
-        return read_states(_run_dir(supervisord), time.time())
-    except SettingsError:
-        return []
+        reports = read_states(_run_dir(supervisord), time.time())
+    except SettingsError as error:
+        click.echo(f"Whether workers run without supervisord is not known, because of {error}", err=True)
+        return
+    orphans = [report for report in reports if report.is_running]
+    if orphans:
+        workers = ", ".join(f"worker {report.number} (process {report.pid})" for report in orphans)
+        pids = " ".join(str(report.pid) for report in orphans)
+        raise CommandError(
+            f"supervisord does not run, but some of its workers do: {workers}",
+            f"end them with `kill {pids}`: they store and commit what they have in hand",
+        )
 
 
 def _look(supervisord: Supervisord, run_dir: Path) -> list[WorkerReadiness]:
