@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.system.server_process import Server
+from lab.system.server_process import RecordedProcess
 
 #: The program writes this after it has cleaned up.
 DONE = b"done"
@@ -40,7 +40,7 @@ class Reaper:
 def kill_all(folder: Path) -> None:
     """Kill every server recorded under the folder and remove it."""
     for record in folder.glob("**/process.json"):
-        Server(record.parent.name, record.parent).kill()
+        RecordedProcess(record.parent.name, record.parent).kill()
     shutil.rmtree(folder, ignore_errors=True)
 
 

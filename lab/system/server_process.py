@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def started(process: psutil.Process) -> float:
     return process.create_time() - psutil.boot_time()
 
 
-class Server:
-    """A program with its own folder.
+class RecordedProcess:
+    """A program with its own folder, which is enough to find, watch and end it.
 
     `process.json` there says which process it is, `log` has what it printed.
     A pid is never trusted alone, since the kernel gives it out again: a process is ours only if
@@ -49,27 +50,6 @@ class Server:
         self.name = name
         self.folder = folder
         self._child: subprocess.Popen[bytes] | None = None
-
-    @property
-    def ports(self) -> list[int]:
-        """The ports it listens on."""
-        return []
-
-    def start(self) -> None:
-        """Start it, unless it runs; does not wait until it serves.
-
-        Raises:
-            NotImplementedError: This is no subclass, which knows how, but a process to end.
-        """
-        raise NotImplementedError(f"{self.name} is known by its record alone, which is enough to end it")
-
-    def serving(self, timeout_s: float = 1.0) -> bool:
-        """Whether it answers a request within `timeout_s` seconds.
-
-        Raises:
-            NotImplementedError: This is no subclass, which knows how, but a process to end.
-        """
-        raise NotImplementedError(f"{self.name} is known by its record alone, which is enough to end it")
 
     @property
     def log(self) -> Path:
@@ -133,18 +113,6 @@ class Server:
             finally:
                 # Reaps it when it ends, or a killed child of ours would stay a zombie.
                 threading.Thread(target=self._child.wait, daemon=True).start()
-
-    def wait_serving(self, timeout_s: float = 60.0) -> None:
-        """Wait until it serves.
-
-        Raises:
-            LabError: It ended, or did not serve in time.
-        """
-        if not wait_until(lambda: self.serving() or self.process() is None, timeout_s):
-            raise SlowError(f"{self.name} does not serve after {timeout_s:.0f} s; see {self.log}")
-        why = self.exited()
-        if why is not None:
-            raise LabError(why)
 
     def exited(self) -> str | None:
         """Return why it does not run, with the end of its log; None if it runs."""
@@ -217,6 +185,35 @@ class Server:
 
     def _gone(self, timeout_s: float) -> bool:
         return wait_until(lambda: self.process() is None, timeout_s, 0.05)
+
+
+class Server(RecordedProcess, ABC):
+    """One that can be started, and that answers requests once it serves."""
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports it listens on."""
+        return []
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, unless it runs; does not wait until it serves."""
+
+    @abstractmethod
+    def serving(self, timeout_s: float = 1.0) -> bool:
+        """Whether it answers a request within `timeout_s` seconds."""
+
+    def wait_serving(self, timeout_s: float = 60.0) -> None:
+        """Wait until it serves.
+
+        Raises:
+            LabError: It ended, or did not serve in time.
+        """
+        if not wait_until(lambda: self.serving() or self.process() is None, timeout_s):
+            raise SlowError(f"{self.name} does not serve after {timeout_s:.0f} s; see {self.log}")
+        why = self.exited()
+        if why is not None:
+            raise LabError(why)
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

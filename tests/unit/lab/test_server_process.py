@@ -18,7 +18,7 @@ from lab.errors import BusyError, LabError
 from lab.system.files import cache_folder, locked, read_secret, write_secret
 from lab.system.progress import Progress
 from lab.system.reaper import kill_all
-from lab.system.server_process import Server, environment, uninterrupted, wait_until
+from lab.system.server_process import RecordedProcess, environment, uninterrupted, wait_until
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 PARENT = (
@@ -28,26 +28,26 @@ PARENT = (
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    sleeper = Server("sleeper", tmp_path / "server")
+def server(tmp_path: Path) -> Iterator[RecordedProcess]:
+    sleeper = RecordedProcess("sleeper", tmp_path / "server")
     yield sleeper
     sleeper.kill()
 
 
-def launch(server: Server, code: str = "import time; time.sleep(60)") -> None:
+def launch(server: RecordedProcess, code: str = "import time; time.sleep(60)") -> None:
     server.launch([sys.executable, "-c", code], environment())
 
 
-def test_a_launched_server_runs_in_a_session_of_its_own(server: Server) -> None:
+def test_a_launched_server_runs_in_a_session_of_its_own(server: RecordedProcess) -> None:
     launch(server)
 
     assert server.pid is not None
     assert os.getsid(server.pid) == server.pid
 
 
-def test_another_object_on_the_same_folder_finds_and_stops_it(server: Server) -> None:
+def test_another_object_on_the_same_folder_finds_and_stops_it(server: RecordedProcess) -> None:
     launch(server)
-    other = Server("sleeper", server.folder)
+    other = RecordedProcess("sleeper", server.folder)
     pid = server.pid
 
     assert other.pid == pid
@@ -57,7 +57,7 @@ def test_another_object_on_the_same_folder_finds_and_stops_it(server: Server) ->
     assert wait_until(lambda: pid is not None and not psutil.pid_exists(pid), 5)
 
 
-def test_a_pid_that_was_given_out_again_is_never_signalled(server: Server) -> None:
+def test_a_pid_that_was_given_out_again_is_never_signalled(server: RecordedProcess) -> None:
     stranger = subprocess.Popen(["sleep", "60"])
     try:
         launch(server)
@@ -76,14 +76,14 @@ def test_a_pid_that_was_given_out_again_is_never_signalled(server: Server) -> No
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"pid": -4, "started": 1}'])
-def test_a_broken_record_is_no_process(server: Server, text: str) -> None:
+def test_a_broken_record_is_no_process(server: RecordedProcess, text: str) -> None:
     server.folder.mkdir()
     (server.folder / "process.json").write_text(text)
 
     assert server.pid is None
 
 
-def test_one_that_ignores_sigterm_is_killed(server: Server) -> None:
+def test_one_that_ignores_sigterm_is_killed(server: RecordedProcess) -> None:
     launch(server, STUBBORN)
     assert wait_until(lambda: "up" in server.log.read_text(), 10)
 
@@ -94,7 +94,7 @@ def test_one_that_ignores_sigterm_is_killed(server: Server) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_paused_server_can_be_resumed_and_stopped(server: Server) -> None:
+def test_a_paused_server_can_be_resumed_and_stopped(server: RecordedProcess) -> None:
     launch(server)
     server.pause()
     process = server.process()
@@ -109,12 +109,12 @@ def test_a_paused_server_can_be_resumed_and_stopped(server: Server) -> None:
     assert server.pid is None
 
 
-def test_pausing_what_does_not_run_is_an_error(server: Server) -> None:
+def test_pausing_what_does_not_run_is_an_error(server: RecordedProcess) -> None:
     with pytest.raises(LabError, match="does not run"):
         server.pause()
 
 
-def test_killing_a_supervisor_kills_what_it_watches(server: Server) -> None:
+def test_killing_a_supervisor_kills_what_it_watches(server: RecordedProcess) -> None:
     launch(server, PARENT)
     assert wait_until(lambda: bool(server.log.read_text().strip()), 10)
     child = psutil.Process(int(server.log.read_text()))
@@ -124,7 +124,7 @@ def test_killing_a_supervisor_kills_what_it_watches(server: Server) -> None:
     assert wait_until(lambda: not child.is_running() or child.status() == "zombie", 5)
 
 
-def test_why_it_ended_comes_with_the_end_of_its_log(server: Server) -> None:
+def test_why_it_ended_comes_with_the_end_of_its_log(server: RecordedProcess) -> None:
     launch(server, "print('no such option'); raise SystemExit(3)")
     assert wait_until(lambda: server.pid is None, 10)
 
@@ -132,7 +132,7 @@ def test_why_it_ended_comes_with_the_end_of_its_log(server: Server) -> None:
     assert "no such option" in (server.exited() or "")
 
 
-def test_a_program_that_is_not_there_is_named(server: Server) -> None:
+def test_a_program_that_is_not_there_is_named(server: RecordedProcess) -> None:
     with pytest.raises(LabError, match="cannot run /no/such/program"):
         server.launch(["/no/such/program"], {})
 
@@ -173,7 +173,7 @@ def test_holding_signals_back_off_the_main_thread_does_nothing() -> None:
 
 def test_the_guardian_kills_what_is_recorded_and_removes_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "lab"
-    server = Server("sleeper", folder / "deep" / "server")
+    server = RecordedProcess("sleeper", folder / "deep" / "server")
     launch(server)
     pid = server.pid
 
