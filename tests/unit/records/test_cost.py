@@ -7,6 +7,7 @@ bounds are what was counted when they were set, and a twentieth; whoever lowers 
 import gc
 import json
 import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,11 @@ BYTECODES = {"numbers": 1320, "text": 1585}
 CONSUMED = {1: 9, 3: 20.1}
 SLACK = 1.05
 
-counted_version = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="counted in CPython 3.11")
+#: Each version of Python compiles to other bytecodes. On CI the test fails then: count them again.
+counted_version = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11) and not os.environ.get("CI"),
+    reason="the bytecodes are counted for CPython 3.11",
+)
 
 
 def records(kind: str) -> list[dict[str, Any]]:
@@ -136,6 +141,7 @@ def test_a_message_costs_the_consumer_a_look_and_no_more(partitions: int, counte
 def test_a_worker_of_common_records_loads_no_decoder() -> None:
     """The decoders of all formats are 6 MB of each worker."""
     code = """
+import os
 import sys
 from tests.support.kernel import needs_kernel
 from tests.support import fakes
