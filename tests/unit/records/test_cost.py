@@ -6,8 +6,8 @@ bounds are what was counted when they were set, and a twentieth; whoever lowers 
 
 import gc
 import json
-import subprocess
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
